@@ -1,0 +1,88 @@
+# Needs Python 3.11 or newer (with venv and pip) and make; the rest installs itself into
+# .venv. Everything is safe to run twice and does nothing where nothing changed.
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test check fix build bench soak clean setup constraints \
+	test-frontend test-python test-notebooks \
+	check-format check-lint check-types check-imports check-frontend
+
+# The first Python that will do: the environment's own, else the system's.
+# Another one: make PYTHON=/path/to/python
+WANTED = import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in .venv/bin/python python3 python3.13 python3.12 python3.11; do \
+	if $$p -c '$(WANTED)' 2>/dev/null; then echo $$p; break; fi; done)
+
+PY := .venv/bin/python
+NPM := $(PY) tools/frontend.py npm
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+ARGS ?=
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
+
+lab: setup  ## open the first notebook in JupyterLab (ARGS=--no-browser: only print the URL)
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m jupyterlab $(AS_ROOT) \
+		--LabApp.default_url=/lab/tree/notebooks/01_quickstart.ipynb $(ARGS)
+
+test: test-frontend test-python test-notebooks  ## every test: front end, Python, browser, notebooks
+
+test-frontend: setup
+	@$(NPM) run --silent test
+
+# Without a Chromium the browser tests skip and name the reason; under CI=true they fail.
+test-python: setup
+	@$(PY) tools/chromium.py --install >/dev/null || [ "$$CI" != true ]
+	@$(PY) -m pytest $(ARGS)
+
+# The notebooks keep their conversations away from those of a person.
+test-notebooks: setup
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	AGENT_RUNTIME_STORAGE="$$folder/state.db" $(PY) -m pytest --nbval-lax notebooks
+
+# `make -k check` goes on after a failure and so names them all.
+check: check-format check-lint check-types check-imports check-frontend  ## format, lint, types, import layers; changes nothing
+
+check-format: setup
+	@$(PY) -m ruff format --check
+
+check-lint: setup
+	@$(PY) -m ruff check
+
+check-types: setup
+	@$(PY) -m pyright
+
+check-imports: setup
+	@.venv/bin/lint-imports
+
+check-frontend: setup
+	@$(NPM) run --silent check
+
+fix: setup  ## format, and repair what the linters can
+	@$(PY) -m ruff format
+	@$(PY) -m ruff check --fix
+	@$(NPM) run --silent fix
+
+build: setup  ## wheel and sdist into dist/
+	@$(PY) -m hatchling build --clean
+
+bench: setup  ## measure speed beside the raw floor and peers
+	@$(PY) -m benchmarks $(ARGS)
+
+soak: setup  ## the long tests
+	@$(PY) -m pytest -m soak --timeout=0 $(ARGS)
+
+constraints:  ## compile constraints.txt anew from pyproject.toml (needs uv)
+	@uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade \
+		--extra lab --group dev --no-annotate --no-header --no-emit-index-url \
+		--output-file constraints.txt
+
+clean:  ## remove everything that was made, the environment too
+	rm -rf .venv build dist widgets/node_modules agent_runtime_nb/widgets/static \
+		.pytest_cache .ruff_cache .hypothesis .import_linter_cache test-results
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "setup: no Python 3.11 or newer was found. Install one, or name it:" >&2; \
+		echo "       make PYTHON=/path/to/python3.12" >&2; exit 1; fi
+	@$(PYTHON) tools/setup_env.py

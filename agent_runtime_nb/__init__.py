@@ -1,0 +1,79 @@
+"""An actor runtime for AI agents in Jupyter: every conversation is an actor.
+
+The names here are loaded on first use, so that `import agent_runtime_nb` stays light;
+their types are in `__init__.pyi`.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "agent_actor": ("AgentActor",),
+    "exceptions": (
+        "ActorBusy",
+        "ActorOwnedElsewhere",
+        "ActorStartFailed",
+        "AgentNameTaken",
+        "AgentRuntimeError",
+        "DeadlineExceeded",
+        "InvalidActorId",
+        "InvalidAgent",
+        "InvalidRequest",
+        "MailboxFull",
+        "MessageIdReused",
+        "MissingExtra",
+        "NotCompleted",
+        "NotJson",
+        "NotRunning",
+        "OutsideTurn",
+        "StorageError",
+        "TurnFailed",
+        "UnknownActorType",
+    ),
+    "notebook.start": ("start",),
+    "runtime": ("InProcessActorRuntime",),
+    "runtime_abstractions": (
+        "ActorId",
+        "ActorMessage",
+        "ActorMessageType",
+        "ActorRequestMessage",
+        "ActorResponseHandle",
+        "ActorResponseMessage",
+        "ActorSummary",
+        "ActorView",
+        "Cursor",
+        "Health",
+        "IActor",
+        "IActorClient",
+        "IActorRuntimeContext",
+        "IActorStateStorage",
+        "RequestStatus",
+        "RuntimeDirectory",
+        "TurnUpdate",
+        "TurnView",
+    ),
+    "sample_agents": ("EchoAgent", "MockAIAgent", "scripted_agent"),
+    "storage.memory": ("InMemoryStateStorage",),
+    "storage.sqlite": ("SqliteStateStorage",),
+    "_client": ("InProcessActorClient",),
+    "_settings": ("RuntimeSettings",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+if not TYPE_CHECKING:
+    # The type checkers read `__init__.pyi`.
+    __all__ = ["__version__", *sorted(_HOME_OF)]  # noqa: PLE0604 - names, all str
+
+    def __getattr__(name: str) -> object:
+        home = _HOME_OF.get(name)
+        if home is None:
+            problem = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(problem)
+        value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -1,0 +1,72 @@
+"""The types of the names that the package loads on first use."""
+
+from agent_runtime_nb._client import (
+    InProcessActorClient as InProcessActorClient,
+)
+from agent_runtime_nb._settings import (
+    RuntimeSettings as RuntimeSettings,
+)
+from agent_runtime_nb.agent_actor import (
+    AgentActor as AgentActor,
+)
+from agent_runtime_nb.exceptions import (
+    ActorBusy as ActorBusy,
+    ActorOwnedElsewhere as ActorOwnedElsewhere,
+    ActorStartFailed as ActorStartFailed,
+    AgentNameTaken as AgentNameTaken,
+    AgentRuntimeError as AgentRuntimeError,
+    DeadlineExceeded as DeadlineExceeded,
+    InvalidActorId as InvalidActorId,
+    InvalidAgent as InvalidAgent,
+    InvalidRequest as InvalidRequest,
+    MailboxFull as MailboxFull,
+    MessageIdReused as MessageIdReused,
+    MissingExtra as MissingExtra,
+    NotCompleted as NotCompleted,
+    NotJson as NotJson,
+    NotRunning as NotRunning,
+    OutsideTurn as OutsideTurn,
+    StorageError as StorageError,
+    TurnFailed as TurnFailed,
+    UnknownActorType as UnknownActorType,
+)
+from agent_runtime_nb.notebook.start import (
+    start as start,
+)
+from agent_runtime_nb.runtime import (
+    InProcessActorRuntime as InProcessActorRuntime,
+)
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId as ActorId,
+    ActorMessage as ActorMessage,
+    ActorMessageType as ActorMessageType,
+    ActorRequestMessage as ActorRequestMessage,
+    ActorResponseHandle as ActorResponseHandle,
+    ActorResponseMessage as ActorResponseMessage,
+    ActorSummary as ActorSummary,
+    ActorView as ActorView,
+    Cursor as Cursor,
+    Health as Health,
+    IActor as IActor,
+    IActorClient as IActorClient,
+    IActorRuntimeContext as IActorRuntimeContext,
+    IActorStateStorage as IActorStateStorage,
+    RequestStatus as RequestStatus,
+    RuntimeDirectory as RuntimeDirectory,
+    TurnUpdate as TurnUpdate,
+    TurnView as TurnView,
+)
+from agent_runtime_nb.sample_agents import (
+    EchoAgent as EchoAgent,
+    MockAIAgent as MockAIAgent,
+    scripted_agent as scripted_agent,
+)
+from agent_runtime_nb.storage.memory import (
+    InMemoryStateStorage as InMemoryStateStorage,
+)
+from agent_runtime_nb.storage.sqlite import (
+    SqliteStateStorage as SqliteStateStorage,
+)
+
+__version__: str
+

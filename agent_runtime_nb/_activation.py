@@ -1,0 +1,293 @@
+"""One activation: an actor object in memory, and what it may do in a turn.
+
+The context stages what the actor writes and hands it over as one commit. It knows
+nothing of storages, hosts and supervision: that is its keeper's.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from agent_runtime_nb._mailbox import Mailbox, Turn
+from agent_runtime_nb._wire import decode, encode, request_message
+from agent_runtime_nb.exceptions import InvalidRequest, MailboxDrained, OutsideTurn
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    ActorRequestMessage,
+    ActorResponseMessage,
+    Encoded,
+    IActor,
+    IActorRuntimeContext,
+    JsonValue,
+    RequestStatus,
+    TurnView,
+)
+
+_BY_ACTOR = (RequestStatus.COMPLETED, RequestStatus.FAILED, RequestStatus.CANCELLED)
+
+
+class Staged:
+    """What a turn has written so far."""
+
+    __slots__ = ("entries", "remove", "set")
+
+    def __init__(self) -> None:
+        self.set: dict[str, Encoded] = {}
+        self.remove: set[str] = set()
+        self.entries: list[Encoded] = []
+
+
+class Keeper(Protocol):
+    """Who keeps the actor: gives out turns, knows its state, commits."""
+
+    @property
+    def actor_id(self) -> ActorId:
+        """Who the actor is."""
+        ...
+
+    @property
+    def values(self) -> dict[str, Encoded]:
+        """The committed state; not to be changed."""
+        ...
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """The waiting turns."""
+        ...
+
+    def take_ready(self) -> Turn | None:
+        """Take the next turn if it can be handed out without a write."""
+        ...
+
+    async def next_turn(self) -> Turn | None:
+        """Take the next turn that runs, None if the mailbox is empty."""
+        ...
+
+    def enter_scope(self, turn: Turn) -> AbstractContextManager[object] | None:
+        """What wraps the turn, entered."""
+        ...
+
+    def commit(
+        self,
+        turn: Turn,
+        response: ActorResponseMessage,
+        result: Encoded,
+        staged: Staged | None,
+    ) -> "asyncio.Future[None] | None":
+        """Store the end of a turn; a future of that, None if it is done."""
+        ...
+
+    def not_completed(self, turn: Turn) -> "asyncio.Future[None] | None":
+        """Fail a turn that the actor has left behind."""
+        ...
+
+    def publish(self, turn: Turn, sequence: int, data: Encoded) -> None:
+        """Tell progress."""
+        ...
+
+    async def save_checkpoint(self, turn: Turn, data: Encoded) -> None:
+        """Store partial progress."""
+        ...
+
+    async def read_turns(self, before: int | None, limit: int) -> list[TurnView]:
+        """Stored turns."""
+        ...
+
+    def final_data(self, turn: Turn, data: JsonValue) -> JsonValue:
+        """The response's data of a turn that is being cancelled."""
+        ...
+
+
+class InProcessActorContext(IActorRuntimeContext):
+    """The context of one actor object."""
+
+    __slots__ = (
+        "_staged",
+        "actor",
+        "commit",
+        "dead",
+        "drained",
+        "keeper",
+        "last_turn",
+        "scope",
+        "taken",
+        "turn",
+    )
+
+    actor: IActor
+
+    def __init__(self, keeper: Keeper) -> None:
+        self.keeper = keeper
+        self._staged: Staged | None = None
+        self.commit: asyncio.Future[None] | None = None
+        self.scope: AbstractContextManager[object] | None = None
+        self.drained = False
+        self.turn: Turn | None = None
+        self.last_turn: Turn | None = None
+        self.taken = 0
+        self.dead = False
+
+    # --- for the keeper
+
+    def begin(self) -> int:
+        """`run` is about to be called; returns how many turns were taken before."""
+        self.drained = False
+        return self.taken
+
+    def is_clean(self, taken: int) -> bool:
+        """Whether `run` took something since then and left nothing to do."""
+        return (
+            self.taken != taken
+            and self.turn is None
+            and self.commit is None
+            and self.scope is None
+            and not self.dead
+        )
+
+    async def settle(self) -> None:
+        """Wait until the commit in flight has ended and leave the turn's scope."""
+        self.leave_scope()
+        commit = self.commit
+        if commit is not None:
+            # Kept until it ended: a cancelled wait must not lose it.
+            await asyncio.shield(commit)
+            self.commit = None
+
+    def leave_scope(self) -> None:
+        """Leave what wraps the turn; only from the task that runs the actor."""
+        scope, self.scope = self.scope, None
+        if scope is not None:
+            scope.__exit__(None, None, None)
+
+    def discard(self) -> Turn | None:
+        """Forget what was staged; returns the turn that was being processed."""
+        turn, self.turn, self._staged = self.turn, None, None
+        return turn
+
+    def kill(self) -> None:
+        """This activation was given up; nothing that it still does has any effect."""
+        self.dead = True
+        self.discard()
+
+    async def between_turns(self) -> None:
+        """Settle the previous turn before the next one is handed out."""
+        if self.dead or self.drained:
+            raise MailboxDrained(self.actor_id)
+        left = self.discard()
+        if left is not None:
+            self.commit = self.keeper.not_completed(left)
+        await self.settle()
+
+    # --- for the actor
+
+    @property
+    def actor_id(self) -> ActorId:
+        return self.keeper.actor_id
+
+    @property
+    def cancel_reason(self) -> str | None:
+        return None if self.last_turn is None else self.last_turn.cancel_reason
+
+    def watch_messages(self) -> AsyncIterator[ActorRequestMessage]:
+        return _Messages(self)
+
+    async def read_state(self, key: str, default: JsonValue = None) -> JsonValue:
+        staged = self._staged
+        if staged is not None:
+            if key in staged.set:
+                return decode(staged.set[key])
+            if key in staged.remove:
+                return default
+        stored = self.keeper.values.get(key)
+        return default if stored is None else decode(stored)
+
+    async def write_state(self, key: str, value: JsonValue) -> None:
+        staged = self._staging("write_state()")
+        staged.set[key] = encode(value, f"the value of {key!r}")
+        staged.remove.discard(key)
+
+    async def remove_state(self, key: str) -> None:
+        staged = self._staging("remove_state()")
+        staged.set.pop(key, None)
+        staged.remove.add(key)
+
+    def append_entries(self, entries: Sequence[JsonValue]) -> None:
+        staged = self._staging("append_entries()")
+        staged.entries.extend([encode(entry, "an entry") for entry in entries])
+
+    async def read_turns(
+        self, *, before: int | None = None, limit: int = 50
+    ) -> list[TurnView]:
+        if before is None and self.turn is not None:
+            before = self.turn.position
+        return await self.keeper.read_turns(before, limit)
+
+    def on_progress_update(
+        self, message_id: str, sequence_number: int, data: JsonValue
+    ) -> None:
+        turn = self._running(message_id, "on_progress_update()")
+        self.keeper.publish(turn, sequence_number, encode(data, "the progress"))
+
+    async def checkpoint(self, message_id: str, data: JsonValue) -> None:
+        turn = self._running(message_id, "checkpoint()")
+        await self.keeper.save_checkpoint(turn, encode(data, "the checkpoint"))
+
+    def complete_request(self, message_id: str, response: ActorResponseMessage) -> None:
+        turn = self._running(message_id, "complete_request()")
+        if response.status not in _BY_ACTOR:
+            problem = f"must be completed, failed or cancelled, got {response.status!r}"
+            raise InvalidRequest("response.status", problem)
+        data = response.data
+        if turn.cancel_reason is not None:
+            data = self.keeper.final_data(turn, data)
+        result = encode(data, "the response's data")
+        staged, self._staged, self.turn = self._staged, None, None
+        self.commit = self.keeper.commit(turn, response, result, staged)
+
+    def _running(self, message_id: str, call: str) -> Turn:
+        turn = self.turn
+        if turn is None or turn.message_id != message_id:
+            raise OutsideTurn(self.actor_id, call)
+        return turn
+
+    def _staging(self, call: str) -> Staged:
+        if self.turn is None:
+            raise OutsideTurn(self.actor_id, call)
+        if self._staged is None:
+            self._staged = Staged()
+        return self._staged
+
+
+class _Messages:
+    # An object and not an async generator: a generator that `run` leaves by `break`
+    # would be closed late, by the garbage collector, in another task.
+    __slots__ = ("_context",)
+
+    def __init__(self, context: InProcessActorContext) -> None:
+        self._context = context
+
+    def __aiter__(self) -> "_Messages":
+        return self
+
+    async def __anext__(self) -> ActorRequestMessage:
+        context = self._context
+        if (
+            context.drained
+            or context.dead
+            or context.turn is not None
+            or context.commit is not None
+            or context.scope is not None
+        ):
+            await context.between_turns()
+        keeper = context.keeper
+        turn = keeper.take_ready()
+        if turn is None and keeper.mailbox.turns:
+            turn = await keeper.next_turn()
+        if turn is None:
+            context.drained = True
+            raise StopAsyncIteration
+        context.turn = context.last_turn = turn
+        context.taken += 1
+        context.scope = keeper.enter_scope(turn)
+        return request_message(turn.message_id, turn.body, turn.accepted_at)

@@ -1,0 +1,252 @@
+"""Talk to the actors of a runtime in this process, from any thread and any loop."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+from agent_runtime_nb._listeners import Listeners
+from agent_runtime_nb._loop_bridge import LoopBridge
+from agent_runtime_nb._mailbox import Submission, Turn
+from agent_runtime_nb._settings import Environment, RuntimeSettings
+from agent_runtime_nb._updates import Feed, Slice
+from agent_runtime_nb._wire import decode, encode_body
+from agent_runtime_nb.exceptions import InvalidRequest, TooLarge
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    ActorResponseHandle,
+    ActorResponseMessage,
+    Cursor,
+    IActorClient,
+    JsonValue,
+    RequestStatus,
+    TurnUpdate,
+    WhenBusy,
+)
+
+T = TypeVar("T")
+_MESSAGE_ID_LIMIT = 200
+
+
+class Home(Protocol):
+    """The runtime, as its clients see it. Its methods run on its own loop."""
+
+    @property
+    def settings(self) -> RuntimeSettings:
+        """The bounds."""
+        ...
+
+    @property
+    def environment(self) -> Environment:
+        """Where ids come from."""
+        ...
+
+    @property
+    def listeners(self) -> Listeners:
+        """Who gives headers to requests."""
+        ...
+
+    @property
+    def bridge(self) -> LoopBridge:
+        """The way to the runtime's loop; raises NotRunning before the start."""
+        ...
+
+    def submit(self, submission: Submission) -> "Turn | asyncio.Future[Turn]":
+        """Accept a request."""
+        ...
+
+    def find_turn(
+        self, actor_id: ActorId, message_id: str
+    ) -> "Turn | asyncio.Future[Turn]":
+        """A turn of this or an earlier process; NOT_FOUND if there is none."""
+        ...
+
+    def cancel_turn(
+        self, actor_id: ActorId, message_id: str
+    ) -> "bool | asyncio.Future[bool]":
+        """Cancel a turn."""
+        ...
+
+    def updates_after(self, turn: Turn, after: int) -> "Slice | asyncio.Future[Slice]":
+        """The next slice of a turn's updates."""
+        ...
+
+    def open_feed(
+        self, actor_id: ActorId, after: Cursor | None
+    ) -> "asyncio.Future[tuple[Feed[TurnUpdate], list[TurnUpdate]]]":
+        """A feed of an actor, and what comes before its first item."""
+        ...
+
+
+class InProcessActorClient(IActorClient):
+    """A client of a runtime in this process."""
+
+    def __init__(self, runtime: Home) -> None:
+        self._home = runtime
+
+    async def send_request(
+        self,
+        actor_id: ActorId,
+        method: str,
+        params: JsonValue = None,
+        message_id: str | None = None,
+        *,
+        when_busy: WhenBusy = "queue",
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> ActorResponseHandle:
+        home = self._home
+        bridge = home.bridge
+        _check(message_id, when_busy, timeout)
+        if home.listeners.has_scopes:
+            metadata = {**home.listeners.outgoing_headers(), **(metadata or {})}
+        body = encode_body(method, params, metadata)
+        if len(body) > home.settings.request_limit:
+            raise TooLarge("the request", len(body), home.settings.request_limit)
+        submission = Submission(
+            actor_id,
+            message_id or home.environment.new_id(),
+            body,
+            message_id is not None,
+            when_busy,
+            timeout,
+        )
+        if asyncio.get_running_loop() is bridge.home:
+            turn = home.submit(submission)
+            if not isinstance(turn, Turn):
+                turn = await asyncio.shield(turn)
+        else:
+            turn = await bridge.call(lambda: home.submit(submission))
+        return RequestHandle(home, turn)
+
+    async def get_response(
+        self, actor_id: ActorId, message_id: str
+    ) -> ActorResponseHandle:
+        home = self._home
+        turn = await home.bridge.call(lambda: home.find_turn(actor_id, message_id))
+        return RequestHandle(home, turn)
+
+    async def cancel(self, actor_id: ActorId, message_id: str) -> bool:
+        home = self._home
+        return await home.bridge.call(lambda: home.cancel_turn(actor_id, message_id))
+
+    def watch_actor(
+        self, actor_id: ActorId, after: Cursor | None = None
+    ) -> AsyncIterator[TurnUpdate]:
+        home = self._home
+        return FeedWatch(home.bridge, lambda: home.open_feed(actor_id, after))
+
+
+def _check(message_id: str | None, when_busy: WhenBusy, timeout: float | None) -> None:
+    if message_id is not None and not 1 <= len(message_id) <= _MESSAGE_ID_LIMIT:
+        raise InvalidRequest(
+            "message_id", f"must have 1 to {_MESSAGE_ID_LIMIT} characters"
+        )
+    if when_busy not in ("queue", "reject", "interrupt"):
+        raise InvalidRequest("when_busy", 'must be "queue", "reject" or "interrupt"')
+    if timeout is not None and not timeout > 0:
+        raise InvalidRequest("timeout", f"must be over 0 seconds, got {timeout}")
+
+
+class RequestHandle(ActorResponseHandle):
+    """The handle of a turn; holds no future, so any loop may use it."""
+
+    __slots__ = ("_home", "_turn")
+
+    def __init__(self, home: Home, turn: Turn) -> None:
+        self._home = home
+        self._turn = turn
+
+    @property
+    def actor_id(self) -> ActorId:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The actor that was asked."""
+        return self._turn.actor_id
+
+    @property
+    def message_id(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The request's id."""
+        return self._turn.message_id
+
+    def __repr__(self) -> str:
+        turn = self._turn
+        return f"<request {turn.message_id} to {turn.actor_id}: {turn.status.value}>"
+
+    async def get_response(self) -> ActorResponseMessage:
+        turn = self._turn
+        if not turn.ended and turn.status is RequestStatus.PENDING:
+            bridge = self._home.bridge
+            if asyncio.get_running_loop() is bridge.home:
+                waiter = turn.wait()
+                if waiter is not None:
+                    await waiter
+            else:
+                await bridge.call(turn.wait)
+        return turn.response()
+
+    async def watch_updates(
+        self, after: int | None = None
+    ) -> AsyncIterator[ActorResponseMessage]:
+        home, turn = self._home, self._turn
+        seen = -1 if after is None else after
+        while turn.status is not RequestStatus.NOT_FOUND:
+            part = await home.bridge.call(partial(home.updates_after, turn, seen))
+            for sequence, text in part.items:
+                seen = sequence
+                yield ActorResponseMessage(
+                    message_id=turn.message_id,
+                    sender_id=turn.actor_id,
+                    status=RequestStatus.PENDING,
+                    data={"sequence": sequence, "progress": decode(text)},
+                )
+            if part.ended:
+                break
+        yield await self.get_response()
+
+    async def cancel(self) -> bool:
+        home, turn = self._home, self._turn
+        return await home.bridge.call(
+            lambda: home.cancel_turn(turn.actor_id, turn.message_id)
+        )
+
+
+class FeedWatch(Generic[T]):
+    """Takes what a feed on the runtime's loop collects.
+
+    The runtime holds the feed weakly: it ends when this object goes, from whatever
+    thread and without a call.
+    """
+
+    def __init__(
+        self,
+        bridge: LoopBridge,
+        open_feed: Callable[[], "asyncio.Future[tuple[Feed[T], list[T]]]"],
+    ) -> None:
+        self._bridge = bridge
+        self._open = open_feed
+        self._feed: Feed[T] | None = None
+        self._items: deque[T] = deque()
+
+    def __aiter__(self) -> "FeedWatch[T]":
+        return self
+
+    async def __anext__(self) -> T:
+        if not self._items:
+            await self._fill()
+        return self._items.popleft()
+
+    async def take(self) -> tuple[T, ...]:
+        """Everything there is, waiting until there is something."""
+        if not self._items:
+            await self._fill()
+        items = tuple(self._items)
+        self._items.clear()
+        return items
+
+    async def _fill(self) -> None:
+        if self._feed is None:
+            self._feed, first = await self._bridge.call(self._open)
+            self._items.extend(first)
+        while not self._items:
+            taken = await self._bridge.call(self._feed.take)
+            self._items.extend(cast("tuple[Any, ...]", taken))

@@ -1,0 +1,239 @@
+"""The one conditional write that ends a turn, and what follows if it is refused.
+
+A turn's state, entries, response and status appear together or not at all. The etag of
+the write is its id, so an answer that was lost on the way is found by one read, and a
+write that is sent again cannot take effect twice.
+"""
+
+import asyncio
+from typing import Any, Protocol
+
+from agent_runtime_nb._activation import InProcessActorContext, Staged
+from agent_runtime_nb._mailbox import Mailbox, Turn
+from agent_runtime_nb._reporter import Audience
+from agent_runtime_nb._tasks import TaskOwner
+from agent_runtime_nb._wire import describe_error, encode
+from agent_runtime_nb.exceptions import (
+    ActorOwnedElsewhere,
+    Conflict,
+    StorageClosed,
+    StorageError,
+    TooLarge,
+)
+from agent_runtime_nb.runtime_abstractions import (
+    ActorChange,
+    ActorId,
+    Encoded,
+    IActor,
+    IActorStateStorage,
+    RequestStatus,
+    TurnEnd,
+    TurnRecord,
+)
+
+
+class Surroundings(Audience, Protocol):
+    """What an actor in memory needs of its runtime."""
+
+    @property
+    def storage(self) -> IActorStateStorage:
+        """Where turns and state are kept."""
+        ...
+
+    @property
+    def tasks(self) -> TaskOwner:
+        """Who starts tasks."""
+        ...
+
+    @property
+    def closing(self) -> bool:
+        """Whether the runtime is cancelling its tasks."""
+        ...
+
+    async def make_actor(
+        self, actor_id: ActorId, context: InProcessActorContext
+    ) -> IActor:
+        """Call the factory of the actor's type."""
+        ...
+
+    def dispose(self, actor: IActor, name: str) -> None:
+        """Dispose of an actor object, in the background, bounded."""
+        ...
+
+    def kept_turn(self, actor_id: ActorId, message_id: str) -> Turn | None:
+        """A turn that ended a moment ago."""
+        ...
+
+    def went_busy(self, resident: Any) -> None:
+        """It has an open turn."""
+        ...
+
+    def went_idle(self, resident: Any) -> None:
+        """It has no open turn and no task."""
+        ...
+
+    def left(self, resident: Any) -> None:
+        """It no longer speaks for the actor."""
+        ...
+
+
+class Committer(Protocol):
+    """The actor in memory, as a commit sees it."""
+
+    epoch: int
+    etag: str | None
+    values: dict[str, Encoded]
+    mailbox: Mailbox
+
+    def committed(self, change: ActorChange, counted: Turn | None) -> None:
+        """The change is stored."""
+        ...
+
+    def ended(self, turn: Turn, end: TurnEnd) -> None:
+        """The turn's end is stored."""
+        ...
+
+    def lose(self, turn: Turn, error: BaseException) -> None:
+        """The turn's end cannot be stored or told."""
+        ...
+
+    def drop_activation(self, error: BaseException | None = None) -> None:
+        """Let the actor object go."""
+        ...
+
+
+def end_of_turn(
+    resident: Committer, turn: Turn, end: TurnEnd, commit_id: str, staged: Staged | None
+) -> tuple[ActorChange, Turn | None]:
+    """The change that ends a turn, and the turn whose attempt it counts.
+
+    The attempt of the next turn is counted in the same write, so that it can run
+    without a write of its own.
+    """
+    if turn.started_at is None:  # it never ran: no state, no new version
+        return ActorChange(epoch=resident.epoch, ended=(end,)), None
+    change = ActorChange(
+        epoch=resident.epoch, etag=resident.etag, new_etag=commit_id, ended=(end,)
+    )
+    if staged is not None:
+        change.set, change.remove = staged.set, staged.remove
+        if staged.entries:
+            end.entries = b"[" + b",".join(staged.entries) + b"]"
+    following = resident.mailbox.peek()
+    if following is None or following.attempts:
+        return change, None
+    change.started = (following.position,)
+    return change, following
+
+
+class Commit:
+    """A write that ends a turn and did not succeed at once."""
+
+    __slots__ = ("_around", "_change", "_counted", "_resident", "_turn")
+
+    def __init__(
+        self,
+        resident: Committer,
+        around: Surroundings,
+        turn: Turn,
+        change: ActorChange,
+        counted: Turn | None,
+    ) -> None:
+        self._resident = resident
+        self._around = around
+        self._turn = turn
+        self._change = change
+        self._counted = counted
+
+    def follow(
+        self, written: "asyncio.Future[tuple[TurnRecord, ...]]"
+    ) -> "asyncio.Future[None]":
+        """Tell the resident how it went; the future, of the end of that, never fails."""
+        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        written.add_done_callback(lambda done: self._written(done, settled))
+        return settled
+
+    def _succeeded(self) -> None:
+        self._resident.committed(self._change, self._counted)
+        self._resident.ended(self._turn, self._change.ended[0])
+
+    def _written(
+        self,
+        written: "asyncio.Future[tuple[TurnRecord, ...]]",
+        settled: asyncio.Future[None],
+    ) -> None:
+        if written.cancelled():
+            error: BaseException | None = StorageClosed(self._around.storage.location)
+        else:
+            error = written.exception()
+        if error is None:
+            self._succeeded()
+            settled.set_result(None)
+            return
+        resolving = self._resolve(error)
+        task = self._around.tasks.spawn(resolving, name=f"commit {self._turn.actor_id}")
+        task.add_done_callback(lambda _: settled.done() or settled.set_result(None))
+
+    async def _resolve(self, refused: BaseException) -> None:
+        """Decide what a refused or unanswered write means for the turn."""
+        try:
+            error = await self._retry(refused)
+            if error is None:
+                self._succeeded()
+            elif isinstance(error, TooLarge | Conflict):
+                await self._fail_instead(error)
+            else:
+                self._resident.lose(self._turn, error)
+        except BaseException as failure:  # the sender must not wait for ever
+            if not self._turn.ended:
+                self._resident.lose(self._turn, failure)
+            raise
+
+    async def _retry(self, error: BaseException) -> BaseException | None:
+        """Send it again while that may help; None as soon as it is in the store."""
+        for delay in self._around.settings.commit_retries:
+            if await self._took_effect(error):
+                return None
+            transient = isinstance(error, StorageError) and error.retryable
+            if not transient or isinstance(error, Conflict):
+                return error
+            await self._around.environment.sleep(delay)
+            try:
+                await self._around.storage.apply(self._turn.actor_id, self._change)
+            except StorageError as again:
+                error = again
+            else:
+                return None
+        return None if await self._took_effect(error) else error
+
+    async def _took_effect(self, error: BaseException) -> bool:
+        """Whether the write is in the store although an error came back."""
+        if self._change.new_etag is None or not isinstance(error, StorageError):
+            return False
+        try:
+            state = await self._around.storage.read_state(self._turn.actor_id, ())
+        except StorageError:
+            return False
+        return state.etag == self._change.new_etag
+
+    async def _fail_instead(self, error: StorageError) -> None:
+        # What the turn wrote cannot be stored, but that it failed can.
+        resident, turn = self._resident, self._turn
+        end = TurnEnd(
+            position=turn.position,
+            status=RequestStatus.FAILED,
+            result=encode({"error": describe_error(error)}),
+            ended_at=self._around.environment.wall_clock(),
+        )
+        change = ActorChange(epoch=resident.epoch, ended=(end,))
+        try:
+            await self._around.storage.apply(turn.actor_id, change)
+            if isinstance(error, Conflict):  # somebody wrote the state beside us
+                claim = await self._around.storage.claim(turn.actor_id)
+                resident.epoch, resident.etag = claim.epoch, claim.etag
+                resident.values = claim.values
+        except (StorageError, ActorOwnedElsewhere) as refused:
+            resident.lose(turn, refused)
+            return
+        resident.drop_activation(error)
+        resident.ended(turn, end)

@@ -1,0 +1,290 @@
+"""How requests get in: the actor's claim, its bounds, the accept.
+
+Requests that come before the claim has ended wait for it, in the order of their calls.
+Every write of one actor is handed to the storage in the order in which it happens
+here; the storage keeps that order.
+"""
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from agent_runtime_nb._commit import Surroundings
+from agent_runtime_nb._mailbox import Mailbox, Submission, Turn
+from agent_runtime_nb._reporter import Reporter
+from agent_runtime_nb._wire import encode
+from agent_runtime_nb.exceptions import (
+    ActorBusy,
+    MailboxFull,
+    MessageIdReused,
+    OutcomeUnknown,
+    StaleEpoch,
+)
+from agent_runtime_nb.runtime_abstractions import (
+    ActorChange,
+    ActorId,
+    Claim,
+    Encoded,
+    JsonValue,
+    RequestStatus,
+    TurnEnd,
+    TurnRecord,
+)
+
+_log = logging.getLogger(__name__)
+
+_Written = asyncio.Future[tuple[TurnRecord, ...]]
+
+
+def interrupted_data(why: str) -> dict[str, JsonValue]:
+    """The response's data of a turn whose host went away."""
+    return {"error": {"type": "Interrupted", "message": why, "retryable": True}}
+
+
+def interruption(epoch: int, turns: list[TurnRecord], at: float) -> ActorChange:
+    """The end of turns whose host went away; `at` is POSIX seconds."""
+    result = encode(interrupted_data("its host went away before it ended"))
+    ended = tuple(
+        TurnEnd(
+            position=turn.position,
+            status=RequestStatus.INTERRUPTED,
+            result=result,
+            ended_at=at,
+        )
+        for turn in turns
+    )
+    return ActorChange(epoch=epoch, ended=ended)
+
+
+class Intake(ABC):
+    """The part of an actor in memory that accepts requests."""
+
+    def __init__(self, actor_id: ActorId, around: Surroundings) -> None:
+        self.actor_id = actor_id
+        self.values: dict[str, Encoded] = {}
+        self.epoch = 0
+        self.etag: str | None = None
+        self.position = 0  # the last one given
+        self.open: dict[str, Turn] = {}  # accepted or being accepted, not ended
+        self.running: Turn | None = None
+        self.mailbox = Mailbox()
+        self.report = Reporter(actor_id, around, self.mailbox)
+        self.gone: BaseException | None = None  # why it no longer speaks for the actor
+        self._around = around
+        self._storage = around.storage
+        self._clock = around.environment.clock
+        self._wall_clock = around.environment.wall_clock
+        self._listeners = around.listeners
+        self._feeds = around.feeds
+        self._before_claim: list[tuple[Submission, asyncio.Future[Turn]]] | None = []
+        self._claiming: asyncio.Future[Claim]
+
+    @abstractmethod
+    def received(self, turn: Turn, *, interrupt: bool) -> None:
+        """A turn is stored and in the mailbox."""
+
+    @abstractmethod
+    def forget(self, turn: Turn) -> None:
+        """A turn is no longer open."""
+
+    @abstractmethod
+    def lose_everything(self, error: BaseException) -> None:
+        """This host no longer knows what is stored of the actor."""
+
+    def open_turns(self) -> list[Turn]:
+        """The accepted turns, the running one first, then in order."""
+        running = [] if self.running is None else [self.running]
+        return running + list(self.mailbox)
+
+    # --- claim
+
+    def claim(self) -> None:
+        """Become the actor's owner."""
+        take_over = self._around.settings.take_over
+        self._claiming = self._storage.claim(self.actor_id, take_over=take_over)
+        if self._claiming.done():
+            self._claimed(self._claiming)
+        else:
+            self._claiming.add_done_callback(self._claimed)
+
+    async def ready(self) -> None:
+        """Wait until the claim has ended.
+
+        Raises:
+            ActorOwnedElsewhere, StorageError: if this host is not the owner.
+        """
+        if self._before_claim is not None:
+            await asyncio.wait([self._claiming])
+        if self.gone is not None:
+            raise self.gone
+
+    def _claimed(self, claimed: "asyncio.Future[Claim]") -> None:
+        waiting, self._before_claim = self._before_claim or [], None
+        try:
+            claim = claimed.result()
+        except BaseException as error:  # it belongs to the senders
+            self.leave(error)
+            for _, future in waiting:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        self.epoch, self.etag = claim.epoch, claim.etag
+        self.values = claim.values
+        self.position = claim.next_position - 1
+        if claim.open_turns:
+            self._interrupt_left_behind(claim.open_turns)
+        for submission, future in waiting:
+            _forward(lambda one=submission: self._accept(one), future)
+        if not self.open:
+            self._around.went_idle(self)
+
+    def _interrupt_left_behind(self, turns: list[TurnRecord]) -> None:
+        at = self._wall_clock()
+        change = interruption(self.epoch, turns, at)
+        written = self._storage.apply(self.actor_id, change)
+        written.add_done_callback(self._interrupted)
+        for turn, end in zip(turns, change.ended, strict=True):
+            left = Turn.of_record(self.actor_id, turn)
+            left.end(end.status, end.result, at)
+            self.report.ended(left)
+
+    def _interrupted(self, written: _Written) -> None:
+        error = None if written.cancelled() else written.exception()
+        if error is not None:  # the next claim tries again
+            _log.error("%s: interrupted turns stay open: %s", self.actor_id, error)
+            self.lose_everything(error)
+
+    def leave(self, error: BaseException) -> None:
+        """Speak for the actor no longer; whoever asks gets the error."""
+        if self.gone is None:
+            self.gone = error
+            self._around.left(self)
+
+    # --- accept
+
+    def submit(self, submission: Submission) -> "Turn | asyncio.Future[Turn]":
+        """Accept a request; the turn once it is stored, or a future of that.
+
+        Raises:
+            MailboxFull, ActorBusy, MessageIdReused, StorageError: nothing was accepted.
+        """
+        if self._before_claim is not None:
+            future: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
+            self._before_claim.append((submission, future))
+            return future
+        if self.gone is not None:
+            raise self.gone
+        return self._accept(submission)
+
+    def _accept(self, submission: Submission) -> "Turn | asyncio.Future[Turn]":
+        if submission.own_id and submission.message_id in self.open:
+            return self._attach(self.open[submission.message_id], submission.body)
+        around = self._around
+        busy = bool(self.open)
+        if busy:
+            self._check_room(submission)
+        self.position = position = self.position + 1
+        turn = Turn(self.actor_id, position, submission.message_id, submission.body)
+        # An accept that runs at once counts its attempt in the same write.
+        turn.attempts = attempts = 0 if busy else 1
+        turn.accepted_at = accepted_at = self._wall_clock()
+        turn.time_limit = limit = submission.timeout
+        turn.deadline = self._clock() + (
+            around.settings.waiting_timeout if limit is None else limit
+        )
+        self.open[turn.message_id] = turn
+        if not busy:
+            around.went_busy(self)
+        record = TurnRecord(
+            position=position,
+            message_id=turn.message_id,
+            attempts=attempts,
+            body=turn.body,
+            accepted_at=accepted_at,
+        )
+        change = ActorChange(epoch=self.epoch, accepted=(record,))
+        try:
+            written = self._storage.apply(self.actor_id, change)
+        except BaseException:
+            self.forget(turn)
+            raise
+        if written.done():
+            return self._accepted(turn, submission, written)
+        return self._accepted_later(turn, submission, written)
+
+    def _accepted_later(
+        self, turn: Turn, submission: Submission, written: _Written
+    ) -> "asyncio.Future[Turn]":
+        future: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
+        written.add_done_callback(
+            lambda done: _forward(
+                lambda: self._accepted(turn, submission, done), future
+            )
+        )
+        return future
+
+    def _check_room(self, submission: Submission) -> None:
+        if submission.when_busy == "reject":
+            raise ActorBusy(self.actor_id)
+        waiting = len(self.open) - (self.running is not None)
+        limit = self._around.settings.mailbox_limit
+        if waiting >= limit:
+            raise MailboxFull(self.actor_id, limit, self.report.retry_after())
+
+    def _attach(self, known: Turn, body: Encoded) -> Turn:
+        if known.body and known.body != body:
+            raise MessageIdReused(self.actor_id, known.message_id)
+        return known
+
+    def _accepted(self, turn: Turn, submission: Submission, written: _Written) -> Turn:
+        try:
+            known = written.result()
+        except BaseException as error:
+            self.forget(turn)
+            turn.lose(error)
+            if isinstance(error, StaleEpoch):
+                self.lose_everything(error)
+            raise
+        if known:
+            self.forget(turn)
+            return self._attach_stored(turn, known[0], submission.body)
+        if self.gone is not None:
+            turn.lose(self.gone)
+            return turn
+        self.mailbox.put(turn)
+        self.received(turn, interrupt=submission.when_busy == "interrupt")
+        return turn
+
+    def _attach_stored(self, asked: Turn, record: TurnRecord, body: Encoded) -> Turn:
+        # Whoever asked with the same id meanwhile holds `asked`.
+        if not record.status.is_final:
+            # Open in the store, unknown here: its end could not be written before.
+            asked.lose(OutcomeUnknown(self.actor_id, record.message_id))
+            return asked
+        # One that ended a moment ago still has its update log.
+        kept = self._around.kept_turn(self.actor_id, record.message_id)
+        known = kept or Turn.of_record(self.actor_id, record)
+        try:
+            self._attach(known, body)
+        except MessageIdReused as error:
+            asked.lose(error)
+            raise
+        asked.end(known.status, known.result, known.ended_at)
+        return known
+
+
+def _forward(
+    make: "Callable[[], Turn | asyncio.Future[Turn]]", future: "asyncio.Future[Turn]"
+) -> None:
+    try:
+        turn = make()
+    except BaseException as error:  # it belongs to who waits
+        if not future.done():
+            future.set_exception(error)
+            future.exception()  # seen, even if the sender has gone away
+        return
+    if not isinstance(turn, Turn):
+        turn.add_done_callback(lambda done: _forward(done.result, future))
+    elif not future.done():
+        future.set_result(turn)

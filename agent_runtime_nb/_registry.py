@@ -1,0 +1,285 @@
+"""The actor types of one runtime and its actors in memory.
+
+Keeps the actors by id, drops the idle ones (after a time, or the longest idle first
+above a number), enforces deadlines once a second, and keeps the update logs of turns
+that ended a moment ago.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextvars import Context
+from typing import NamedTuple, TypeAlias, cast
+from weakref import WeakSet
+
+from agent_runtime_nb._activation import InProcessActorContext
+from agent_runtime_nb._intake import interruption
+from agent_runtime_nb._listeners import Listeners
+from agent_runtime_nb._mailbox import CancelReason, Turn
+from agent_runtime_nb._reporter import ActorFeeds
+from agent_runtime_nb._resident import ResidentActor
+from agent_runtime_nb._settings import Environment, RuntimeSettings
+from agent_runtime_nb._tasks import TaskOwner
+from agent_runtime_nb._updates import Feed
+from agent_runtime_nb.exceptions import (
+    ActorOwnedElsewhere,
+    NotRunning,
+    UnknownActorType,
+)
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    IActor,
+    IActorRuntimeContext,
+    IActorStateStorage,
+)
+from agent_runtime_nb.runtime_events import RuntimeEvent
+
+_log = logging.getLogger(__name__)
+
+ActorFactory: TypeAlias = Callable[[IActorRuntimeContext], IActor | Awaitable[IActor]]
+
+
+class ActorType(NamedTuple):
+    """A registered type."""
+
+    factory: ActorFactory
+    description: str
+
+
+class ActorRegistry:
+    """What a runtime has in memory."""
+
+    def __init__(
+        self,
+        storage: IActorStateStorage,
+        settings: RuntimeSettings,
+        environment: Environment,
+    ) -> None:
+        self.storage = storage
+        self.settings = settings
+        self.environment = environment
+        self.listeners = Listeners()
+        self.feeds: ActorFeeds = {}
+        self.event_feeds: WeakSet[Feed[RuntimeEvent]] = WeakSet()
+        self.tasks = TaskOwner("runtime")
+        self.types: dict[str, ActorType] = {}
+        self.closing = False
+        self._residents: dict[ActorId, ResidentActor] = {}
+        self._busy: set[ResidentActor] = set()
+        self._idle: dict[ResidentActor, float] = {}  # since when; longest idle first
+        self._kept: dict[tuple[ActorId, str], tuple[float, Turn]] = {}
+        self._kept_bytes = 0
+        self._all_idle: asyncio.Future[None] | None = None
+
+    # --- types
+
+    def register(self, type_name: str, actor_type: ActorType) -> None:
+        """Add a type, or replace it: the new factory serves from the next turn on."""
+        ActorId(type_name, "x")  # a type name must be able to name actors
+        self.types[type_name] = actor_type
+        for resident in list(self._residents.values()):
+            if resident.actor_id.type_name == type_name:
+                resident.renew()
+
+    async def make_actor(
+        self, actor_id: ActorId, context: InProcessActorContext
+    ) -> IActor:
+        """Call the factory of the actor's type."""
+        made = self.types[actor_id.type_name].factory(context)
+        actor = await made if inspect.isawaitable(made) else made
+        if not isinstance(cast("object", actor), IActor):
+            problem = f"the factory gave {type(actor).__name__}, which is no IActor"
+            raise TypeError(problem)
+        return actor
+
+    # --- actors in memory
+
+    def find(self, actor_id: ActorId) -> ResidentActor | None:
+        """The actor, if it is in memory."""
+        return self._residents.get(actor_id)
+
+    def get(self, actor_id: ActorId) -> ResidentActor:
+        """The actor; brought into memory and claimed if it is not.
+
+        Raises:
+            UnknownActorType: if its type is not registered.
+        """
+        if actor_id.type_name not in self.types:
+            raise UnknownActorType(actor_id.type_name, self.types)
+        return self._residents.get(actor_id) or self.adopt(actor_id)
+
+    def adopt(self, actor_id: ActorId) -> ResidentActor:
+        """The actor, brought into memory and claimed, whatever its type."""
+        resident = self._residents.get(actor_id)
+        if resident is not None:
+            return resident
+        if len(self._residents) >= self.settings.max_resident:
+            self._evict_longest_idle()
+        resident = self._residents[actor_id] = ResidentActor(actor_id, self)
+        resident.claim()
+        return resident
+
+    def __iter__(self) -> Iterator[ResidentActor]:
+        return iter(list(self._residents.values()))
+
+    def __len__(self) -> int:
+        return len(self._residents)
+
+    @property
+    def busy(self) -> list[ResidentActor]:
+        """The actors that have open turns."""
+        return list(self._busy)
+
+    def went_busy(self, resident: ResidentActor) -> None:
+        """It has an open turn."""
+        self._idle.pop(resident, None)
+        self._busy.add(resident)
+
+    def went_idle(self, resident: ResidentActor) -> None:
+        """It has no open turn and no task."""
+        self._busy.discard(resident)
+        if self._residents.get(resident.actor_id) is resident:
+            self._idle[resident] = self.environment.clock()
+        if self._all_idle is not None:
+            self._tell_all_idle()
+
+    def left(self, resident: ResidentActor) -> None:
+        """It no longer speaks for the actor."""
+        self._busy.discard(resident)
+        self._idle.pop(resident, None)
+        if self._residents.get(resident.actor_id) is resident:
+            del self._residents[resident.actor_id]
+        self._tell_all_idle()
+
+    def _tell_all_idle(self) -> None:
+        waiter = self._all_idle
+        if waiter is not None and not self._busy and not waiter.done():
+            waiter.set_result(None)
+
+    async def wait_idle(self, timeout: float) -> bool:
+        """Wait until nothing is open; whether that came in time."""
+        if not self._busy:
+            return True
+        self._all_idle = asyncio.get_running_loop().create_future()
+        done, _ = await asyncio.wait([self._all_idle], timeout=timeout)
+        self._all_idle = None
+        return bool(done)
+
+    def cancel_all(self, reason: CancelReason) -> None:
+        """Cancel every open turn that can still be cancelled."""
+        for resident in self.busy:
+            for turn in list(resident.open.values()):
+                resident.cancel(turn, reason)
+
+    # --- passivation
+
+    def _evict_longest_idle(self) -> None:
+        for resident in self._idle:
+            self._passivate(resident)
+            return
+
+    def _passivate(self, resident: ResidentActor) -> None:
+        self._idle.pop(resident, None)
+        if resident.is_idle and self._residents.get(resident.actor_id) is resident:
+            del self._residents[resident.actor_id]
+            resident.drop_activation()
+
+    def passivate_all(self) -> None:
+        """Drop every actor object."""
+        for resident in self:
+            resident.drop_activation()
+            resident.abandon()
+        self._residents.clear()
+        self._busy.clear()
+        self._idle.clear()
+
+    def close_feeds(self) -> None:
+        """Tell every watcher that nothing will come any more."""
+        stopped = NotRunning("stopped")
+        for feeds in self.feeds.values():
+            for feed in list(feeds):
+                feed.close(stopped)
+        for feed in list(self.event_feeds):
+            feed.close(stopped)
+
+    def dispose(self, actor: IActor, name: str) -> None:
+        """Dispose of an actor object, in the background, bounded."""
+        self.tasks.spawn(
+            self._dispose(actor, name), name=f"dispose {name}", context=Context()
+        )
+
+    async def _dispose(self, actor: IActor, name: str) -> None:
+        try:
+            async with asyncio.timeout(self.settings.dispose_timeout):
+                await actor.dispose()
+        except Exception:
+            _log.exception("%s failed to dispose", name)
+
+    # --- once a second
+
+    def sweep(self) -> None:
+        """Enforce deadlines; drop what was idle or kept for long enough."""
+        now = self.environment.clock()
+        for resident in self.busy:
+            for turn in list(resident.open.values()):
+                if turn.deadline <= now:
+                    resident.cancel(turn, "deadline")
+        oldest = now - self.settings.idle_timeout
+        for resident, since in list(self._idle.items()):
+            if since > oldest:
+                break
+            self._passivate(resident)
+        for key, (until, _) in list(self._kept.items()):
+            if until > now:
+                break
+            self._drop_log(key)
+        for actor_id in [one for one, feeds in self.feeds.items() if not feeds]:
+            del self.feeds[actor_id]
+
+    # --- logs of ended turns
+
+    def keep_log(self, turn: Turn) -> None:
+        """Keep an ended turn and its update log for a while."""
+        key = turn.actor_id, turn.message_id
+        until = self.environment.clock() + self.settings.update_linger
+        self._kept[key] = until, turn
+        self._kept_bytes += 0 if turn.log is None else turn.log.size
+        while self._kept_bytes > self.settings.update_memory and len(self._kept) > 1:
+            self._drop_log(next(iter(self._kept)))
+
+    def _drop_log(self, key: tuple[ActorId, str]) -> None:
+        _, turn = self._kept.pop(key)
+        self._kept_bytes -= 0 if turn.log is None else turn.log.size
+
+    def kept_turn(self, actor_id: ActorId, message_id: str) -> Turn | None:
+        """A turn that ended a moment ago."""
+        found = self._kept.get((actor_id, message_id))
+        return None if found is None else found[1]
+
+    # --- recovery
+
+    async def recover(self) -> int:
+        """Interrupt what dead hosts left behind; returns how many actors had some.
+
+        Actors of living hosts are left alone.
+        """
+        recovered, after = 0, None
+        while True:
+            page = await self.storage.list_actors(open_only=True, after=after)
+            for actor_id in page.items:
+                recovered += await self._recover(actor_id)
+            after = page.next
+            if after is None:
+                return recovered
+
+    async def _recover(self, actor_id: ActorId) -> bool:
+        try:
+            claim = await self.storage.claim(actor_id)
+        except ActorOwnedElsewhere:
+            return False
+        if claim.open_turns:
+            at = self.environment.wall_clock()
+            change = interruption(claim.epoch, claim.open_turns, at)
+            await self.storage.apply(actor_id, change)
+        return True

@@ -1,0 +1,279 @@
+"""What is told about one actor: update logs, events for listeners, feeds of watchers.
+
+Each is made only if somebody wants it.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Literal, Protocol
+from weakref import WeakSet
+
+from agent_runtime_nb._listeners import Listeners
+from agent_runtime_nb._mailbox import Mailbox, Turn
+from agent_runtime_nb._settings import Environment, RuntimeSettings
+from agent_runtime_nb._updates import Feed, TurnLog
+from agent_runtime_nb._wire import decode, decode_body
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    Cursor,
+    Encoded,
+    JsonValue,
+    RequestStatus,
+    TurnUpdate,
+)
+from agent_runtime_nb.runtime_events import (
+    ActorActivated,
+    ActorPassivated,
+    ActorRestarted,
+    RequestAccepted,
+    TurnEnded,
+    TurnProgressed,
+    TurnStarted,
+)
+
+Kind = Literal["accepted", "started", "progress", "ended", "lost"]
+ActorFeeds = dict[ActorId, "WeakSet[Feed[TurnUpdate]]"]
+
+
+class Audience(Protocol):
+    """Who may want to hear, and the bounds."""
+
+    @property
+    def settings(self) -> RuntimeSettings:
+        """The bounds of the runtime."""
+        ...
+
+    @property
+    def environment(self) -> Environment:
+        """Where time comes from."""
+        ...
+
+    @property
+    def listeners(self) -> Listeners:
+        """The listeners of runtime events."""
+        ...
+
+    @property
+    def feeds(self) -> ActorFeeds:
+        """The watchers of each actor."""
+        ...
+
+    def keep_log(self, turn: Turn) -> None:
+        """Keep the update log of an ended turn for a while."""
+        ...
+
+
+def update(
+    turn: Turn, kind: Kind, sequence: int = -1, data: JsonValue = None
+) -> TurnUpdate:
+    """One item of a feed."""
+    return TurnUpdate(Cursor(turn.position, sequence), kind, turn.message_id, data)
+
+
+def last_sequence(turn: Turn) -> int:
+    """The number of the turn's last progress, -1 before the first."""
+    return -1 if turn.log is None else turn.log.last
+
+
+def accepted_data(body: Encoded) -> JsonValue:
+    """What a feed tells of an accepted request."""
+    method, params, metadata = decode_body(body)
+    return {"method": method, "params": params, "metadata": dict(metadata)}
+
+
+def ended_data(status: RequestStatus, result: Encoded | None) -> JsonValue:
+    """What a feed tells of an ended turn."""
+    return {"status": status.value, "data": None if result is None else decode(result)}
+
+
+def caught_up(turn: Turn, after: int) -> list[TurnUpdate]:
+    """What a new watcher is told of an open turn whose progress it knows to `after`."""
+    told = [update(turn, "accepted", data=accepted_data(turn.body))]
+    if turn.started_at is not None:
+        told.append(update(turn, "started"))
+    if turn.log is not None:
+        found = turn.log.kept(after)
+        if after < turn.log.forgotten:
+            told.append(update(turn, "lost", after))
+        told += [update(turn, "progress", n, decode(text)) for n, text in found]
+    return told
+
+
+def shrink_feed(items: list[TurnUpdate]) -> list[TurnUpdate]:
+    """What a slow watcher must still be told: all but progress, said to be lost."""
+    kept: list[TurnUpdate] = []
+    for item in items:
+        if item.kind not in ("progress", "lost"):
+            kept.append(item)
+        elif not kept or kept[-1].kind != "lost":
+            kept.append(TurnUpdate(item.cursor, "lost", item.message_id, None))
+    return kept
+
+
+def _error_type(turn: Turn) -> str | None:
+    if turn.status is RequestStatus.COMPLETED or turn.result is None:
+        return None
+    match decode(turn.result):
+        case {"error": {"type": str(name)}}:
+            return name
+        case _:
+            return None
+
+
+class Reporter:
+    """Tells what happens to one actor."""
+
+    __slots__ = ("_actor_id", "_audience", "_mailbox", "last_status", "latency")
+
+    def __init__(self, actor_id: ActorId, audience: Audience, mailbox: Mailbox) -> None:
+        self._actor_id = actor_id
+        self._audience = audience
+        self._mailbox = mailbox
+        self.latency: float | None = None  # seconds that the last turn ran
+        self.last_status: RequestStatus | None = None
+
+    def retry_after(self) -> float:
+        """Seconds after which there may be room in the mailbox."""
+        return max(1.0, self.latency or 1.0)
+
+    def _push(self, item: TurnUpdate) -> None:
+        for feed in self._audience.feeds.get(self._actor_id, ()):
+            feed.push(item)
+
+    def _watched(self) -> bool:
+        feeds = self._audience.feeds
+        return bool(feeds) and self._actor_id in feeds
+
+    def accepted(self, turn: Turn) -> None:
+        """A request is stored and in the mailbox."""
+        listeners = self._audience.listeners
+        if listeners.wants(RequestAccepted):
+            listeners.tell(
+                RequestAccepted(
+                    type_name=self._actor_id.type_name,
+                    instance_id=self._actor_id.instance_id,
+                    at=turn.accepted_at,
+                    message_id=turn.message_id,
+                    position=turn.position,
+                    method=decode_body(turn.body)[0],
+                    waiting=len(self._mailbox),
+                )
+            )
+        if self._watched():
+            self._push(update(turn, "accepted", data=accepted_data(turn.body)))
+
+    def _started_event(self, turn: Turn, metadata: Mapping[str, str]) -> TurnStarted:
+        at = self._audience.environment.wall_clock()
+        return TurnStarted(
+            type_name=self._actor_id.type_name,
+            instance_id=self._actor_id.instance_id,
+            at=at,
+            message_id=turn.message_id,
+            position=turn.position,
+            method=decode_body(turn.body)[0],
+            metadata=metadata,
+            waited=max(0.0, at - turn.accepted_at),
+            waiting=len(self._mailbox),
+        )
+
+    def started(self, turn: Turn) -> None:
+        """The turn is about to be handed to the actor."""
+        listeners = self._audience.listeners
+        if listeners.wants(TurnStarted):
+            listeners.tell(self._started_event(turn, decode_body(turn.body)[2]))
+        if self._watched():
+            self._push(update(turn, "started"))
+
+    def enter_scope(self, turn: Turn) -> AbstractContextManager[object] | None:
+        """What wraps the turn, entered; None if nobody wraps turns."""
+        listeners = self._audience.listeners
+        if not listeners.has_scopes:
+            return None
+        metadata = decode_body(turn.body)[2]
+        return listeners.turn_scope(self._started_event(turn, metadata))
+
+    def progress(self, turn: Turn, sequence: int, data: Encoded) -> None:
+        """Progress of the running turn.
+
+        Raises:
+            ValueError: if the sequence does not grow.
+        """
+        audience = self._audience
+        if turn.log is None:
+            bounds = audience.settings
+            turn.log = TurnLog(bounds.update_limit, bounds.update_bytes)
+        turn.log.append(sequence, data)
+        if audience.listeners.wants(TurnProgressed):
+            audience.listeners.tell(
+                TurnProgressed(
+                    type_name=self._actor_id.type_name,
+                    instance_id=self._actor_id.instance_id,
+                    at=audience.environment.wall_clock(),
+                    message_id=turn.message_id,
+                    position=turn.position,
+                    sequence=sequence,
+                    data=decode(data),
+                )
+            )
+        if self._watched():
+            self._push(update(turn, "progress", sequence, decode(data)))
+
+    def ended(self, turn: Turn) -> None:
+        """The turn's end is stored."""
+        audience = self._audience
+        if turn.log is not None:
+            audience.keep_log(turn)
+        if audience.listeners.wants(TurnEnded):
+            never_ran = turn.started_at is None
+            self._tell_ended(turn, None if never_ran else self.latency)
+        if self._watched():
+            data = ended_data(turn.status, turn.result)
+            self._push(update(turn, "ended", last_sequence(turn), data))
+
+    def _tell_ended(self, turn: Turn, duration: float | None) -> None:
+        self._audience.listeners.tell(
+            TurnEnded(
+                type_name=self._actor_id.type_name,
+                instance_id=self._actor_id.instance_id,
+                at=turn.ended_at,
+                message_id=turn.message_id,
+                position=turn.position,
+                status=turn.status.value,
+                duration=duration,
+                waiting=len(self._mailbox),
+                error_type=_error_type(turn),
+            )
+        )
+
+    def activated(self, started: float) -> None:
+        """An actor object was made; `started` is when that began."""
+        listeners, environment = self._audience.listeners, self._audience.environment
+        if listeners.wants(ActorActivated):
+            listeners.tell(
+                ActorActivated(
+                    type_name=self._actor_id.type_name,
+                    instance_id=self._actor_id.instance_id,
+                    at=environment.wall_clock(),
+                    duration=environment.clock() - started,
+                )
+            )
+
+    def deactivated(self, error: BaseException | None) -> None:
+        """An actor object was dropped, after an error or because it was idle."""
+        listeners = self._audience.listeners
+        at = self._audience.environment.wall_clock()
+        type_name, instance_id = self._actor_id.type_name, self._actor_id.instance_id
+        if error is None:
+            if listeners.wants(ActorPassivated):
+                listeners.tell(
+                    ActorPassivated(type_name=type_name, instance_id=instance_id, at=at)
+                )
+        elif listeners.wants(ActorRestarted):
+            listeners.tell(
+                ActorRestarted(
+                    type_name=type_name,
+                    instance_id=instance_id,
+                    at=at,
+                    error_type=type(error).__name__,
+                )
+            )

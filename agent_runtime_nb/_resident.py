@@ -1,0 +1,410 @@
+"""An actor in memory: its mailbox, its activation, its one running turn.
+
+A task exists only while there is work: a request that gets in starts `_drive`, which
+runs the actor until the mailbox is empty. There is no `await` between its last look at
+the mailbox and clearing the task, so no request can get in between and be forgotten.
+"""
+
+import asyncio
+import logging
+from contextlib import AbstractContextManager
+from contextvars import Context
+from typing import cast
+
+from agent_runtime_nb._activation import InProcessActorContext, Staged
+from agent_runtime_nb._commit import Commit, Surroundings, end_of_turn
+from agent_runtime_nb._intake import Intake, interrupted_data
+from agent_runtime_nb._mailbox import CancelReason, Turn
+from agent_runtime_nb._wire import describe_error, encode, turn_view
+from agent_runtime_nb.exceptions import (
+    ActorStartFailed,
+    AgentRuntimeError,
+    DeadlineExceeded,
+    NotCompleted,
+    NotRunning,
+)
+from agent_runtime_nb.runtime_abstractions import (
+    ActorChange,
+    ActorId,
+    ActorResponseMessage,
+    Encoded,
+    JsonValue,
+    RequestStatus,
+    TurnEnd,
+    TurnView,
+)
+
+_log = logging.getLogger(__name__)
+
+_STAMPS: dict[CancelReason, RequestStatus] = {
+    "cancelled": RequestStatus.CANCELLED,
+    "deadline": RequestStatus.FAILED,
+    "stopped": RequestStatus.INTERRUPTED,
+    "stale": RequestStatus.INTERRUPTED,
+}
+_TRIM_EVERY = 100
+
+
+class ResidentActor(Intake):
+    """One actor in memory; the keeper of its activation."""
+
+    def __init__(self, actor_id: ActorId, around: Surroundings) -> None:
+        super().__init__(actor_id, around)
+        self.etag: str | None = None
+        self.context: InProcessActorContext | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._outdated = False
+        self._name = f"actor {actor_id}"
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is open, no task runs and the claim has ended."""
+        return not self.open and self._task is None and self._before_claim is None
+
+    # --- run
+
+    def received(self, turn: Turn, *, interrupt: bool) -> None:
+        """A turn is stored and in the mailbox: run it, as soon as it is its turn."""
+        if self._listeners.any or self._feeds:
+            self.report.accepted(turn)
+        if turn.cancel_reason is not None:  # cancelled while it was being accepted
+            self.mailbox.withdraw(turn)
+            self._end_cancelled(turn)
+        elif interrupt and self.running is not None:
+            self.cancel(self.running, "cancelled")
+        if self._task is None and self.mailbox.turns:
+            self._start()
+
+    def _start(self) -> None:
+        self._task = self._around.tasks.start(
+            self._drive(), name=self._name, context=Context()
+        )
+
+    async def _drive(self) -> None:
+        task = asyncio.current_task()
+        try:
+            while self.mailbox.turns:
+                context = self.context or await self._activate()
+                if context is None:
+                    continue
+                taken, error = context.begin(), None
+                try:
+                    await context.actor.run(context)
+                except BaseException as raised:
+                    if self._around.closing and context.cancel_reason is None:
+                        raise
+                    error = raised
+                if error is not None or self._outdated or not context.is_clean(taken):
+                    await self._after_run(context, taken, error)
+                if self._task is not task:
+                    break  # given up while it ran: another task goes on
+        except BaseException as error:
+            if not self._around.closing:
+                self.lose_everything(error)
+            raise
+        finally:
+            self._rest(task)
+
+    def _rest(self, task: "asyncio.Task[None] | None") -> None:
+        self._around.tasks.finished(task)
+        if self._task is task:
+            self._task = None
+            if not self.open and self.gone is None:
+                self._around.went_idle(self)
+
+    async def _activate(self) -> InProcessActorContext | None:
+        context = InProcessActorContext(self)
+        started = self._clock()
+        try:
+            async with asyncio.timeout(self._around.settings.turn_timeout):
+                context.actor = await self._around.make_actor(self.actor_id, context)
+        except BaseException as error:
+            if self._around.closing:
+                raise
+            turn = self.mailbox.take()
+            if turn is not None:
+                await _wait(self._fail(turn, ActorStartFailed(self.actor_id, error)))
+            return None
+        self.context = context
+        self.report.activated(started)
+        return context
+
+    async def _after_run(
+        self, context: InProcessActorContext, taken: int, error: BaseException | None
+    ) -> None:
+        """Deal with a run that ended otherwise than with everything completed."""
+        if context.dead:
+            return
+        task = asyncio.current_task()
+        while task is not None and task.cancelling():
+            task.uncancel()  # dealt with here; a later timeout() must not see it
+        turn = context.discard()
+        if turn is not None:
+            if turn.cancel_reason is not None:
+                await _wait(self._end_cancelled(turn))
+            else:
+                left = NotCompleted(self.actor_id, "returned from run()")
+                await _wait(self._fail(turn, error or left))
+        await context.settle()
+        if error is not None or self._outdated:
+            self._outdated = False
+            self.drop_activation(error)
+        elif context.taken == taken and (idle := self.mailbox.take()) is not None:
+            how = "returned from run() without taking a message, that is"
+            await _wait(self._fail(idle, NotCompleted(self.actor_id, how)))
+
+    def drop_activation(self, error: BaseException | None = None) -> None:
+        """Let the actor object go; the next request makes a new one."""
+        context, self.context = self.context, None
+        if context is not None:
+            context.kill()
+            self._around.dispose(context.actor, self._name)
+            self.report.deactivated(error)
+
+    def renew(self) -> None:
+        """The type has a new factory: it makes the actor of the next turn."""
+        if self._task is None:
+            self.drop_activation()
+        else:
+            self._outdated = True
+
+    # --- the keeper of the activation
+
+    def take_ready(self) -> Turn | None:
+        """Take the next turn if it can be handed out without a write."""
+        turns = self.mailbox.turns
+        if not turns or not turns[0].attempts or self._outdated:
+            return None
+        turn = self.mailbox.take()
+        if turn is not None:
+            self._starts(turn)
+        return turn
+
+    async def next_turn(self) -> Turn | None:
+        """Take the next turn that runs, None if the mailbox is empty."""
+        while not self._outdated and (turn := self.mailbox.take()) is not None:
+            self.running = turn
+            if turn.attempts or await self._count_attempt(turn):
+                self._starts(turn)
+                return turn
+        return None
+
+    def _starts(self, turn: Turn) -> None:
+        self.running = turn
+        turn.started_at = now = self._clock()
+        if turn.time_limit is None:
+            turn.deadline = now + self._around.settings.turn_timeout
+        if self._listeners.any or self._feeds:
+            self.report.started(turn)
+
+    async def _count_attempt(self, turn: Turn) -> bool:
+        change = ActorChange(epoch=self.epoch, started=(turn.position,))
+        try:
+            await asyncio.shield(self._storage.apply(self.actor_id, change))
+        except Exception as error:  # it belongs to the sender
+            self.lose(turn, error)
+            return False
+        turn.attempts = 1
+        if turn.cancel_reason is not None:
+            await _wait(self._end_cancelled(turn))
+            return False
+        return True
+
+    def enter_scope(self, turn: Turn) -> AbstractContextManager[object] | None:
+        """What the listeners wrap the turn in."""
+        if self._around.listeners.has_scopes:
+            return self.report.enter_scope(turn)
+        return None
+
+    def commit(
+        self,
+        turn: Turn,
+        response: ActorResponseMessage,
+        result: Encoded,
+        staged: Staged | None,
+    ) -> "asyncio.Future[None] | None":
+        """Store a turn that the actor completed, with all it has staged."""
+        status = response.status
+        if turn.cancel_reason is not None:
+            status = _STAMPS[turn.cancel_reason]
+        return self._end(turn, status, result, staged)
+
+    def not_completed(self, turn: Turn) -> "asyncio.Future[None] | None":
+        """Fail a turn that the actor left for the next one."""
+        return self._fail(turn, NotCompleted(self.actor_id, "took the next request"))
+
+    def publish(self, turn: Turn, sequence: int, data: Encoded) -> None:
+        """Tell progress to whoever watches."""
+        self.report.progress(turn, sequence, data)
+
+    async def save_checkpoint(self, turn: Turn, data: Encoded) -> None:
+        """Store partial progress of the running turn."""
+        change = ActorChange(epoch=self.epoch, checkpoint=(turn.position, data))
+        await asyncio.shield(self._storage.apply(self.actor_id, change))
+
+    async def read_turns(self, before: int | None, limit: int) -> list[TurnView]:
+        """Stored turns, decoded."""
+        records = await self._storage.read_turns(
+            self.actor_id, before=before, limit=limit
+        )
+        return [turn_view(record) for record in records]
+
+    def final_data(self, turn: Turn, data: JsonValue) -> JsonValue:
+        """What a cancelled turn answers: the reason, beside what the actor gave."""
+        settings = self._around.settings
+        if turn.cancel_reason == "deadline":
+            never_ran = turn.started_at is None
+            limit = settings.waiting_timeout if never_ran else settings.turn_timeout
+            error = DeadlineExceeded("the request", turn.time_limit or limit)
+            said: dict[str, JsonValue] = {"error": describe_error(error)}
+        elif turn.cancel_reason in ("stopped", "stale"):
+            said = interrupted_data("its host stopped before it ended")
+        else:
+            return data
+        if isinstance(data, dict):
+            return {**cast("dict[str, JsonValue]", data), **said}
+        return said
+
+    # --- end
+
+    def cancel(self, turn: Turn, reason: CancelReason) -> bool:
+        """Cancel a turn that waits or runs; whether that was still possible."""
+        if turn.ended or turn.committing:
+            return False
+        if turn.cancel_reason is not None:
+            return True
+        turn.cancel_reason = reason
+        if self.mailbox.withdraw(turn):
+            self._end_cancelled(turn)
+        elif turn is self.running:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._around.settings.cancel_grace, self._give_up, turn)
+            context = self.context
+            if context is not None and context.turn is turn and self._task is not None:
+                self._task.cancel()
+        return True
+
+    def _give_up(self, turn: Turn) -> None:
+        # It neither completed nor returned: leave the task alone, go on without it.
+        if turn.ended or turn.committing:
+            return
+        context = self.context
+        if context is None or context.turn is not turn:
+            return  # not handed out yet: whoever hands it out will see the reason
+        _log.error("%s ignores its cancellation; going on without it", self._name)
+        self._task = None
+        self.drop_activation()
+        self._end_cancelled(turn)
+        if self.mailbox.turns:
+            self._start()
+
+    def _end_cancelled(self, turn: Turn) -> "asyncio.Future[None] | None":
+        status = _STAMPS[turn.cancel_reason or "cancelled"]
+        return self._end(turn, status, encode(self.final_data(turn, None)), None)
+
+    def _fail(self, turn: Turn, error: BaseException) -> "asyncio.Future[None] | None":
+        if not isinstance(error, AgentRuntimeError):
+            _log.error("%s failed in %s", self._name, turn.message_id, exc_info=error)
+        result = encode({"error": describe_error(error)})
+        return self._end(turn, RequestStatus.FAILED, result, None)
+
+    def _end(
+        self, turn: Turn, status: RequestStatus, result: Encoded, staged: Staged | None
+    ) -> "asyncio.Future[None] | None":
+        """Store the end of a turn, once; a future of that, None if it is done."""
+        if turn.committing or turn.ended:
+            return None
+        turn.committing = True
+        end = TurnEnd(
+            position=turn.position,
+            status=status,
+            result=result,
+            ended_at=self._wall_clock(),
+        )
+        commit_id = self._around.environment.new_id()
+        change, counted = end_of_turn(self, turn, end, commit_id, staged)
+        try:
+            written = self._storage.apply(self.actor_id, change)
+        except BaseException as error:
+            self.lose(turn, error)
+            return None
+        if written.done() and written.exception() is None:
+            self.committed(change, counted)
+            self.ended(turn, end)
+            return None
+        return Commit(self, self._around, turn, change, counted).follow(written)
+
+    def committed(self, change: ActorChange, counted: Turn | None) -> None:
+        """A change of the state is stored."""
+        if change.new_etag is not None:
+            self.etag = change.new_etag
+            if change.set:
+                self.values.update(change.set)
+            for key in change.remove:
+                self.values.pop(key, None)
+        if counted is not None:
+            counted.attempts = 1
+
+    def ended(self, turn: Turn, end: TurnEnd) -> None:
+        """The turn's end is stored."""
+        around = self._around
+        self.forget(turn)
+        turn.end(end.status, end.result, end.ended_at)
+        if turn.started_at is not None:
+            self.report.latency = self._clock() - turn.started_at
+        self.report.last_status = end.status
+        if turn.log is not None or self._listeners.any or self._feeds:
+            self.report.ended(turn)
+        keep = around.settings.keep_results
+        if turn.position > keep and turn.position % _TRIM_EVERY == 0:
+            trimming = self._storage.trim(self.actor_id, keep)
+            around.tasks.spawn(trimming, name=f"trim {self.actor_id}")
+
+    def lose(self, turn: Turn, error: BaseException) -> None:
+        """The turn's end could not be stored: it stays open for a later claim."""
+        _log.error("%s: %s is lost to its sender: %s", self._name, turn, error)
+        self.forget(turn)
+        turn.lose(error)
+        self.lose_everything(error)
+
+    def lose_everything(self, error: BaseException) -> None:
+        """What is in memory no longer follows what is stored: give it all up.
+
+        Whoever comes next makes a new resident, which claims the actor again.
+        """
+        self.leave(error)
+        running, task = self.running, self._task
+        if running is not None and not running.committing:
+            running.cancel_reason = "stale"
+            if task is not None and task is not asyncio.current_task():
+                task.cancel()
+        self.drop_activation(error)
+        for turn in list(self.open.values()):
+            self.mailbox.withdraw(turn)
+            if not turn.committing:  # else its own write will say how it ended
+                self.forget(turn)
+                turn.lose(error)
+
+    def forget(self, turn: Turn) -> None:
+        """A turn is no longer open."""
+        self.open.pop(turn.message_id, None)
+        if self.running is turn:
+            self.running = None
+        if self._task is None and not self.open and self.gone is None:
+            self._around.went_idle(self)
+
+    def retire(self, error: BaseException) -> None:
+        """Speak for the actor no longer; it has nothing open."""
+        self.leave(error)
+        self.drop_activation()
+
+    def abandon(self) -> None:
+        """The runtime ends: whoever still waits is told so."""
+        for turn in list(self.open.values()):
+            self.open.pop(turn.message_id)
+            turn.lose(NotRunning("stopped"))
+
+
+async def _wait(future: "asyncio.Future[None] | None") -> None:
+    if future is not None:
+        await asyncio.shield(future)

@@ -1,0 +1,68 @@
+"""The bounds of a runtime, and where it takes time and names from."""
+
+import asyncio
+import itertools
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeSettings:
+    """The bounds of a runtime; times in seconds, sizes in bytes.
+
+    Attributes:
+        turn_timeout: how long a turn may run.
+        waiting_timeout: how long an accepted request may wait for its turn.
+        cancel_grace: how long a cancelled turn may take to complete partially.
+        mailbox_limit: requests that may wait for one actor.
+        idle_timeout: how long an idle actor stays in memory.
+        max_resident: actors in memory, as far as they are idle.
+        keep_results: ended turns per actor whose result is kept.
+        request_limit: size of a request.
+        update_limit, update_bytes: what the update log of one turn keeps.
+        update_memory: what the update logs of ended turns keep, all together.
+        update_linger: how long the log of an ended turn is kept.
+        dispose_timeout: how long `dispose` of an actor may take.
+        commit_retries: the pauses before a commit is sent again that the storage could
+            not take.
+        take_over: claim actors that a living host owns.
+    """
+
+    turn_timeout: float = 600.0
+    waiting_timeout: float = 3600.0
+    cancel_grace: float = 2.0
+    mailbox_limit: int = 100
+    idle_timeout: float = 300.0
+    max_resident: int = 1000
+    keep_results: int = 1000
+    request_limit: int = 8_000_000
+    update_limit: int = 1000
+    update_bytes: int = 1_000_000
+    update_memory: int = 16_000_000
+    update_linger: float = 60.0
+    dispose_timeout: float = 5.0
+    commit_retries: tuple[float, ...] = (0.1, 0.5, 2.0)
+    take_over: bool = False
+
+
+def _id_maker() -> Callable[[], str]:
+    # A host's random part and a counter: 20 times cheaper than a uuid4 each time.
+    prefix = uuid.uuid4().hex
+    numbers = itertools.count(1)
+    return lambda: f"{prefix}-{next(numbers)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Where the runtime takes time and ids from; tests and simulations give others.
+
+    `clock` is monotonic seconds, `wall_clock` POSIX seconds, `sleep` waits on `clock`,
+    `new_id` makes a text never used before by any host.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    wall_clock: Callable[[], float] = time.time
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    new_id: Callable[[], str] = field(default_factory=_id_maker)

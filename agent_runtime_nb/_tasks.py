@@ -1,0 +1,78 @@
+"""The only place that starts tasks: named, owned, awaited when the owner closes.
+
+The event loop itself holds tasks weakly, so a task without an owner may vanish in the
+middle of its work; and an exception in it would be seen by nobody.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from contextvars import Context
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class TaskOwner:
+    """Starts tasks on the running loop, keeps them alive and ends them."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def spawn(
+        self,
+        work: Coroutine[Any, Any, T],
+        *,
+        name: str,
+        context: Context | None = None,
+    ) -> asyncio.Task[T]:
+        """Start a task; an exception in it is logged if nobody awaits it."""
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(work, name=name, context=context)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def start(
+        self, work: Coroutine[Any, Any, None], *, name: str, context: Context
+    ) -> asyncio.Task[None]:
+        """As `spawn`, cheaper: the work itself must call `finished` at its end."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.Task(work, loop=loop, name=name, context=context)
+        self._tasks.add(task)
+        return task
+
+    def finished(self, task: "asyncio.Task[Any] | None") -> None:
+        """A task that was begun with `start` is at its end."""
+        if task is not None:
+            self._tasks.discard(task)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error(
+                "%s: task %s failed", self._name, task.get_name(), exc_info=error
+            )
+
+    async def close(self, grace: float = 5.0) -> bool:
+        """Cancel what runs and wait for it, at most `grace` seconds.
+
+        Returns:
+            Whether everything ended; a task that ignores its cancellation is left.
+        """
+        tasks = self._tasks - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            _, left = await asyncio.wait(tasks, timeout=grace)
+            if left:
+                names = ", ".join(sorted(task.get_name() for task in left))
+                _log.error("%s: still running after %s s: %s", self._name, grace, names)
+                return False
+        return True

@@ -1,0 +1,376 @@
+"""Every error of the package, as one tree.
+
+    AgentRuntimeError
+    ├── InvalidActorId              (ValueError)
+    ├── InvalidRequest              (ValueError)
+    ├── InvalidAgent                (TypeError)
+    ├── AgentNameTaken              (ValueError)
+    ├── UnknownActorType            (LookupError)
+    ├── RequestNotFound             (LookupError)
+    ├── MissingExtra                (ImportError)
+    ├── NotRunning
+    ├── ActorStartFailed
+    ├── ActorOwnedElsewhere
+    ├── ActorBusy
+    ├── MailboxFull
+    ├── MessageIdReused
+    ├── NotCompleted
+    ├── OutsideTurn
+    ├── MailboxDrained
+    ├── NotJson                     (TypeError)
+    ├── DeadlineExceeded            (TimeoutError)
+    ├── LoopBlocked                 (TimeoutError)
+    ├── TurnFailed
+    └── StorageError
+        ├── Conflict
+        ├── StaleEpoch
+        ├── Unavailable
+        ├── Full
+        ├── ReadOnly
+        ├── Corrupt
+        ├── TooLarge
+        ├── SchemaTooNew
+        ├── StorageClosed
+        └── OutcomeUnknown
+
+A constructor takes facts and makes the message, so the wording lives here and is
+tested here. `retryable` says whether the same call may succeed later, unchanged.
+"""
+
+from collections.abc import Iterable
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+class AgentRuntimeError(Exception):
+    """The root of all errors that this package raises on purpose."""
+
+    retryable = False
+
+
+class InvalidActorId(AgentRuntimeError, ValueError):
+    """A type name or instance id that cannot name an actor."""
+
+    def __init__(self, part: str, value: object, rule: str) -> None:
+        shown = ascii(value)
+        if len(shown) > 80:
+            shown = shown[:77] + "..."
+        super().__init__(f"{part} {shown} is not valid: {rule}")
+        self.part = part
+        self.value = value
+
+
+class InvalidRequest(AgentRuntimeError, ValueError):
+    """A request whose parameters have the wrong shape; `field` names the place."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class InvalidAgent(AgentRuntimeError, TypeError):
+    """An object that cannot be hosted as an agent."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(f"{what} cannot be hosted as an agent: {fix}")
+
+
+class AgentNameTaken(AgentRuntimeError, ValueError):
+    """Two different agents that ask for the same name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"two agents are named {name!r}: "
+            f'give them names of your own, start({{"{name}-2": agent, ...}})'
+        )
+        self.name = name
+
+
+class UnknownActorType(AgentRuntimeError, LookupError):
+    """A type name that nobody registered."""
+
+    def __init__(self, type_name: str, known: Iterable[str]) -> None:
+        super().__init__(
+            f"no actor type {type_name!r} is registered here; known: {_list(known)}"
+        )
+        self.type_name = type_name
+
+
+class RequestNotFound(AgentRuntimeError, LookupError):
+    """A message id that this actor never accepted."""
+
+    def __init__(self, actor_id: object, message_id: str) -> None:
+        super().__init__(f"{actor_id} has never accepted a request {message_id!r}")
+        self.message_id = message_id
+
+
+class MissingExtra(AgentRuntimeError, ImportError):
+    """An optional part whose packages are not installed."""
+
+    def __init__(self, module: str, extra: str) -> None:
+        super().__init__(
+            f"{module!r} is not installed; it comes with: "
+            f'pip install "agent-runtime-nb[{extra}]"'
+        )
+        self.extra = extra
+
+
+class NotRunning(AgentRuntimeError):
+    """The runtime was not started yet, or was stopped."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"the runtime is {state}; call start() first")
+        self.state = state
+
+
+class ActorStartFailed(AgentRuntimeError):
+    """The factory of an actor type raised; the cause is chained."""
+
+    def __init__(self, actor_id: object, cause: BaseException) -> None:
+        super().__init__(
+            f"the factory of {actor_id} raised {type(cause).__name__}: {cause}"
+        )
+        self.actor_id = actor_id
+
+
+class ActorOwnedElsewhere(AgentRuntimeError):
+    """Another living host owns the actor; `owner` describes it."""
+
+    retryable = True
+
+    def __init__(self, actor_id: object, owner: str) -> None:
+        super().__init__(
+            f"{actor_id} is owned by {owner}, which is alive; use another "
+            "conversation, stop that host, or take it over with take_over=True"
+        )
+        self.actor_id = actor_id
+        self.owner = owner
+
+
+class ActorBusy(AgentRuntimeError):
+    """The actor is in a turn and the request asked not to wait."""
+
+    retryable = True
+
+    def __init__(self, actor_id: object) -> None:
+        super().__init__(f'{actor_id} is in a turn and when_busy="reject" was asked')
+        self.actor_id = actor_id
+
+
+class MailboxFull(AgentRuntimeError):
+    """The actor has as many waiting requests as it may have; nothing was accepted."""
+
+    retryable = True
+
+    def __init__(self, actor_id: object, limit: int, retry_after: float) -> None:
+        super().__init__(
+            f"{actor_id} has {limit} requests waiting; "
+            f"try again in {retry_after:.0f} s or withdraw one"
+        )
+        self.actor_id = actor_id
+        self.limit = limit
+        self.retry_after = retry_after
+
+
+class MessageIdReused(AgentRuntimeError):
+    """A message id that this actor knows with another body."""
+
+    def __init__(self, actor_id: object, message_id: str) -> None:
+        super().__init__(
+            f"{actor_id} already has a request {message_id!r} with another body; "
+            "use a new message id"
+        )
+        self.message_id = message_id
+
+
+class NotCompleted(AgentRuntimeError):
+    """An actor that left a request without completing it."""
+
+    def __init__(self, actor_id: object, how: str) -> None:
+        super().__init__(f"{actor_id} {how} without completing the request")
+
+
+class OutsideTurn(AgentRuntimeError):
+    """A call that is only allowed while the actor processes a request."""
+
+    def __init__(self, actor_id: object, call: str) -> None:
+        super().__init__(
+            f"{call} of {actor_id} was called outside a turn: take a message from "
+            "watch_messages() first, and do not use it after complete_request()"
+        )
+
+
+class MailboxDrained(AgentRuntimeError):
+    """An actor that asks for messages again after `watch_messages` has ended."""
+
+    def __init__(self, actor_id: object) -> None:
+        super().__init__(
+            f"{actor_id} asked for messages after watch_messages() had ended: return "
+            "from run(); it is started again when there is work"
+        )
+
+
+class NotJson(AgentRuntimeError, TypeError):
+    """A value that cannot be stored as JSON; `what` names the value."""
+
+    def __init__(self, what: str, reason: object) -> None:
+        super().__init__(f"{what} cannot be stored as JSON: {reason}")
+        self.what = what
+
+
+class DeadlineExceeded(AgentRuntimeError, TimeoutError):
+    """A request that was not finished in time."""
+
+    retryable = True
+
+    def __init__(self, what: str, seconds: float) -> None:
+        super().__init__(f"{what} did not finish within {seconds:g} s")
+        self.seconds = seconds
+
+
+class LoopBlocked(AgentRuntimeError, TimeoutError):
+    """The runtime's event loop did not answer: a cell or an agent blocks it."""
+
+    retryable = True
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"the runtime's event loop has not answered for {seconds:g} s: blocking "
+            'code runs on it; wait for that cell, or use start(..., loop="thread")'
+        )
+        self.seconds = seconds
+
+
+class TurnFailed(AgentRuntimeError):
+    """A turn that ended otherwise than COMPLETED, for callers who want the answer.
+
+    `status` is the final status in lower case, `error_type` and `detail` are the
+    reason as the turn recorded it, `response` is the recorded response.
+    """
+
+    def __init__(
+        self,
+        status: str,
+        error_type: str,
+        detail: str,
+        *,
+        retryable: bool = False,
+        response: object = None,
+    ) -> None:
+        reason = ": ".join(part for part in (error_type, detail) if part)
+        super().__init__(f"the turn was {status}" + (f": {reason}" if reason else ""))
+        self.status = status
+        self.error_type = error_type
+        self.detail = detail
+        self.retryable = retryable
+        self.response = response
+
+
+class StorageError(AgentRuntimeError):
+    """The root of what a storage raises, whatever is behind it."""
+
+
+class Conflict(StorageError):
+    """The stored version is not the expected one; nothing was written."""
+
+    retryable = True
+
+    def __init__(self, actor_id: object, expected: object, actual: object) -> None:
+        super().__init__(
+            f"{actor_id} was changed by somebody else: "
+            f"expected version {expected}, found {actual}"
+        )
+        self.expected = expected
+        self.actual = actual
+
+
+class StaleEpoch(StorageError):
+    """The writer no longer owns the actor; nothing was written."""
+
+    def __init__(self, actor_id: object, epoch: int | None, owner: str) -> None:
+        super().__init__(
+            f"{actor_id} is owned by {owner} now; a write with the old epoch "
+            f"{epoch} was refused"
+        )
+        self.actor_id = actor_id
+        self.owner = owner
+
+
+class Unavailable(StorageError):
+    """The storage cannot be reached; `retry_after` is in seconds."""
+
+    retryable = True
+
+    def __init__(self, where: str, reason: object, retry_after: float = 5.0) -> None:
+        super().__init__(f"the storage {where} cannot be reached: {reason}")
+        self.retry_after = retry_after
+
+
+class Full(StorageError):
+    """There is no space left; nothing was written, reading still works."""
+
+    retryable = True
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"the storage {where} has no space left; free some")
+
+
+class ReadOnly(StorageError):
+    """The storage can be read but not written."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            f"the storage {where} is read-only; choose a writable place with "
+            "start(storage=...) or AGENT_RUNTIME_STORAGE"
+        )
+
+
+class Corrupt(StorageError):
+    """What is stored cannot be trusted; it was left as it is."""
+
+    def __init__(self, where: str, finding: str) -> None:
+        super().__init__(
+            f"the storage {where} is damaged ({finding}); it was left untouched: "
+            "move it away to start afresh, or restore a backup"
+        )
+
+
+class TooLarge(StorageError):
+    """A value over the storage's limit; sizes are in bytes."""
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        super().__init__(f"{what} has {size:,} bytes; the limit is {limit:,}")
+        self.size = size
+        self.limit = limit
+
+
+class SchemaTooNew(StorageError):
+    """A newer version of this package wrote the storage; it was left untouched."""
+
+    def __init__(self, where: str, found: int, known: int) -> None:
+        super().__init__(
+            f"the storage {where} has schema {found}, this version knows up to "
+            f"{known}; upgrade agent-runtime-nb"
+        )
+        self.found = found
+        self.known = known
+
+
+class StorageClosed(StorageError):
+    """The storage is not open: open() was not called, or close() was."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"the storage {where} is not open")
+
+
+class OutcomeUnknown(StorageError):
+    """A write was sent and no answer came: it may or may not have happened."""
+
+    def __init__(self, actor_id: object, commit: str) -> None:
+        super().__init__(
+            f"it is not known whether commit {commit} of {actor_id} took effect; "
+            "ask for the request again with its message id"
+        )

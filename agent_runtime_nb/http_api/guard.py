@@ -1,0 +1,236 @@
+"""Who may enter: pure ASGI, in front of every route.
+
+A server in a notebook's process is one `fetch` away from every web page that the
+person opens, and one `connect` away from every other user of the machine. So, in this
+order: the Host must be one of ours, exactly (DNS rebinding); a browser must come from
+our own pages (Origin, Sec-Fetch-Site); a bearer token, compared in constant time; JSON
+only, which no form can send; a body within its limit, counted while it arrives, within
+a deadline. The body is read here, before any route runs.
+
+`/`, `/docs` and `/openapi.json` hold no data and open without a token, also from a
+link on another site. The token is never accepted in a URL.
+"""
+
+import asyncio
+import hmac
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from agent_runtime_nb.exceptions import InvalidRequest
+from agent_runtime_nb.http_api.problems import Problem, Refused
+
+OPEN_PATHS = frozenset({"/", "/openapi.json", "/docs"})
+"""Served without a token; what is under `/docs/` too."""
+
+_SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+
+
+def new_token() -> str:
+    """A random token of 256 bits."""
+    return secrets.token_urlsafe(32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardOptions:
+    """What the guard lets through.
+
+    Attributes:
+        token: the bearer token; None lets everybody in who passes the other checks.
+        allowed_hosts: values of the Host header beside this machine's loopback names
+            and the address that was connected to, exact, with the port if the browser
+            sends one ("example.org", "example.org:8443").
+        run_limit: bytes of the body of a run.
+        body_limit: bytes of any other body.
+        receipt_timeout: seconds in which a body must have arrived.
+
+    Raises:
+        InvalidRequest: if the token is empty.
+    """
+
+    token: str | None = field(default_factory=new_token, repr=False)
+    allowed_hosts: Iterable[str] = ()
+    run_limit: int = 10_000_000
+    body_limit: int = 1_000_000
+    receipt_timeout: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.token is not None and not self.token.strip():
+            raise InvalidRequest("token", "must not be empty; None asks for no token")
+
+
+class Guard:
+    """The middleware; refuses by raising `Refused`."""
+
+    def __init__(self, app: ASGIApp, options: GuardOptions) -> None:
+        self._app = app
+        self._options = options
+        self._token = options.token.encode() if options.token is not None else None
+        self._hosts = frozenset(host.casefold() for host in options.allowed_hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, if it may enter."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._serve(scope, receive, send)
+        else:  # a websocket; there are none here
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *_SECURITY_HEADERS]
+            await send(message)
+
+        headers = _Headers(scope)
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        is_open = path in OPEN_PATHS or path.startswith("/docs/")
+        hosts = self._hosts | _own_hosts(scope)
+        _check_host(headers, hosts)
+        _check_origin(headers, hosts, may_come_by_link=is_open)
+        if not is_open:
+            self._check_token(headers)
+        if _has_body(headers):
+            _check_media_type(headers)
+            limit = self._limit(path)
+            receive = await self._read_body(headers, receive, limit)
+        await self._app(scope, receive, send_marked)
+
+    def _limit(self, path: str) -> int:
+        options = self._options
+        return options.run_limit if path.endswith("/run") else options.body_limit
+
+    def _check_token(self, headers: "_Headers") -> None:
+        if self._token is None:
+            return
+        scheme, _, given = headers.only(b"authorization").partition(b" ")
+        matches = hmac.compare_digest(given.strip(), self._token)
+        if scheme.lower() != b"bearer" or not matches:
+            raise _refused(
+                401,
+                "unauthorized",
+                "send the server's token: Authorization: Bearer <token>",
+            )
+
+    async def _read_body(
+        self, headers: "_Headers", receive: Receive, limit: int
+    ) -> Receive:
+        """Read the whole body; returns a `receive` that gives it once."""
+        announced = headers.only(b"content-length")
+        if announced.isdigit() and int(announced) > limit:
+            raise _too_large(limit)
+        try:
+            async with asyncio.timeout(self._options.receipt_timeout):
+                body = await _collect(receive, limit)
+        except TimeoutError:
+            detail = "the body did not arrive in time"
+            raise _refused(408, "request-timeout", detail) from None
+        message: Message | None = {"type": "http.request", "body": body}
+
+        async def replay() -> Message:
+            nonlocal message
+            if message is None:
+                return await receive()
+            first, message = message, None
+            return first
+
+        return replay
+
+
+class _Headers:
+    """Request headers; one that is there twice is nobody's."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._values: dict[bytes, bytes] = {}
+        self._twice: set[bytes] = set()
+        for name, value in scope["headers"]:
+            if name in self._values:
+                self._twice.add(name)
+            self._values[name] = value
+
+    def __contains__(self, name: bytes) -> bool:
+        return name in self._values
+
+    def only(self, name: bytes) -> bytes:
+        """The value; empty if there is none or more than one."""
+        return b"" if name in self._twice else self._values.get(name, b"")
+
+    def text(self, name: bytes) -> str:
+        """As `only`, as text to compare without case."""
+        return self.only(name).decode("latin-1").casefold()
+
+
+def _own_hosts(scope: Scope) -> frozenset[str]:
+    """This server's own names: they come from the socket, not from the request."""
+    address, port = scope.get("server") or ("127.0.0.1", None)
+    literal = f"[{address}]" if ":" in address else address
+    names = {"127.0.0.1", "localhost", "[::1]", literal.casefold()}
+    own = {f"{name}:{port}" for name in names}
+    return frozenset(own | names if port == 80 else own)
+
+
+def _check_host(headers: _Headers, hosts: frozenset[str]) -> None:
+    if headers.text(b"host") not in hosts:
+        detail = "this Host is not served here; name it in allowed_hosts"
+        raise _refused(421, "misdirected-request", detail)
+
+
+def _check_origin(
+    headers: _Headers, hosts: frozenset[str], *, may_come_by_link: bool
+) -> None:
+    scheme, _, origin = headers.text(b"origin").partition("://")
+    same = scheme in ("http", "https") and origin in hosts
+    if b"origin" in headers and not same:
+        raise _refused(403, "foreign-origin", "this Origin is not allowed here")
+    site = headers.text(b"sec-fetch-site") or "none"
+    if site not in ("none", "same-origin") and not may_come_by_link:
+        detail = "a page of another site must not call this server"
+        raise _refused(403, "foreign-origin", detail)
+
+
+def _has_body(headers: _Headers) -> bool:
+    length = headers.only(b"content-length")
+    return b"transfer-encoding" in headers or length not in (b"", b"0")
+
+
+def _check_media_type(headers: _Headers) -> None:
+    media_type = headers.text(b"content-type").partition(";")[0].strip()
+    encoding = headers.text(b"content-encoding") or "identity"
+    if media_type != "application/json" or encoding != "identity":
+        detail = "send JSON, not compressed: Content-Type: application/json"
+        raise _refused(415, "unsupported-media-type", detail)
+
+
+async def _collect(receive: Receive, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _refused(400, "incomplete-body", "the body ended too early")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > limit:
+            raise _too_large(limit)
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _too_large(limit: int) -> Refused:
+    return _refused(413, "too-large", f"the body may have {limit:,} bytes at most")
+
+
+def _refused(status: int, slug: str, detail: str) -> Refused:
+    # Nothing of the request is repeated: it is not trusted. The connection is closed,
+    # as a body that nobody will read may follow.
+    headers = {"Connection": "close"}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Refused(Problem(status, slug, detail, {"retryable": False}, headers))

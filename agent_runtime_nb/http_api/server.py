@@ -1,0 +1,334 @@
+"""uvicorn in a process that does other things too: a kernel, a script, a test.
+
+The server has a daemon thread and an event loop of its own, so it answers while a cell
+blocks the notebook's loop. It never touches signal handlers, and stopping it is
+bounded: requests that are still waiting for a turn are told to come back, streams get
+a last event, turns go on.
+"""
+
+import asyncio
+import atexit
+import contextlib
+import errno
+import ipaddress
+import socket
+import sys
+import threading
+import time
+from asyncio import TimerHandle, Transport
+from collections.abc import Generator, Iterable
+from typing import Self
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from agent_runtime_nb.exceptions import InvalidRequest
+from agent_runtime_nb.http_api.app import create_app
+from agent_runtime_nb.http_api.guard import GuardOptions, new_token
+from agent_runtime_nb.runtime_abstractions import IActorClient, RuntimeDirectory
+
+HEAD_TIMEOUT = 10.0
+"""Seconds in which the head of a request must have arrived (slow loris)."""
+
+MAX_CONNECTIONS = 512
+"""Connections open at once; a further one gets 503."""
+
+_START_TIMEOUT = 10.0
+
+
+class _Protocol(HttpToolsProtocol):
+    """Closes a connection whose next request does not get its head through in time.
+
+    Gives the app `abort` in the request's state: closing a connection in order would
+    wait for a reader that does not read.
+    """
+
+    _deadline: TimerHandle | None = None
+
+    def connection_made(self, transport: Transport) -> None:
+        super().connection_made(transport)
+        self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope.setdefault("state", {})["abort"] = self.transport.abort
+        self._arm()
+
+    def on_headers_complete(self) -> None:
+        self._disarm()
+        super().on_headers_complete()
+
+    def _arm(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(HEAD_TIMEOUT, self.transport.close)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn that leaves signals alone and stops within a grace period.
+
+    Attributes:
+        ready: set when it accepts connections, or never will.
+        grace: seconds that running requests get when it stops.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        config = uvicorn.Config(
+            app,
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_graceful_shutdown=1,  # for readers that do not read, after `grace`
+        )
+        super().__init__(config)
+        self.ready = threading.Event()
+        self.grace = 1.0
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Nothing: the process belongs to somebody else."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, then `ready`."""
+        await super().startup(sockets)
+        self.ready.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, wait `grace` seconds, end what is left, then as uvicorn."""
+        for server in self.servers:
+            server.close()
+        tasks = self.server_state.tasks
+        deadline = time.monotonic() + self.grace
+        while tasks and not self.force_exit and time.monotonic() < deadline:
+            await asyncio.wait(set(tasks), timeout=0.1)
+        for task in tasks:
+            task.cancel()
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # the transports end in the loop's next turn
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket, so that the port is known, and an error seen, at once.
+
+    Raises:
+        OSError: if the address cannot be had; the message says what to do.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With its protocol named, asyncio sets TCP_NODELAY on every connection; without
+    # it, each answer on a kept connection takes 44 ms (Nagle and delayed ACK).
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if sys.platform != "win32":  # there it would let two servers share a port
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.bind((host, port))
+        sock.listen(128)
+    except OSError as error:
+        sock.close()
+        raise OSError(error.errno, _bind_problem(error, host, port)) from error
+    return sock
+
+
+def _bind_problem(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        fix = "stop what uses it, or take port 0 for a free one"
+        return f"port {port} on {host} is already in use: {fix}"
+    return f"cannot listen on {host} port {port}: {error.strerror or error}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_host(host: str, *, allow_remote: bool) -> None:
+    """Refuse to listen to other machines by mistake.
+
+    Raises:
+        InvalidRequest: if `host` is not a loopback address and `allow_remote` is not
+            set.
+    """
+    if not allow_remote and not is_loopback(host):
+        problem = f"{host} can be reached from other machines; say so: --allow-remote, or allow_remote=True"
+        raise InvalidRequest("host", problem)
+
+
+def url_of(sock: socket.socket) -> str:
+    """Where a client on this machine finds the server of `sock`."""
+    host, port = sock.getsockname()[:2]
+    if ipaddress.ip_address(host).is_unspecified:
+        host = "::1" if sock.family == socket.AF_INET6 else "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class EmbeddedServer:
+    """The HTTP API in a daemon thread of this process.
+
+    `start()` returns when it answers; `stop()` within its timeout. It also stops when
+    the interpreter ends. The token is in `token` and nowhere else: not in a repr, a
+    URL or a log.
+
+    Args:
+        client: to talk to agents, from the server's own thread and loop.
+        directory: to list them.
+        host: a loopback address, or any other with `allow_remote`.
+        port: 0 takes a free one.
+        token: None makes a random one.
+        allowed_hosts: see `GuardOptions`.
+        allow_remote: listen where other machines can connect.
+        example_agent: the agent of the curl line in the repr.
+
+    Raises:
+        InvalidRequest: if `host` is remote without `allow_remote`, or the token empty.
+    """
+
+    def __init__(
+        self,
+        client: IActorClient,
+        directory: RuntimeDirectory,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str | None = None,
+        allowed_hosts: Iterable[str] = (),
+        allow_remote: bool = False,
+        example_agent: str = "echo",
+    ) -> None:
+        check_host(host, allow_remote=allow_remote)
+        self.token = new_token() if token is None else token
+        guard = GuardOptions(token=self.token, allowed_hosts=tuple(allowed_hosts))
+        self._app = create_app(client, directory, guard=guard)
+        self._address = (host, port)
+        self._example_agent = example_agent
+        self._url = ""
+        self._server: HttpServer | None = None
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers, without a trailing slash; empty before the first start."""
+        return self._url
+
+    @property
+    def docs_url(self) -> str:
+        """The interactive documentation; its Authorize button takes the token."""
+        return f"{self._url}/docs"
+
+    @property
+    def running(self) -> bool:
+        """Whether it answers."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> Self:
+        """Listen and serve; a second call changes nothing.
+
+        Raises:
+            OSError: if the port cannot be had.
+            RuntimeError: if the server ends before it answers.
+        """
+        if self.running:
+            return self
+        sock = listen(*self._address)
+        server = HttpServer(self._app)
+        self._failure = None
+        self._thread = threading.Thread(
+            target=self._serve, args=(server, sock), name="http-api", daemon=True
+        )
+        self._thread.start()
+        if not server.ready.wait(_START_TIMEOUT) or not server.started:
+            sock.close()
+            raise RuntimeError("the HTTP server did not start") from self._failure
+        self._server = server
+        self._url = url_of(sock)
+        atexit.register(self.stop, timeout=2.0)
+        return self
+
+    def stop(self, timeout: float = 5.0) -> bool:
+        """Stop it; from any thread but its own. Twice is once.
+
+        Args:
+            timeout: seconds this call takes at most; running requests get all of it
+                but two.
+
+        Returns:
+            Whether it has ended; if not it ends by itself, at the latest with the
+            process.
+        """
+        atexit.unregister(self.stop)
+        server, thread = self._server, self._thread
+        if server is None or thread is None:
+            return True
+        server.grace = max(0.0, timeout - 2.0)
+        server.should_exit = True
+        thread.join(timeout)
+        return not thread.is_alive()
+
+    def _serve(self, server: HttpServer, sock: socket.socket) -> None:
+        try:
+            with asyncio.Runner() as runner:
+                runner.run(server.serve(sockets=[sock]))
+        except (Exception, SystemExit) as error:
+            self._failure = error
+        finally:
+            sock.close()
+            server.ready.set()
+
+    def __repr__(self) -> str:
+        if not self.running:
+            return "EmbeddedServer(stopped)"
+        return f"EmbeddedServer({self._url}, docs: {self.docs_url}, token: ***)"
+
+    def _repr_markdown_(self) -> str:
+        if not self.running:
+            return "**HTTP server**: stopped"
+        line = curl_line(self._url, self._example_agent, "$TOKEN")
+        return (
+            f"**HTTP server** at [{self._url}]({self._url}) · "
+            f"[interactive docs]({self.docs_url})\n\n"
+            "In a terminal, with `TOKEN` set to what `server.token` shows here "
+            "(`server`: what `serve()` returned):\n\n"
+            f"```sh\n{line}\n```\n"
+        )
+
+
+def curl_line(
+    url: str,
+    agent: str,
+    token: str | None,
+    *,
+    conversation_id: str | None = None,
+    stream: bool = False,
+) -> str:
+    """A command for a POSIX shell; `token` may be a variable of it, `$TOKEN`."""
+    name = f'"conversation_id": "{conversation_id}", ' if conversation_id else ""
+    body = f'{{{name}"messages": [{{"role": "user", "content": "Hello"}}]}}'
+    words = ["curl"]
+    if token is not None:
+        words.append(f'-H "Authorization: Bearer {token}"')
+    if stream:
+        words.append("-N -H 'Accept: text/event-stream'")
+    words.append(f"-H 'Content-Type: application/json' -d '{body}'")
+    return " ".join([*words, f"{url}/agents/{agent}/run"])

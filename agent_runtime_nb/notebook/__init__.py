@@ -1,0 +1,1 @@
+"""The notebook's composition root: `start()` and what it gives."""

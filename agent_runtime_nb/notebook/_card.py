@@ -1,0 +1,22 @@
+"""Facts about something, as it shows itself in a cell and in a terminal."""
+
+import html
+from collections.abc import Mapping
+
+
+def as_text(title: str, facts: Mapping[str, str]) -> str:
+    """One line per fact, under the title."""
+    width = max(map(len, facts), default=0)
+    rows = (f"  {name:{width}}  {value}" for name, value in facts.items())
+    return "\n".join((title, *rows))
+
+
+def as_html(title: str, facts: Mapping[str, str]) -> str:
+    """A table; values are text, never markup."""
+    cell = '<td style="text-align: left">'
+    rows = "".join(
+        f"<tr>{cell}<b>{html.escape(name)}</b></td>"
+        f"{cell}<code>{html.escape(value)}</code></td></tr>"
+        for name, value in facts.items()
+    )
+    return f"<table><caption>{html.escape(title)}</caption>{rows}</table>"

@@ -1,0 +1,146 @@
+"""The client and the directory of a runtime that may still be opening its storage.
+
+Everything waits until the runtime is ready and then goes straight through; if opening
+failed, everything raises what went wrong. So panels, servers and cells may hold these
+two from the first moment.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import Future
+
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    ActorResponseHandle,
+    ActorSummary,
+    ActorTypeInfo,
+    ActorView,
+    Cursor,
+    Health,
+    IActorClient,
+    JsonValue,
+    Page,
+    RuntimeDirectory,
+    TurnUpdate,
+    WhenBusy,
+)
+from agent_runtime_nb.runtime_events import RuntimeEvent
+
+
+class Gate:
+    """Passes once `opened` has ended, from any loop; its error is everybody's."""
+
+    def __init__(self, opened: "Future[None]") -> None:
+        self._opened = opened
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has to wait, and nothing went wrong."""
+        return self._opened.done() and self._opened.exception() is None
+
+    async def passed(self) -> None:
+        """Wait; cancelling the wait leaves the opening alone."""
+        if self._opened.done():
+            self._opened.result()
+        else:
+            await asyncio.shield(asyncio.wrap_future(self._opened))
+
+
+class GatedClient(IActorClient):
+    """A client behind a gate; otherwise as the client that it wraps."""
+
+    def __init__(self, client: IActorClient, gate: Gate) -> None:
+        self._client = client
+        self._gate = gate
+
+    async def send_request(
+        self,
+        actor_id: ActorId,
+        method: str,
+        params: JsonValue = None,
+        message_id: str | None = None,
+        *,
+        when_busy: WhenBusy = "queue",
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> ActorResponseHandle:
+        await self._gate.passed()
+        return await self._client.send_request(
+            actor_id,
+            method,
+            params,
+            message_id,
+            when_busy=when_busy,
+            timeout=timeout,
+            metadata=metadata,
+        )
+
+    async def get_response(
+        self, actor_id: ActorId, message_id: str
+    ) -> ActorResponseHandle:
+        await self._gate.passed()
+        return await self._client.get_response(actor_id, message_id)
+
+    async def cancel(self, actor_id: ActorId, message_id: str) -> bool:
+        await self._gate.passed()
+        return await self._client.cancel(actor_id, message_id)
+
+    def watch_actor(
+        self, actor_id: ActorId, after: Cursor | None = None
+    ) -> AsyncIterator[TurnUpdate]:
+        if self._gate.is_open:
+            return self._client.watch_actor(actor_id, after)
+        return self._watch_later(actor_id, after)
+
+    async def _watch_later(
+        self, actor_id: ActorId, after: Cursor | None
+    ) -> AsyncIterator[TurnUpdate]:
+        await self._gate.passed()
+        async for update in self._client.watch_actor(actor_id, after):
+            yield update
+
+
+class GatedDirectory(RuntimeDirectory):
+    """A directory behind a gate; otherwise as the directory that it wraps."""
+
+    def __init__(self, directory: RuntimeDirectory, gate: Gate) -> None:
+        self._directory = directory
+        self._gate = gate
+
+    async def actor_types(self) -> tuple[ActorTypeInfo, ...]:
+        await self._gate.passed()
+        return await self._directory.actor_types()
+
+    async def list_actors(
+        self,
+        type_name: str | None = None,
+        *,
+        after: str | None = None,
+        limit: int = 200,
+    ) -> Page[ActorSummary]:
+        await self._gate.passed()
+        return await self._directory.list_actors(type_name, after=after, limit=limit)
+
+    async def read_actor(
+        self, actor_id: ActorId, *, before: int | None = None, limit: int = 50
+    ) -> ActorView:
+        await self._gate.passed()
+        return await self._directory.read_actor(actor_id, before=before, limit=limit)
+
+    async def delete_actor(self, actor_id: ActorId) -> bool:
+        await self._gate.passed()
+        return await self._directory.delete_actor(actor_id)
+
+    async def health(self) -> Health:
+        await self._gate.passed()
+        return await self._directory.health()
+
+    def watch_events(self) -> AsyncIterator[tuple[RuntimeEvent, ...]]:
+        if self._gate.is_open:
+            return self._directory.watch_events()
+        return self._watch_later()
+
+    async def _watch_later(self) -> AsyncIterator[tuple[RuntimeEvent, ...]]:
+        await self._gate.passed()
+        async for events in self._directory.watch_events():
+            yield events

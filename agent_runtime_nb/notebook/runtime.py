@@ -1,0 +1,393 @@
+"""`NotebookRuntime`: what a notebook holds of its runtime."""
+
+import asyncio
+import atexit
+import contextlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from datetime import datetime
+from typing import Any, TypeVar, overload
+
+from agent_runtime_nb._extras import load
+from agent_runtime_nb.exceptions import NotRunning
+from agent_runtime_nb.hosting import Host, HostedAgent
+from agent_runtime_nb.notebook._card import as_html, as_text
+from agent_runtime_nb.notebook._gate import Gate, GatedClient, GatedDirectory
+from agent_runtime_nb.notebook._home import Home, LoopKind
+from agent_runtime_nb.notebook._place import conversation_of_notebook
+from agent_runtime_nb.notebook.answers import Answer, AnswerStream, Pending
+from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    ActorResponseHandle,
+    IActorClient,
+    IActorStateStorage,
+    RuntimeDirectory,
+)
+
+T = TypeVar("T")
+
+Contents = str | Sequence[Mapping[str, Any]]
+"""A message: text, or the framework's content parts as dicts."""
+
+EXIT_GRACE = 1.5
+"""Seconds for closing when the process ends; a kernel is killed soon after."""
+
+
+class NotebookRuntime:
+    """A runtime with agents, as a notebook uses it; `start()` makes it.
+
+    The storage opens in the background: everything here may be used at once, waits
+    for that, and raises what went wrong. What is asked goes on if the cell that waits
+    for it is interrupted. `agent` is an agent's name in either form, or the object
+    that was given to `start()`; it may be left out if there is only one. `conversation`
+    is a conversation's name; without it, the notebook's own.
+
+    Args:
+        host: what is hosted, not started.
+        home: the loop it shall run on.
+        after: what must have ended before it starts.
+    """
+
+    def __init__(
+        self, host: Host, home: Home, *, after: "Future[None] | None" = None
+    ) -> None:
+        self._host = host
+        self._home = home
+        self._conversation = conversation_of_notebook()
+        self._conversations: dict[str, str] = {}
+        self._server: Any = None
+        self._stopped: Future[None] | None = None
+        self._opened = home.submit(self._open(after), name="open")
+        gate = Gate(self._opened)
+        self._client = GatedClient(host.client, gate)
+        self._directory = GatedDirectory(host.runtime, gate)
+        atexit.register(self._at_exit)
+
+    # --- what it has ------------------------------------------------------------------
+
+    @property
+    def agents(self) -> Mapping[str, HostedAgent]:
+        """The hosted agents by type name."""
+        return self._host.agents
+
+    @property
+    def runtime(self) -> InProcessActorRuntime:
+        """The runtime itself, for actors written by hand."""
+        return self._host.runtime
+
+    @property
+    def client(self) -> IActorClient:
+        """Talks to any actor of the runtime."""
+        return self._client
+
+    @property
+    def directory(self) -> RuntimeDirectory:
+        """Lists and manages the actors of the runtime."""
+        return self._directory
+
+    @property
+    def storage(self) -> IActorStateStorage:
+        """Where the conversations are kept."""
+        return self._host.storage
+
+    @property
+    def loop(self) -> LoopKind:
+        """Whose event loop it lives on: the notebook's, or a thread's of its own."""
+        return self._home.kind
+
+    # --- talking ----------------------------------------------------------------------
+
+    @overload
+    def ask(
+        self,
+        text: Contents,
+        /,
+        *,
+        conversation: str | None = None,
+        timeout: float | None = None,
+    ) -> Pending[Answer]: ...
+    @overload
+    def ask(
+        self,
+        agent: Any,
+        text: Contents,
+        /,
+        *,
+        conversation: str | None = None,
+        timeout: float | None = None,
+    ) -> Pending[Answer]: ...
+    def ask(
+        self,
+        agent: Any,
+        text: Contents | None = None,
+        /,
+        *,
+        conversation: str | None = None,
+        timeout: float | None = None,
+    ) -> Pending[Answer]:
+        """Ask an agent; `await` the result for its `Answer`.
+
+        The request is sent at once, whether or not anybody awaits it.
+
+        Args:
+            agent: who is asked; see the class. `ask(text)` asks the only one.
+            text: the message.
+            conversation: its name.
+            timeout: seconds in which the turn must end, else it fails.
+
+        Raises:
+            UnknownActorType, InvalidRequest, InvalidActorId: at once.
+            TurnFailed: awaited, if the turn does not complete.
+            AgentRuntimeError: awaited, whatever `IActorClient.send_request` raises.
+        """
+        return self._ask(agent, text, conversation, timeout)
+
+    def ask_sync(
+        self,
+        agent: Any,
+        text: Contents | None = None,
+        /,
+        *,
+        conversation: str | None = None,
+        timeout: float | None = None,
+    ) -> Answer:
+        """As `ask`, without `await`: for scripts, threads and synchronous code.
+
+        In a cell on the notebook's own loop it lets that loop run nested, for which
+        asyncio is patched (nest-asyncio2) when this is first needed; `await rt.ask()`
+        needs no patch.
+
+        Raises:
+            LoopBlocked: if the loop gives no sign of life for 10 s, as when a cell
+                waits for the thread that calls this; nothing was sent then.
+        """
+        return self._ask(agent, text, conversation, timeout).wait()
+
+    @overload
+    def stream(
+        self,
+        text: Contents,
+        /,
+        *,
+        conversation: str | None = None,
+        timeout: float | None = None,
+    ) -> AnswerStream: ...
+    @overload
+    def stream(
+        self,
+        agent: Any,
+        text: Contents,
+        /,
+        *,
+        conversation: str | None = None,
+        timeout: float | None = None,
+    ) -> AnswerStream: ...
+    def stream(
+        self,
+        agent: Any,
+        text: Contents | None = None,
+        /,
+        *,
+        conversation: str | None = None,
+        timeout: float | None = None,
+    ) -> AnswerStream:
+        """Ask an agent and follow its answer: `async for update in rt.stream(...)`.
+
+        Arguments and errors as `ask`; `TurnFailed` comes at the end of the updates.
+        """
+        actor_id, message = self._address(agent, text, conversation)
+        sent = self._submit(self._send(actor_id, message, timeout), "stream")
+        return AnswerStream(sent, f"stream {actor_id}")
+
+    def new_conversation(self, agent: Any = None) -> str:
+        """Begin a new conversation with an agent; the earlier ones stay stored.
+
+        Returns:
+            Its name, which is from now on the one used if none is given.
+        """
+        type_name = self._host.find(agent)
+        base = name = f"{self._conversation} {datetime.now():%Y-%m-%d %H.%M.%S}"  # noqa: DTZ005 - a person's wall clock
+        number = 1
+        while name == self._conversations.get(type_name):
+            number += 1
+            name = f"{base} ({number})"
+        self._conversations[type_name] = name
+        return name
+
+    # --- views ------------------------------------------------------------------------
+
+    def chat(
+        self, agent: Any = None, conversation: str | None = None, **options: Any
+    ) -> Any:
+        """A chat panel for a conversation; `options` are those of `ChatPanel`."""
+        actor_id = self._actor_id(agent, conversation)
+        panel = load("agent_runtime_nb.widgets.chat_panel", "lab").ChatPanel
+        loop = self._home.loop
+        return panel(self._client, self._directory, actor_id, loop=loop, **options)
+
+    def dashboard(self, **options: Any) -> Any:
+        """A live board of all actors; `options` are those of `ActorDashboard`."""
+        board = load("agent_runtime_nb.widgets.actor_dashboard", "lab").ActorDashboard
+        return board(self._directory, loop=self._home.loop, **options)
+
+    def serve(self, port: int = 0, token: str | None = None) -> Any:
+        """Serve the agents over HTTP on this machine, from a thread of this process.
+
+        Args:
+            port: 0 takes a free one.
+            token: what callers must send; made if None.
+
+        Returns:
+            The `EmbeddedServer`; the same one if it serves already.
+
+        Raises:
+            MissingExtra: without the extra `http`.
+        """
+        if self._server is None or not self._server.running:
+            server = load("agent_runtime_nb.http_api.server", "http").EmbeddedServer
+            self._server = server(
+                self._client,
+                self._directory,
+                port=port,
+                token=token,
+                example_agent=next(iter(self.agents), "echo"),
+            )
+            self._server.start()
+        return self._server
+
+    # --- life -------------------------------------------------------------------------
+
+    def ready(self) -> Pending[None]:
+        """Await it to know that the storage is open, or what went wrong."""
+        return Pending(self._opened, self._home, "opening the storage")
+
+    def stop(self, *, drain: float = 10.0) -> Pending[None]:
+        """Stop serving and hosting; await it to know that all is closed.
+
+        Args:
+            drain: seconds that running turns get to end by themselves.
+        """
+        if self._stopped is None:
+            self._stopped = self._home.submit(self._close(drain), name="stop")
+            atexit.unregister(self._at_exit)
+        return Pending(self._stopped, self._home, "stopping")
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it hosts or is about to: not failed, not stopped, loop alive."""
+        failed = self._opened.done() and self._opened.exception() is not None
+        return not (failed or self._stopped or self._home.loop.is_closed())
+
+    def end(self) -> "Future[None] | None":
+        """Stop it if it is not stopped; None if there is nothing left to wait for."""
+        if self._home.loop.is_closed():
+            return None
+        self.stop()
+        return self._stopped
+
+    def add(self, *agents: Any) -> None:
+        """Host these agents too; those of a known name serve from the next turn on."""
+        self._host.add(*agents)
+
+    async def _open(self, after: "Future[None] | None") -> None:
+        if after is not None:
+            with contextlib.suppress(Exception):
+                await asyncio.wrap_future(after)
+        await self._host.start()
+
+    async def _close(self, drain: float) -> None:
+        with contextlib.suppress(Exception):
+            await asyncio.wrap_future(self._opened)
+        try:
+            if self._server is not None and self._server.running:
+                await asyncio.to_thread(self._server.stop)
+            await self._host.stop(drain=drain)
+        finally:
+            await self._home.leave()
+
+    def _at_exit(self) -> None:
+        # What is not closed in time is found as a dead host's by the next start.
+        loop = self._home.loop
+        with contextlib.suppress(Exception):
+            if self._home.kind == "thread":
+                self.stop(drain=0.0)
+                if self._stopped is not None:
+                    self._stopped.result(timeout=EXIT_GRACE)
+            elif not loop.is_running() and not loop.is_closed():
+                loop.run_until_complete(asyncio.wait_for(self._close(0.0), EXIT_GRACE))
+
+    # --- helpers ----------------------------------------------------------------------
+
+    def _submit(self, work: Any, name: str) -> "Future[Any]":
+        if self._opened.done() and (error := self._opened.exception()) is not None:
+            work.close()
+            raise error
+        if self._stopped is not None:
+            work.close()
+            raise NotRunning(self._state)
+        return self._home.submit(work, name=name)
+
+    def _ask(
+        self,
+        agent: Any,
+        text: Contents | None,
+        conversation: str | None,
+        timeout: float | None,
+    ) -> Pending[Answer]:
+        actor_id, message = self._address(agent, text, conversation)
+
+        async def ask() -> Answer:
+            handle = await self._send(actor_id, message, timeout)
+            return Answer.of(await handle.get_response())
+
+        return Pending(self._submit(ask(), "ask"), self._home, f"ask {actor_id}")
+
+    def _address(
+        self, agent: Any, text: Contents | None, conversation: str | None
+    ) -> tuple[ActorId, Contents]:
+        message: Contents = agent if text is None else text
+        named = None if text is None else agent
+        return self._actor_id(named, conversation), message
+
+    def _actor_id(self, agent: Any, conversation: str | None) -> ActorId:
+        type_name = self._host.find(agent)
+        if conversation is None:
+            conversation = self._conversations.get(type_name, self._conversation)
+        return ActorId(type_name, conversation)
+
+    async def _send(
+        self, actor_id: ActorId, message: Contents, timeout: float | None
+    ) -> ActorResponseHandle:
+        params = {"messages": [{"role": "user", "content": message}]}
+        return await self._client.send_request(actor_id, "run", params, timeout=timeout)
+
+    # --- showing itself ---------------------------------------------------------------
+
+    @property
+    def _state(self) -> str:
+        if self._stopped is not None:
+            return "stopped" if self._stopped.done() else "stopping"
+        if not self._opened.done():
+            return "opening its storage"
+        error = self._opened.exception()
+        return "running" if error is None else f"failed: {error}"
+
+    def _facts(self) -> dict[str, str]:
+        where = "the notebook's loop" if self.loop == "notebook" else "a thread"
+        lasting = "" if self.storage.durable else " (gone when the process ends)"
+        agent = next(iter(self.agents), "agent")
+        return {
+            "agents": ", ".join(self.agents) or "none yet: start(agent)",
+            "storage": self.storage.location + lasting,
+            "loop": where,
+            "state": self._state,
+            "next": f'rt.chat("{agent}")   rt.dashboard()   '
+            f'await rt.ask("{agent}", "Hello")   rt.serve()',
+        }
+
+    def __repr__(self) -> str:
+        return as_text("NotebookRuntime", self._facts())
+
+    def _repr_html_(self) -> str:
+        return as_html("NotebookRuntime", self._facts())

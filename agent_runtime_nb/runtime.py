@@ -1,0 +1,389 @@
+"""`InProcessActorRuntime`: actors in this process, on one event loop.
+
+A request becomes a turn in two durable writes: it is stored before its sender gets a
+handle (accept), and its response, status, state and conversation entries are stored
+together before anybody sees the response (commit). In between the actor runs, one turn
+at a time, in acceptance order.
+
+All state is touched on the loop that `start()` ran on. Clients and the directory come
+from any thread and any loop through a bridge.
+"""
+
+import asyncio
+import logging
+import os
+import platform
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Literal, TypeVar, cast
+
+from agent_runtime_nb import _directory
+from agent_runtime_nb._client import FeedWatch
+from agent_runtime_nb._listeners import Listeners
+from agent_runtime_nb._loop_bridge import LoopBridge
+from agent_runtime_nb._mailbox import Submission, Turn
+from agent_runtime_nb._registry import ActorFactory, ActorRegistry, ActorType
+from agent_runtime_nb._settings import Environment, RuntimeSettings
+from agent_runtime_nb._updates import Feed, Slice, TurnLog
+from agent_runtime_nb.exceptions import NotRunning, OutcomeUnknown
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    ActorSummary,
+    ActorTypeInfo,
+    ActorView,
+    Cursor,
+    Health,
+    HostInfo,
+    IActorStateStorage,
+    Page,
+    RequestStatus,
+    RuntimeDirectory,
+    TurnUpdate,
+)
+from agent_runtime_nb.runtime_events import RuntimeEvent, RuntimeListener, TurnScope
+from agent_runtime_nb.storage.memory import InMemoryStateStorage
+
+T = TypeVar("T")
+RuntimeState = Literal["not started", "starting", "running", "stopping", "stopped"]
+
+_log = logging.getLogger(__name__)
+_SWEEP_EVERY = 1.0
+
+
+def _default_host_name() -> str:
+    return f"process {os.getpid()} on {platform.node() or 'this machine'}"
+
+
+class InProcessActorRuntime(RuntimeDirectory):
+    """Actors in this process; also the directory of its actors.
+
+    Args:
+        storage: where turns and state are kept; in memory if None. The runtime opens
+            and closes it.
+        settings: the bounds.
+        host_name: how this process is named to others that share the storage.
+        environment: where time and ids come from.
+    """
+
+    def __init__(
+        self,
+        storage: IActorStateStorage | None = None,
+        *,
+        settings: RuntimeSettings | None = None,
+        host_name: str | None = None,
+        environment: Environment | None = None,
+    ) -> None:
+        self._actors = ActorRegistry(
+            storage or InMemoryStateStorage(),
+            settings or RuntimeSettings(),
+            environment or Environment(),
+        )
+        self._host_name = host_name or _default_host_name()
+        self._state: RuntimeState = "not started"
+        self._bridge: LoopBridge | None = None
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._stopping: asyncio.Task[None] | None = None
+        self._lag = 0.0
+
+    def __repr__(self) -> str:
+        types = ", ".join(sorted(self._actors.types)) or "no actor types"
+        return (
+            f"<InProcessActorRuntime {self._state}: {types}; "
+            f"{len(self._actors)} in memory; {self.storage.location}>"
+        )
+
+    # --- set up
+
+    @property
+    def storage(self) -> IActorStateStorage:
+        """Where turns and state are kept."""
+        return self._actors.storage
+
+    @property
+    def settings(self) -> RuntimeSettings:
+        """The bounds."""
+        return self._actors.settings
+
+    @property
+    def environment(self) -> Environment:
+        """Where time and ids come from."""
+        return self._actors.environment
+
+    @property
+    def listeners(self) -> Listeners:
+        """Who listens to the runtime's events."""
+        return self._actors.listeners
+
+    @property
+    def state(self) -> RuntimeState:
+        """Where the runtime is in its life."""
+        return self._state
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that actors run on; raises NotRunning before the start."""
+        return self.bridge.home
+
+    @property
+    def bridge(self) -> LoopBridge:
+        """The way to the runtime's loop; raises NotRunning before the start."""
+        if self._bridge is None:
+            raise NotRunning(self._state)
+        return self._bridge
+
+    def register_actor_type(
+        self, type_name: str, factory: ActorFactory, *, description: str = ""
+    ) -> None:
+        """Say how actors of a type are made.
+
+        A name that is registered already gets the new factory, which serves from the
+        next turn on; state is kept.
+
+        Args:
+            type_name: the first part of the ids of these actors.
+            factory: given an actor's context, makes the actor; may be async.
+            description: one line for people.
+
+        Raises:
+            InvalidActorId: if the name cannot be a type name.
+        """
+        self._actors.register(type_name, ActorType(factory, description))
+
+    def add_listener(self, listener: RuntimeListener) -> Callable[[], None]:
+        """Tell a listener of events from now on; returns what removes it."""
+        return self._actors.listeners.add(listener)
+
+    def add_turn_scope(self, scope: TurnScope) -> Callable[[], None]:
+        """Wrap turns from now on; returns what removes it."""
+        return self._actors.listeners.add_scope(scope)
+
+    # --- life
+
+    async def start(self) -> None:
+        """Open the storage and take requests, on the running loop.
+
+        What a dead host left behind becomes INTERRUPTED; nothing runs by itself.
+        Starting twice is starting once.
+
+        Raises:
+            StorageError: if the storage cannot be opened; start may be called again.
+            NotRunning: if it was stopped; a stopped runtime stays stopped.
+        """
+        if self._state == "running":
+            return
+        if self._state != "not started":
+            raise NotRunning(self._state)
+        self._state = "starting"
+        self._bridge = LoopBridge(asyncio.get_running_loop())
+        host = HostInfo(host_id=uuid.uuid4().hex, name=self._host_name)
+        try:
+            await self.storage.open(host)
+            recovered = await self._actors.recover()
+        except BaseException:
+            self._state, self._bridge = "not started", None
+            raise
+        if recovered:
+            _log.warning("%s actors had turns that were interrupted", recovered)
+        self._state = "running"
+        self._sweep_later()
+
+    async def stop(self, *, drain: float = 10.0) -> None:
+        """Take no more requests, let open turns end, interrupt the rest, close.
+
+        Every request that still waits is answered. Stopping twice is stopping once.
+
+        Args:
+            drain: seconds that open turns have to end by themselves.
+        """
+        if self._bridge is None:
+            self._state = "stopped"
+            return
+        if not self._bridge.home.is_closed():
+            await self._bridge.call(lambda: self._stop_once(drain))
+        self._state = "stopped"
+
+    def _stop_once(self, drain: float) -> "asyncio.Task[None]":
+        if self._stopping is None:
+            self._state = "stopping"
+            work = self._stop(drain)
+            self._stopping = self._actors.tasks.spawn(work, name="stop")
+        return self._stopping
+
+    async def _stop(self, drain: float) -> None:
+        actors = self._actors
+        if not await actors.wait_idle(drain):
+            actors.cancel_all("stopped")
+            await actors.wait_idle(self.settings.cancel_grace + 1.0)
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        actors.passivate_all()
+        actors.close_feeds()
+        await asyncio.sleep(0)  # lets the disposals begin
+        actors.closing = True
+        await actors.tasks.close(self.settings.cancel_grace)
+        await self.storage.close()
+        self._state = "stopped"
+
+    def _sweep_later(self) -> None:
+        loop = self.bridge.home
+        due = loop.time() + _SWEEP_EVERY
+        self._sweeping = loop.call_at(due, self._sweep, due)
+
+    def _sweep(self, due: float) -> None:
+        self._lag = max(0.0, self.bridge.home.time() - due)
+        try:
+            self._actors.sweep()
+        finally:
+            self._sweep_later()
+
+    # --- for clients, on the runtime's loop
+
+    def submit(self, submission: Submission) -> "Turn | asyncio.Future[Turn]":
+        """Accept a request; see `InProcessActorClient.send_request`."""
+        if self._state != "running":
+            raise NotRunning(self._state)
+        return self._actors.get(submission.actor_id).submit(submission)
+
+    def _spawn(self, work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
+        return self._actors.tasks.spawn(work, name=name)
+
+    def _known_turn(self, actor_id: ActorId, message_id: str) -> Turn | None:
+        resident = self._actors.find(actor_id)
+        turn = None if resident is None else resident.open.get(message_id)
+        return turn or self._actors.kept_turn(actor_id, message_id)
+
+    def find_turn(
+        self, actor_id: ActorId, message_id: str
+    ) -> "Turn | asyncio.Future[Turn]":
+        """A turn of this or an earlier process; NOT_FOUND if there is none."""
+        if self._state != "running":
+            raise NotRunning(self._state)
+        known = self._known_turn(actor_id, message_id)
+        if known is not None:
+            return known
+        return self._spawn(self._stored_turn(actor_id, message_id), "find turn")
+
+    async def _stored_turn(self, actor_id: ActorId, message_id: str) -> Turn:
+        record = await self.storage.find_turn(actor_id, message_id)
+        if record is not None and not record.status.is_final:
+            # Open, but not here: a dead host left it, then the claim ends it; or a
+            # living one has it, then the claim says so.
+            await self._actors.adopt(actor_id).ready()
+            known = self._known_turn(actor_id, message_id)
+            if known is not None:
+                return known
+            record = await self.storage.find_turn(actor_id, message_id)
+        if record is None:
+            turn = Turn(actor_id, 0, message_id, b"")
+            turn.end(RequestStatus.NOT_FOUND, None, self.environment.wall_clock())
+            return turn
+        turn = Turn.of_record(actor_id, record)
+        if not record.status.is_final:
+            turn.lose(OutcomeUnknown(actor_id, message_id))
+        return turn
+
+    def cancel_turn(self, actor_id: ActorId, message_id: str) -> bool:
+        """Cancel a waiting or running turn; whether that was still possible."""
+        resident = self._actors.find(actor_id)
+        turn = None if resident is None else resident.open.get(message_id)
+        if resident is None or turn is None:
+            return False
+        return resident.cancel(turn, "cancelled")
+
+    def updates_after(self, turn: Turn, after: int) -> "Slice | asyncio.Future[Slice]":
+        """The next slice of a turn's updates."""
+        if turn.log is None:
+            if turn.ended:
+                return Slice([], ended=True)
+            turn.log = TurnLog(self.settings.update_limit, self.settings.update_bytes)
+        return turn.log.after(after)
+
+    def open_feed(
+        self, actor_id: ActorId, after: Cursor | None
+    ) -> "asyncio.Future[tuple[Feed[TurnUpdate], list[TurnUpdate]]]":
+        """A feed of an actor, and what comes before its first item."""
+        opening = _directory.open_feed(self._actors, actor_id, after)
+        return self._spawn(opening, "open feed")
+
+    # --- the directory
+
+    async def _at_home(
+        self, work: Callable[[], Coroutine[Any, Any, T]], name: str
+    ) -> T:
+        return await self.bridge.call(lambda: self._spawn(work(), name))
+
+    async def actor_types(self) -> tuple[ActorTypeInfo, ...]:
+        """See `RuntimeDirectory.actor_types`."""
+        types = self._actors.types
+        return tuple(
+            ActorTypeInfo(name, types[name].description) for name in sorted(types)
+        )
+
+    async def list_actors(
+        self,
+        type_name: str | None = None,
+        *,
+        after: str | None = None,
+        limit: int = 200,
+    ) -> Page[ActorSummary]:
+        """See `RuntimeDirectory.list_actors`."""
+        return await self._at_home(
+            lambda: _directory.list_actors(self._actors, type_name, after, limit),
+            "list actors",
+        )
+
+    async def read_actor(
+        self, actor_id: ActorId, *, before: int | None = None, limit: int = 50
+    ) -> ActorView:
+        """See `RuntimeDirectory.read_actor`."""
+        return await self._at_home(
+            lambda: _directory.read_actor(self._actors, actor_id, before, limit),
+            "read actor",
+        )
+
+    async def delete_actor(self, actor_id: ActorId) -> bool:
+        """See `RuntimeDirectory.delete_actor`."""
+        return await self._at_home(
+            lambda: _directory.delete_actor(self._actors, actor_id), "delete actor"
+        )
+
+    async def health(self) -> Health:
+        """See `RuntimeDirectory.health`."""
+        return await self.bridge.call(self._health)
+
+    def _health(self) -> Health:
+        busy = self._actors.busy
+        running = self._state == "running"
+        return Health(
+            status="ok" if running else "stopped",
+            storage=self.storage.location,
+            loop_lag=self._lag,
+            resident=len(self._actors),
+            running=sum(1 for resident in busy if resident.running is not None),
+            waiting=sum(len(resident.mailbox) for resident in busy),
+            detail="" if running else f"the runtime is {self._state}",
+        )
+
+    def watch_events(self) -> AsyncIterator[tuple[RuntimeEvent, ...]]:
+        """See `RuntimeDirectory.watch_events`."""
+        return _EventWatch(
+            self.bridge, lambda: cast("Any", _directory.open_event_feed(self._actors))
+        )
+
+
+class _EventWatch:
+    # Batches, where `FeedWatch` gives single items.
+    def __init__(
+        self,
+        bridge: LoopBridge,
+        open_feed: Callable[
+            [], "asyncio.Future[tuple[Feed[RuntimeEvent], list[RuntimeEvent]]]"
+        ],
+    ) -> None:
+        self._watch = FeedWatch(bridge, open_feed)
+
+    def __aiter__(self) -> "_EventWatch":
+        return self
+
+    async def __anext__(self) -> tuple[RuntimeEvent, ...]:
+        return await self._watch.take()

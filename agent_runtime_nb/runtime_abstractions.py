@@ -1,0 +1,774 @@
+"""The words of the runtime and its three waists, standard library only.
+
+An *actor* is one conversation: one identity (`ActorId`), one mailbox, one turn at a
+time, state that survives. A *request* is one message to it, a *turn* its processing,
+an *update* one numbered piece of progress of a turn.
+
+Whoever wants something of an actor holds an `IActorClient` (to talk) and a
+`RuntimeDirectory` (to look and manage); whoever writes an actor implements `IActor`
+and is given an `IActorRuntimeContext`; whoever keeps state implements
+`IActorStateStorage`. Everything else in the package is an adapter to one of these.
+
+JSON values are what `json` can carry: None, bool, int, float (finite), str, list and
+dict with str keys. Times are timezone-aware UTC, durations are seconds.
+"""
+
+import enum
+import re
+from abc import ABC, abstractmethod
+from asyncio import Future
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
+
+from agent_runtime_nb.exceptions import InvalidActorId
+from agent_runtime_nb.runtime_events import RuntimeEvent
+
+JsonValue: TypeAlias = Any
+"""A value that JSON can carry; see the head of this module."""
+
+Encoded: TypeAlias = bytes
+"""A JSON value as UTF-8 text. Storages keep it as it is and never look inside."""
+
+WhenBusy: TypeAlias = Literal["queue", "reject", "interrupt"]
+"""What a request does while the actor is in a turn: wait, fail, or cancel that turn."""
+
+T = TypeVar("T")
+
+_TYPE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}")
+_NOT_IN_INSTANCE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def utc_now() -> datetime:
+    """The present time, timezone-aware."""
+    return datetime.now(UTC)
+
+
+class _Names(NamedTuple):
+    type_name: str
+    instance_id: str
+
+
+class ActorId(_Names):
+    """The identity of an actor; `str()` is `type_name/instance_id`.
+
+    Validated here once, so that everything behind may trust it. Two ids are equal if
+    they are equal character by character. (A tuple, because it is the key of every
+    look-up on the way of a request, and a tuple hashes in C.)
+
+    Args:
+        type_name: a letter or `_`, then up to 63 letters, digits or any of `_.:-`.
+        instance_id: 1 to 512 characters, no control characters, no surrogates; of an
+            agent it is the conversation id.
+
+    Raises:
+        InvalidActorId: if a part breaks its rule.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, type_name: str, instance_id: str) -> "ActorId":
+        """Make an id of its two parts."""
+        parts: list[object] = [type_name, instance_id]
+        if not isinstance(parts[0], str) or not _TYPE_NAME.fullmatch(type_name):
+            rule = "a letter or _, then up to 63 letters, digits or any of _.:-"
+            raise InvalidActorId("type name", type_name, rule)
+        if (
+            not isinstance(parts[1], str)
+            or not 1 <= len(instance_id) <= 512
+            or _NOT_IN_INSTANCE.search(instance_id)
+        ):
+            rule = "1 to 512 characters, no control characters, no surrogates"
+            raise InvalidActorId("instance id", instance_id, rule)
+        return super().__new__(cls, type_name, instance_id)
+
+    @classmethod
+    def parse(cls, text: str) -> "ActorId":
+        """Read `type/instance`; the instance id may contain further slashes."""
+        type_name, _, instance_id = text.partition("/")
+        return cls(type_name, instance_id)
+
+    def __str__(self) -> str:
+        return f"{self.type_name}/{self.instance_id}"
+
+
+class ActorMessageType(enum.StrEnum):
+    """What an `ActorMessage` is."""
+
+    REQUEST = "request"
+    RESPONSE = "response"
+
+
+class RequestStatus(enum.StrEnum):
+    """The state of a request; every status but PENDING and NOT_FOUND is final."""
+
+    PENDING = "pending"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    """A person or a program stopped it; a partial answer may be kept."""
+    INTERRUPTED = "interrupted"
+    """The host went away before it ended; nothing runs again by itself."""
+    NOT_FOUND = "not_found"
+    """The actor never accepted such a request."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the request has ended and will never change again."""
+        return self is not RequestStatus.PENDING and self is not RequestStatus.NOT_FOUND
+
+
+@dataclass(slots=True, kw_only=True)
+class ActorMessage:
+    """What requests and responses share. Treat messages as values: never change one."""
+
+    message_id: str
+    message_type: ActorMessageType
+    timestamp: datetime = field(default_factory=utc_now)
+
+
+@dataclass(slots=True, kw_only=True)
+class ActorRequestMessage(ActorMessage):
+    """One message to an actor.
+
+    `params` is the actor's own copy. `metadata` carries headers (trace context, ...).
+    """
+
+    message_type: ActorMessageType = ActorMessageType.REQUEST
+    method: str
+    params: JsonValue = None
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(slots=True, kw_only=True)
+class ActorResponseMessage(ActorMessage):
+    """An update (PENDING) or the final response of the request `message_id`.
+
+    `data` of an update is `{"sequence": n, "progress": value}`. FAILED data is
+    `{"error": {"type": str, "message": str, "retryable": bool}}`.
+    """
+
+    message_type: ActorMessageType = ActorMessageType.RESPONSE
+    sender_id: ActorId
+    status: RequestStatus
+    data: JsonValue = None
+
+
+# --- the actor's side -----------------------------------------------------------------
+
+
+class IActorRuntimeContext(ABC):
+    """What the runtime gives an actor. Use it on the runtime's loop only."""
+
+    @property
+    @abstractmethod
+    def actor_id(self) -> ActorId:
+        """Who the actor is."""
+
+    @property
+    @abstractmethod
+    def cancel_reason(self) -> str | None:
+        """Why the turn is being cancelled, None if it is not.
+
+        "cancelled" (somebody asked), "deadline", "stopped" (the runtime stops) or
+        "stale" (another host took the actor over). Set before CancelledError is raised
+        in `run`; the actor then has 2 s to complete with what it has.
+        """
+
+    @abstractmethod
+    def watch_messages(self) -> AsyncIterator[ActorRequestMessage]:
+        """The waiting requests, one at a time, in acceptance order.
+
+        Ends once the mailbox is empty; `run` should return then. The next request is
+        handed out only after the commit of the previous one ended. Taking the next one
+        with the previous not completed fails the previous one (NotCompleted).
+
+        Raises:
+            MailboxDrained: on iterating again after the end.
+        """
+
+    @abstractmethod
+    async def read_state(self, key: str, default: JsonValue = None) -> JsonValue:
+        """A copy of the value of `key`, as this turn has left it."""
+
+    @abstractmethod
+    async def write_state(self, key: str, value: JsonValue) -> None:
+        """Stage a value; it is stored when the turn completes, together with it.
+
+        Raises:
+            OutsideTurn: if no request is being processed.
+            NotJson: if the value is not JSON.
+        """
+
+    @abstractmethod
+    async def remove_state(self, key: str) -> None:
+        """Stage the removal of a key; removing a missing one does nothing."""
+
+    @abstractmethod
+    def append_entries(self, entries: Sequence[JsonValue]) -> None:
+        """Stage entries of the conversation; they are stored when the turn completes.
+
+        Entries of earlier turns are never rewritten: a turn costs what it adds.
+        """
+
+    @abstractmethod
+    async def read_turns(
+        self, *, before: int | None = None, limit: int = 50
+    ) -> "list[TurnView]":
+        """The last `limit` turns before position `before`, oldest first.
+
+        Without `before` the newest ones, the running turn not among them.
+        """
+
+    @abstractmethod
+    def on_progress_update(
+        self, message_id: str, sequence_number: int, data: JsonValue
+    ) -> None:
+        """Publish progress of the running turn to whoever watches.
+
+        Cheap when nobody does; never waits for a reader. Not durable.
+
+        Args:
+            message_id: of the request being processed.
+            sequence_number: larger than the one before it in this turn.
+            data: any JSON value; it becomes `data["progress"]` of the update.
+        """
+
+    @abstractmethod
+    async def checkpoint(self, message_id: str, data: JsonValue) -> None:
+        """Save partial progress now, shown if the host dies in this turn."""
+
+    @abstractmethod
+    def complete_request(self, message_id: str, response: ActorResponseMessage) -> None:
+        """End the turn: encode the response now, start the one commit.
+
+        Everything staged, the response and the status are stored together. Returns
+        at once; the caller of the request sees the response after the commit ended.
+        While the turn is being cancelled the runtime replaces the status.
+
+        Raises:
+            OutsideTurn: if `message_id` is not the request being processed.
+            NotJson: if the response's data is not JSON; the turn goes on.
+        """
+
+
+class IActor(ABC):
+    """The behaviour of one actor, made by the factory of its type when needed."""
+
+    @abstractmethod
+    async def run(self, context: IActorRuntimeContext) -> None:
+        """Take the waiting requests from `context` and complete each.
+
+        Started whenever there is work, many times on one object, never twice at
+        once. Keep things on `self` or in state, not in locals of `run`. An exception
+        fails the request being processed and drops this object; the next request gets
+        a fresh one with the stored state.
+        """
+
+    @abstractmethod
+    async def dispose(self) -> None:
+        """Free resources; awaited once, bounded, before the object is dropped."""
+
+
+# --- the caller's side ----------------------------------------------------------------
+
+
+class Cursor(NamedTuple):
+    """A place in the progress of an actor: the turn's position, the update's number."""
+
+    turn: int
+    sequence: int
+
+    def __str__(self) -> str:
+        return f"{self.turn}.{self.sequence}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor":
+        """Read `turn.sequence`; raises ValueError for anything else."""
+        turn, _, sequence = text.partition(".")
+        return cls(int(turn), int(sequence))
+
+
+@dataclass(frozen=True, slots=True)
+class TurnUpdate:
+    """One thing that happened in a turn, as `watch_actor` tells it.
+
+    Attributes:
+        cursor: where to go on after this (`sequence` is that of the last progress).
+        kind: "accepted" (data: method and params), "started" (data None), "progress"
+            (data: the progress), "ended" (data: status and the response's data), or
+            "lost" (data None: progress between the asked cursor and the next item is
+            no longer kept).
+        message_id: of the request.
+        data: a JSON value as said under `kind`; its receiver must not change it.
+    """
+
+    cursor: Cursor
+    kind: Literal["accepted", "started", "progress", "ended", "lost"]
+    message_id: str
+    data: JsonValue
+
+
+class ActorResponseHandle(ABC):
+    """A request that was accepted. Holds nothing alive; use it from any loop."""
+
+    actor_id: ActorId
+    message_id: str
+
+    @abstractmethod
+    async def get_response(self) -> ActorResponseMessage:
+        """Wait for the final response; cancelling the wait leaves the turn alone.
+
+        Every status is returned, none is raised: look at `status`.
+
+        Raises:
+            OutcomeUnknown: if a commit was sent and its fate cannot be learned.
+            StorageError: if the answer can no longer be read.
+        """
+
+    @abstractmethod
+    def watch_updates(
+        self, after: int | None = None
+    ) -> AsyncIterator[ActorResponseMessage]:
+        """The PENDING updates with a sequence over `after`, then the final response.
+
+        Any number of watchers, each from any place. Updates are kept for a while only
+        (1,000 or 1 MB per turn, 60 s after its end): the sequence shows what is gone.
+        """
+
+    @abstractmethod
+    async def cancel(self) -> bool:
+        """As `IActorClient.cancel` for this request."""
+
+
+class IActorClient(ABC):
+    """Talk to actors; from any thread, from any loop."""
+
+    @abstractmethod
+    async def send_request(
+        self,
+        actor_id: ActorId,
+        method: str,
+        params: JsonValue = None,
+        message_id: str | None = None,
+        *,
+        when_busy: WhenBusy = "queue",
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> ActorResponseHandle:
+        """Send a request; returns once it is accepted, that is, stored.
+
+        Requests of one caller to one actor are processed in the order of the calls.
+
+        Args:
+            actor_id: the actor; made on its first message.
+            method: what is asked, in the actor's own words ("run" for agents).
+            params: any JSON value.
+            message_id: the request's id, 1 to 200 characters; made if None. An id
+                that the actor already knows attaches to that request.
+            when_busy: see `WhenBusy`.
+            timeout: seconds from now in which the request must end, else it becomes
+                FAILED (DeadlineExceeded). None: 1 h of waiting, 10 min of running.
+            metadata: headers that travel with the request.
+
+        Raises:
+            UnknownActorType, NotJson, TooLarge, MessageIdReused, MailboxFull,
+            ActorBusy, ActorOwnedElsewhere, NotRunning, StorageError: nothing was
+                accepted.
+            OutcomeUnknown: ask again with the same message id.
+        """
+
+    @abstractmethod
+    async def get_response(
+        self, actor_id: ActorId, message_id: str
+    ) -> ActorResponseHandle:
+        """The handle of an earlier request, of this process or an earlier one.
+
+        If the actor never accepted it, the handle's response has status NOT_FOUND.
+        """
+
+    @abstractmethod
+    async def cancel(self, actor_id: ActorId, message_id: str) -> bool:
+        """Cancel a waiting or running request.
+
+        Returns:
+            True if it will end as CANCELLED; False if it has ended, is just being
+            committed, or is not known.
+        """
+
+    @abstractmethod
+    def watch_actor(
+        self, actor_id: ActorId, after: Cursor | None = None
+    ) -> AsyncIterator[TurnUpdate]:
+        """Follow every turn of an actor, whoever sent it, until the caller stops.
+
+        Starts with what is known after the cursor (None: only what is open or comes
+        from now on), turn by turn. Progress is never repeated; "accepted", "started"
+        and "ended" of turns after the cursor may come again when a watch is resumed:
+        apply them by message id. Watching does not activate the actor.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class TurnView:
+    """A turn, for reading.
+
+    `entries` are the conversation's entries that the turn added, `checkpoint` the
+    partial progress saved while it ran, `data` the response's data.
+    """
+
+    message_id: str
+    position: int
+    status: RequestStatus
+    attempts: int
+    method: str
+    params: JsonValue
+    metadata: Mapping[str, str]
+    data: JsonValue
+    entries: Sequence[JsonValue]
+    checkpoint: JsonValue
+    accepted_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActorView:
+    """What a view of an actor starts from.
+
+    Attributes:
+        actor_id: the actor.
+        turns: ended turns, oldest first, the newest page or the one asked for.
+        running: the turn being processed, if any.
+        waiting: the accepted turns behind it, in order.
+        cursor: pass it to `watch_actor` to go on from here without a gap.
+        more: whether there are older turns than the first of `turns`.
+    """
+
+    actor_id: ActorId
+    turns: tuple[TurnView, ...]
+    running: TurnView | None
+    waiting: tuple[TurnView, ...]
+    cursor: Cursor
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ActorSummary:
+    """An actor, as a list shows it.
+
+    `activity` is "running", "waiting" (accepted, not started), "idle" (in memory) or
+    "stored"; `turns` counts accepted turns; durations are seconds.
+    """
+
+    actor_id: ActorId
+    activity: Literal["running", "waiting", "idle", "stored"]
+    waiting: int = 0
+    turns: int | None = None
+    message_id: str | None = None
+    running_for: float | None = None
+    last_latency: float | None = None
+    last_status: RequestStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActorTypeInfo:
+    """A registered actor type."""
+
+    name: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the runtime is; `status` is "ok", "degraded" or "stopped"."""
+
+    status: Literal["ok", "degraded", "stopped"]
+    storage: str
+    loop_lag: float
+    resident: int
+    running: int
+    waiting: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some items of a sorted list; ask again with `after=next` unless it is None."""
+
+    items: tuple[T, ...]
+    next: str | None
+
+
+class RuntimeDirectory(ABC):
+    """Look at actors and manage them; never waits for a turn. Any thread, any loop."""
+
+    @abstractmethod
+    async def actor_types(self) -> tuple[ActorTypeInfo, ...]:
+        """The registered types, by name."""
+
+    @abstractmethod
+    async def list_actors(
+        self,
+        type_name: str | None = None,
+        *,
+        after: str | None = None,
+        limit: int = 200,
+    ) -> Page[ActorSummary]:
+        """Actors in memory or in the storage, in the order of their ids, in pages."""
+
+    @abstractmethod
+    async def read_actor(
+        self, actor_id: ActorId, *, before: int | None = None, limit: int = 50
+    ) -> ActorView:
+        """The newest turns of an actor, or those before the position `before`.
+
+        An actor that never had a request gives an empty view.
+        """
+
+    @abstractmethod
+    async def delete_actor(self, actor_id: ActorId) -> bool:
+        """Cancel what runs or waits, drop the actor and delete all it has stored.
+
+        Returns:
+            Whether there was anything.
+        """
+
+    @abstractmethod
+    async def health(self) -> Health:
+        """How the runtime is."""
+
+    @abstractmethod
+    def watch_events(self) -> AsyncIterator[tuple[RuntimeEvent, ...]]:
+        """What happens in the runtime from now on, in order, in batches."""
+
+
+# --- storage --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HostInfo:
+    """A process that runs a runtime; `name` is shown to people."""
+
+    host_id: str
+    name: str
+
+
+@dataclass(slots=True, kw_only=True)
+class TurnRecord:
+    """A turn as it is stored: one row.
+
+    `body` (method, params and metadata) and `result` (the response's data) may be None
+    in an old turn that was trimmed; `entries` is one JSON array. Times are POSIX
+    seconds. Positions count from 1 in acceptance order and are never used twice.
+    """
+
+    position: int
+    message_id: str
+    status: RequestStatus = RequestStatus.PENDING
+    attempts: int = 0
+    body: Encoded | None = None
+    result: Encoded | None = None
+    entries: Encoded | None = None
+    checkpoint: Encoded | None = None
+    accepted_at: float = 0.0
+    ended_at: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class TurnEnd:
+    """How a turn ended, part of an `ActorChange`."""
+
+    position: int
+    status: RequestStatus
+    result: Encoded | None
+    ended_at: float
+    entries: Encoded | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ActorChange:
+    """One atomic step of one actor; only what is given is changed.
+
+    Handed over: whoever made it, and the records in it, does not change them after
+    giving them to a storage.
+
+    Attributes:
+        epoch: the writer's epoch; must be the actor's.
+        etag: the version that the writer has read; compared if `new_etag` is given.
+        new_etag: the version from now on. It is the commit's id and never used twice.
+        accepted: new turns, in order. One whose message id is known is left out.
+        started: positions whose attempts go up by one.
+        ended: turns that end; each must be open.
+        checkpoint: position and partial progress of a running turn.
+        set: state keys and their values.
+        remove: state keys that go; missing ones are no error.
+    """
+
+    epoch: int
+    etag: str | None = None
+    new_etag: str | None = None
+    accepted: tuple[TurnRecord, ...] = ()
+    started: tuple[int, ...] = ()
+    ended: tuple[TurnEnd, ...] = ()
+    checkpoint: tuple[int, Encoded] | None = None
+    set: Mapping[str, Encoded] | None = None
+    remove: Iterable[str] = ()
+
+
+@dataclass(slots=True)
+class Claim:
+    """What a host gets that became, or already was, the owner of an actor.
+
+    `etag` is None if the actor was never written. `open_turns` are the turns without
+    a final status, in order: a former owner left them.
+    """
+
+    epoch: int
+    etag: str | None
+    values: dict[str, Encoded]
+    next_position: int
+    open_turns: list[TurnRecord]
+
+
+@dataclass(slots=True)
+class ActorState:
+    """The state of an actor; `etag` None: never written, `epoch` 0: never claimed."""
+
+    values: dict[str, Encoded]
+    etag: str | None
+    epoch: int
+
+
+class IActorStateStorage(ABC):
+    """Where turns and state are kept.
+
+    Each verb is one atomic step: it happens whole or not at all. `claim`, `apply`,
+    `write_state` and `delete_state` start when they are called, on the running loop,
+    and steps of one actor take effect in call order. Cancelling their future does not
+    undo the step. One refused step never fails a step of another actor, whatever
+    is grouped. What is returned is the caller's own copy. Safe for every id that
+    `ActorId` lets through, compared exactly.
+
+    Every verb raises Unavailable, Full, ReadOnly, Corrupt, StorageClosed or, if its
+    fate cannot be learned, OutcomeUnknown (see `exceptions`).
+    """
+
+    @property
+    @abstractmethod
+    def location(self) -> str:
+        """Where it is, for people; without secrets."""
+
+    @property
+    @abstractmethod
+    def durable(self) -> bool:
+        """Whether what was written survives the process."""
+
+    @abstractmethod
+    async def open(self, host: HostInfo) -> None:
+        """Connect and make the schema; from now on `host` counts as alive.
+
+        Raises:
+            SchemaTooNew: and leaves the storage as it is.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Write what was called, then disconnect; `host` is dead. Twice is once."""
+
+    @abstractmethod
+    def claim(self, actor_id: ActorId, *, take_over: bool = False) -> "Future[Claim]":
+        """Make this host the actor's owner, with a higher epoch if it was not.
+
+        Writes only if the owner changes.
+
+        Raises:
+            ActorOwnedElsewhere: if a living host owns it, unless `take_over`.
+        """
+
+    @abstractmethod
+    def apply(
+        self, actor_id: ActorId, change: ActorChange
+    ) -> "Future[tuple[TurnRecord, ...]]":
+        """Write a change; returns the turns of `accepted` that were known already.
+
+        Raises:
+            StaleEpoch: if the epoch is not the actor's.
+            Conflict: if the etag is not the actor's, or a turn of `ended` has ended.
+            TooLarge: if a value is over the backend's limit.
+        """
+
+    @abstractmethod
+    async def read_state(
+        self, actor_id: ActorId, keys: Iterable[str] | None = None
+    ) -> ActorState:
+        """The values of the named keys (None: all); a missing key is left out."""
+
+    @abstractmethod
+    def write_state(
+        self,
+        actor_id: ActorId,
+        *,
+        set: Mapping[str, Encoded],  # noqa: A002 - the verb's word on every backend
+        remove: Iterable[str] = (),
+        etag: str | None = None,
+    ) -> "Future[str]":
+        """Compare and set outside turns; returns the new etag.
+
+        Raises:
+            Conflict: if `etag` is not the stored one (None: never written).
+        """
+
+    @abstractmethod
+    def delete_state(
+        self, actor_id: ActorId, *, epoch: int | None = None
+    ) -> "Future[bool]":
+        """Delete values and turns; the epoch stays and goes up, so no old owner writes.
+
+        Raises:
+            StaleEpoch: if `epoch` is given and is not the actor's.
+        """
+
+    @abstractmethod
+    async def find_turn(self, actor_id: ActorId, message_id: str) -> TurnRecord | None:
+        """One turn."""
+
+    @abstractmethod
+    async def read_turns(
+        self, actor_id: ActorId, *, before: int | None = None, limit: int = 50
+    ) -> list[TurnRecord]:
+        """The last `limit` turns before position `before`, oldest first."""
+
+    @abstractmethod
+    async def list_keys(
+        self,
+        actor_id: ActorId,
+        prefix: str = "",
+        *,
+        after: str | None = None,
+        limit: int = 200,
+    ) -> Page[str]:
+        """State keys that start with `prefix`, sorted by code point."""
+
+    @abstractmethod
+    async def list_actors(
+        self,
+        type_name: str | None = None,
+        *,
+        open_only: bool = False,
+        after: str | None = None,
+        limit: int = 200,
+    ) -> Page[ActorId]:
+        """Actors that have turns or values, sorted by `(type, instance)` code points.
+
+        `open_only`: those with a turn that has no final status. `after` is the
+        `next` of an earlier page (`str` of its last id).
+        """
+
+    @abstractmethod
+    async def trim(self, actor_id: ActorId, keep: int) -> None:
+        """Drop body and result of ended turns but the newest `keep`.
+
+        Entries, open turns, and the body of an INTERRUPTED turn (its entries are made
+        from it) stay.
+        """

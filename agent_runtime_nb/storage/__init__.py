@@ -1,0 +1,1 @@
+"""The storages, one backend each; import the one that is meant."""

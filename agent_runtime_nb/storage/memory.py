@@ -1,0 +1,468 @@
+"""`InMemoryStateStorage`: state in a dict, gone with the process.
+
+Every verb does its work while it is called, under one lock, and returns a future that
+is done already: awaiting it does not even give the loop a turn.
+"""
+
+import asyncio
+import itertools
+import threading
+import uuid
+from asyncio import AbstractEventLoop, Future
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
+from typing import ParamSpec, TypeVar
+
+from agent_runtime_nb.exceptions import (
+    ActorOwnedElsewhere,
+    AgentRuntimeError,
+    Conflict,
+    StaleEpoch,
+    StorageClosed,
+    Unavailable,
+)
+from agent_runtime_nb.runtime_abstractions import (
+    ActorChange,
+    ActorId,
+    ActorState,
+    Claim,
+    Encoded,
+    HostInfo,
+    IActorStateStorage,
+    Page,
+    RequestStatus,
+    TurnRecord,
+)
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+_Key = tuple[str, str]  # what an ActorId is
+
+
+_NOTHING: list[TurnRecord] = []  # never changed
+_PENDING = RequestStatus.PENDING
+
+
+class _Actor:
+    __slots__ = (
+        "by_message",
+        "epoch",
+        "etag",
+        "next_position",
+        "open",
+        "owner",
+        "results",
+        "turns",
+        "values",
+    )
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.owner: str | None = None
+        self.etag: str | None = None
+        self.next_position = 1
+        self.values: dict[str, Encoded] = {}
+        self.turns: dict[int, TurnRecord] = {}  # in the order of their positions
+        self.by_message: dict[str, TurnRecord] = {}
+        self.open: dict[int, TurnRecord] = {}
+        self.results: dict[int, TurnRecord] = {}  # ended and not trimmed
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to list or delete."""
+        return bool(self.turns or self.values)
+
+
+class _Data:
+    """What the hosts of one process share; guarded by `lock`."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.actors: dict[_Key, _Actor] = {}
+        self.alive: dict[str, str] = {}  # names of the open hosts by their ids
+        self.host_names: dict[str, str] = {}
+        self._sorted: list[_Key] = []
+
+    def actor(self, actor_id: ActorId) -> _Actor:
+        """The actor, made if it is new."""
+        actor = self.actors.get(actor_id)
+        if actor is None:
+            actor = self.actors[tuple(actor_id)] = _Actor()
+        return actor
+
+    def sorted_keys(self) -> list[_Key]:
+        # Actors are only ever added (deleted ones keep their epoch), so the length
+        # says whether the order of the last time still holds.
+        if len(self._sorted) != len(self.actors):
+            self._sorted = sorted(self.actors)
+        return self._sorted
+
+    def owner_name(self, actor: _Actor | None) -> str:
+        if actor is None or actor.owner is None:
+            return "nobody"
+        return self.host_names.get(actor.owner, actor.owner)
+
+
+class InMemoryStateStorage(IActorStateStorage):
+    """Keeps everything in this process; for trying things out and for tests.
+
+    Args:
+        like: another storage of this process whose data this one shares, as a second
+            host would.
+    """
+
+    def __init__(self, like: "InMemoryStateStorage | None" = None) -> None:
+        self._data = _Data() if like is None else like._data  # noqa: SLF001 - its own
+        self._host: HostInfo | None = None
+        # apply() nearly always returns (): one done future of the loop serves all.
+        self._nothing: tuple[AbstractEventLoop, Future[tuple[TurnRecord, ...]]] | None
+        self._nothing = None
+
+    @property
+    def location(self) -> str:
+        """Where it is, for people."""
+        return "memory"
+
+    @property
+    def durable(self) -> bool:
+        """False: nothing survives the process."""
+        return False
+
+    async def open(self, host: HostInfo) -> None:
+        """See `IActorStateStorage.open`; a host id can be open only once."""
+        if self._host == host:
+            return
+        with self._data.lock:
+            if self._host is not None or host.host_id in self._data.alive:
+                raise Unavailable(self.location, "this host is already open")
+            self._data.alive[host.host_id] = host.name
+            self._data.host_names[host.host_id] = host.name
+        self._host = host
+
+    async def close(self) -> None:
+        """See `IActorStateStorage.close`; the data stays as long as this object."""
+        host, self._host = self._host, None
+        self._nothing = None
+        if host is not None:
+            with self._data.lock:
+                self._data.alive.pop(host.host_id, None)
+
+    def claim(self, actor_id: ActorId, *, take_over: bool = False) -> "Future[Claim]":
+        """See `IActorStateStorage.claim`."""
+        return self._step(self._claim, actor_id, take_over)
+
+    def apply(
+        self, actor_id: ActorId, change: ActorChange
+    ) -> "Future[tuple[TurnRecord, ...]]":
+        """See `IActorStateStorage.apply`; there is no limit of size."""
+        loop = asyncio.get_running_loop()
+        try:
+            with self._data.lock:
+                known = self._apply(actor_id, change)
+        except AgentRuntimeError as error:
+            return _failed(loop, error)
+        if known:
+            return _done(loop, tuple(map(_copy, known)))
+        shared = self._nothing
+        if shared is None or shared[0] is not loop:
+            shared = self._nothing = (loop, _done(loop, ()))
+        return shared[1]
+
+    def write_state(
+        self,
+        actor_id: ActorId,
+        *,
+        set: Mapping[str, Encoded],  # noqa: A002 - the verb's word on every backend
+        remove: Iterable[str] = (),
+        etag: str | None = None,
+    ) -> "Future[str]":
+        """See `IActorStateStorage.write_state`."""
+        return self._step(self._write_state, actor_id, set, remove, etag)
+
+    def delete_state(
+        self, actor_id: ActorId, *, epoch: int | None = None
+    ) -> "Future[bool]":
+        """See `IActorStateStorage.delete_state`."""
+        return self._step(self._delete_state, actor_id, epoch)
+
+    async def read_state(
+        self, actor_id: ActorId, keys: Iterable[str] | None = None
+    ) -> ActorState:
+        """See `IActorStateStorage.read_state`."""
+        with self._data.lock:
+            actor = self._find(actor_id)
+            if actor is None:
+                return ActorState({}, None, 0)
+            values = actor.values
+            wanted = values if keys is None else [key for key in keys if key in values]
+            return ActorState(
+                {key: values[key] for key in wanted}, actor.etag, actor.epoch
+            )
+
+    async def find_turn(self, actor_id: ActorId, message_id: str) -> TurnRecord | None:
+        """See `IActorStateStorage.find_turn`."""
+        with self._data.lock:
+            actor = self._find(actor_id)
+            turn = actor.by_message.get(message_id) if actor else None
+            return _copy(turn) if turn else None
+
+    async def read_turns(
+        self, actor_id: ActorId, *, before: int | None = None, limit: int = 50
+    ) -> list[TurnRecord]:
+        """See `IActorStateStorage.read_turns`."""
+        with self._data.lock:
+            actor = self._find(actor_id)
+            if actor is None:
+                return []
+            newest_first = (
+                turn
+                for position, turn in reversed(actor.turns.items())
+                if before is None or position < before
+            )
+            page = [_copy(turn) for turn in itertools.islice(newest_first, limit)]
+        page.reverse()
+        return page
+
+    async def list_keys(
+        self,
+        actor_id: ActorId,
+        prefix: str = "",
+        *,
+        after: str | None = None,
+        limit: int = 200,
+    ) -> Page[str]:
+        """See `IActorStateStorage.list_keys`."""
+        with self._data.lock:
+            actor = self._find(actor_id)
+            found = sorted(
+                key
+                for key in (actor.values if actor else ())
+                if key.startswith(prefix) and (after is None or key > after)
+            )
+        items = tuple(found[:limit])
+        return Page(items, items[-1] if len(found) > limit else None)
+
+    async def list_actors(
+        self,
+        type_name: str | None = None,
+        *,
+        open_only: bool = False,
+        after: str | None = None,
+        limit: int = 200,
+    ) -> Page[ActorId]:
+        """See `IActorStateStorage.list_actors`."""
+        with self._data.lock:
+            self._require_open()
+            keys = self._data.sorted_keys()
+            start = max((type_name or "", ""), _key_of(after) if after else ("", ""))
+            found: list[_Key] = []
+            for key in itertools.islice(keys, bisect_right(keys, start), None):
+                if type_name is not None and key[0] != type_name:
+                    break
+                actor = self._data.actors[key]
+                if actor.open if open_only else actor:
+                    found.append(key)
+                    if len(found) > limit:
+                        break
+        items = tuple(ActorId(*key) for key in found[:limit])
+        return Page(items, str(items[-1]) if len(found) > limit else None)
+
+    async def trim(self, actor_id: ActorId, keep: int) -> None:
+        """See `IActorStateStorage.trim`."""
+        with self._data.lock:
+            actor = self._find(actor_id)
+            if actor is None:
+                return
+            surplus = max(len(actor.results) - keep, 0)
+            for position in sorted(actor.results)[:surplus]:
+                turn = actor.results.pop(position)
+                turn.result = None
+                if turn.status is not RequestStatus.INTERRUPTED:
+                    turn.body = None
+
+    # --- the steps, under the lock; each checks everything before it changes anything
+
+    def _step(
+        self, step: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> "Future[T]":
+        loop = asyncio.get_running_loop()
+        try:
+            with self._data.lock:
+                return _done(loop, step(*args, **kwargs))
+        except AgentRuntimeError as error:
+            return _failed(loop, error)
+
+    def _require_open(self) -> HostInfo:
+        if self._host is None:
+            raise StorageClosed(self.location)
+        return self._host
+
+    def _find(self, actor_id: ActorId) -> _Actor | None:
+        self._require_open()
+        return self._data.actors.get(actor_id)
+
+    def _claim(self, actor_id: ActorId, take_over: bool) -> Claim:  # noqa: FBT001
+        host = self._require_open()
+        actor = self._data.actor(actor_id)
+        if actor.owner != host.host_id:
+            if actor.owner in self._data.alive and not take_over:
+                raise ActorOwnedElsewhere(actor_id, self._data.owner_name(actor))
+            actor.owner = host.host_id
+            actor.epoch += 1
+        return Claim(
+            epoch=actor.epoch,
+            etag=actor.etag,
+            values=dict(actor.values),
+            next_position=actor.next_position,
+            open_turns=[_copy(turn) for turn in actor.open.values()],
+        )
+
+    def _apply(self, actor_id: ActorId, change: ActorChange) -> list[TurnRecord]:
+        actor = self._find(actor_id)
+        if actor is None or change.epoch != actor.epoch or not change.epoch:
+            owner = self._data.owner_name(actor)
+            raise StaleEpoch(actor_id, change.epoch, owner)
+        if change.new_etag is not None and change.etag != actor.etag:
+            raise Conflict(actor_id, change.etag, actor.etag)
+        new, known = _NOTHING, _NOTHING
+        if change.accepted:
+            new, known = _sort_accepted(actor_id, actor, change)
+        if change.ended:
+            _check_ended(actor_id, actor, change, new)
+
+        for turn in new:
+            actor.turns[turn.position] = actor.by_message[turn.message_id] = turn
+            actor.next_position = turn.position + 1
+            if turn.status is _PENDING:
+                actor.open[turn.position] = turn
+        _change_turns(actor, change)
+        if change.set or change.remove:
+            _set_values(actor, change.set, change.remove)
+        if change.new_etag is not None:
+            actor.etag = change.new_etag
+        return known
+
+    def _write_state(
+        self,
+        actor_id: ActorId,
+        values: Mapping[str, Encoded],
+        remove: Iterable[str],
+        etag: str | None,
+    ) -> str:
+        actor = self._find(actor_id)
+        stored = actor.etag if actor else None
+        if etag != stored:
+            raise Conflict(actor_id, etag, stored)
+        actor = self._data.actor(actor_id)
+        _set_values(actor, values, remove)
+        actor.etag = uuid.uuid4().hex
+        return actor.etag
+
+    def _delete_state(self, actor_id: ActorId, epoch: int | None) -> bool:
+        actor = self._find(actor_id)
+        if epoch is not None and (actor is None or epoch != actor.epoch):
+            raise StaleEpoch(actor_id, epoch, self._data.owner_name(actor))
+        if actor is None:
+            return False
+        existed = bool(actor)
+        actor.values.clear()
+        actor.turns.clear()
+        actor.by_message.clear()
+        actor.open.clear()
+        actor.results.clear()
+        actor.etag = actor.owner = None
+        actor.epoch += 1
+        return existed
+
+
+def _done(loop: AbstractEventLoop, result: T) -> "Future[T]":
+    future: Future[T] = loop.create_future()
+    future.set_result(result)
+    return future
+
+
+def _failed(loop: AbstractEventLoop, error: Exception) -> "Future[T]":  # pyright: ignore[reportInvalidTypeVarUse] - a future that never has a value fits all
+    future: Future[T] = loop.create_future()
+    future.set_exception(error)
+    return future
+
+
+def _key_of(after: str) -> _Key:
+    type_name, _, instance_id = after.partition("/")
+    return type_name, instance_id
+
+
+def _copy(turn: TurnRecord) -> TurnRecord:
+    """As `copy.copy`, in a fifth of the time."""
+    return TurnRecord(
+        position=turn.position,
+        message_id=turn.message_id,
+        status=turn.status,
+        attempts=turn.attempts,
+        body=turn.body,
+        result=turn.result,
+        entries=turn.entries,
+        checkpoint=turn.checkpoint,
+        accepted_at=turn.accepted_at,
+        ended_at=turn.ended_at,
+    )
+
+
+def _sort_accepted(
+    actor_id: ActorId, actor: _Actor, change: ActorChange
+) -> tuple[list[TurnRecord], list[TurnRecord]]:
+    """The turns of `accepted` that are new, and the stored ones that were known."""
+    if len(change.accepted) == 1:  # nearly always
+        record = change.accepted[0]
+        stored = actor.by_message.get(record.message_id)
+        if stored is not None:
+            return _NOTHING, [stored]
+        if record.position < actor.next_position:
+            raise Conflict(actor_id, actor.next_position, record.position)
+        return list(change.accepted), _NOTHING
+    new: dict[str, TurnRecord] = {}
+    known: list[TurnRecord] = []
+    for record in change.accepted:
+        stored = actor.by_message.get(record.message_id) or new.get(record.message_id)
+        if stored is not None:
+            known.append(stored)
+        elif record.position < actor.next_position + len(new):
+            raise Conflict(actor_id, actor.next_position, record.position)
+        else:
+            new[record.message_id] = record
+    return list(new.values()), known
+
+
+def _check_ended(
+    actor_id: ActorId, actor: _Actor, change: ActorChange, new: list[TurnRecord]
+) -> None:
+    for end in change.ended:
+        just_made = any(record.position == end.position for record in new)
+        if end.position not in actor.open and not just_made:
+            turn = actor.turns.get(end.position)
+            found = turn.status.value if turn else "nothing"
+            raise Conflict(actor_id, f"an open turn {end.position}", found)
+
+
+def _change_turns(actor: _Actor, change: ActorChange) -> None:
+    for position in change.started:
+        if position in actor.open:
+            actor.open[position].attempts += 1
+    if change.checkpoint is not None and change.checkpoint[0] in actor.open:
+        actor.open[change.checkpoint[0]].checkpoint = change.checkpoint[1]
+    for end in change.ended:
+        turn = actor.open.pop(end.position)
+        turn.status = end.status
+        turn.result = end.result
+        turn.entries = end.entries
+        turn.ended_at = end.ended_at
+        actor.results[end.position] = turn
+
+
+def _set_values(
+    actor: _Actor, values: Mapping[str, Encoded] | None, remove: Iterable[str]
+) -> None:
+    if values:
+        actor.values.update(values)
+    for key in remove:
+        actor.values.pop(key, None)

@@ -1,0 +1,312 @@
+"""`SqliteStateStorage`: one file, any number of hosts of one machine beside it.
+
+One thread writes, in groups (see `_group`), one reads; the event loop never touches
+the file. A host's life is an operating system lock (see `_host_lock`).
+"""
+
+import asyncio
+import os
+import sqlite3
+from asyncio import Future
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from agent_runtime_nb._grouping import GroupWorker
+from agent_runtime_nb.exceptions import StorageClosed, TooLarge, Unavailable
+from agent_runtime_nb.runtime_abstractions import (
+    ActorChange,
+    ActorId,
+    ActorState,
+    Claim,
+    Encoded,
+    HostInfo,
+    IActorStateStorage,
+    Page,
+    TurnRecord,
+)
+from agent_runtime_nb.storage.sqlite._changes import (
+    check_sizes,
+    check_values,
+)
+from agent_runtime_nb.storage.sqlite._database import (
+    Synchronous,
+    close_writer,
+    is_network_path,
+    make_file,
+    open_reader,
+    open_writer,
+    translate,
+)
+from agent_runtime_nb.storage.sqlite._group import (
+    Group,
+    Step,
+    run_group,
+)
+from agent_runtime_nb.storage.sqlite._host_lock import HostLock
+from agent_runtime_nb.storage.sqlite._reads import (
+    LIST_ALL,
+    LIST_OPEN,
+    Read,
+    find_turn,
+    list_actors,
+    list_keys,
+    read_state,
+    read_turns,
+    run_reads,
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """What exists while the storage is open."""
+
+    host: HostInfo
+    process: int
+    lock: HostLock
+    writer: GroupWorker[Step]
+    reader: GroupWorker[Read]
+
+
+class SqliteStateStorage(IActorStateStorage):
+    """Keeps everything in one SQLite file; safe for several processes of a machine.
+
+    A value may have 8 MB (TooLarge). On a network file system, which is no place for
+    it, the file is kept without write-ahead log, slower.
+
+    Args:
+        path: the file; it and its folder are made when needed, for the user alone.
+        synchronous: "FULL": an acknowledged write survives the loss of power;
+            "NORMAL": the death of the process, but not always the loss of power.
+        mount_table: where the system lists its file systems.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        synchronous: Synchronous = "FULL",
+        mount_table: Path = Path("/proc/mounts"),
+    ) -> None:
+        self._path = Path(path).expanduser().absolute()
+        self._synchronous: Synchronous = synchronous
+        self._mount_table = mount_table
+        self._session: _Session | None = None
+
+    @property
+    def location(self) -> str:
+        """The path of the file."""
+        return str(self._path)
+
+    @property
+    def durable(self) -> bool:
+        """True."""
+        return True
+
+    async def open(self, host: HostInfo) -> None:
+        """See `IActorStateStorage.open`.
+
+        Raises:
+            ReadOnly, Full, Corrupt, Unavailable: the file cannot be used; it was left
+                as it is.
+        """
+        if self._session is not None and self._session.process == os.getpid():
+            if self._session.host == host:
+                return
+            raise Unavailable(self.location, f"it is open for {self._session.host}")
+        opening = asyncio.get_running_loop().run_in_executor(None, self._open, host)
+        try:
+            self._session = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_unwanted)
+            raise
+
+    async def close(self) -> None:
+        """See `IActorStateStorage.close`."""
+        session, self._session = self._session, None
+        if session is not None and session.process == os.getpid():
+            # Both end even if this is cancelled. What was called is still done.
+            session.reader.end()
+            session.writer.end()
+            await session.reader.close()
+            await session.writer.close()
+
+    def claim(self, actor_id: ActorId, *, take_over: bool = False) -> "Future[Claim]":
+        """See `IActorStateStorage.claim`."""
+        return self._submit(Step(Group.claim, actor_id, take_over))
+
+    def apply(
+        self, actor_id: ActorId, change: ActorChange
+    ) -> "Future[tuple[TurnRecord, ...]]":
+        """See `IActorStateStorage.apply`; a value may have 8 MB."""
+        try:
+            check_sizes(change)
+        except TooLarge as error:
+            return _failed(error)
+        change.remove = tuple(change.remove)  # it may be read twice
+        return self._submit(Step(Group.apply, actor_id, change))
+
+    def write_state(
+        self,
+        actor_id: ActorId,
+        *,
+        set: Mapping[str, Encoded],  # noqa: A002 - the verb's word on every backend
+        remove: Iterable[str] = (),
+        etag: str | None = None,
+    ) -> "Future[str]":
+        """See `IActorStateStorage.write_state`; a value may have 8 MB."""
+        try:
+            check_values(set)
+        except TooLarge as error:
+            return _failed(error)
+        argument = (dict(set), tuple(remove), etag)
+        return self._submit(Step(Group.write_state, actor_id, argument))
+
+    def delete_state(
+        self, actor_id: ActorId, *, epoch: int | None = None
+    ) -> "Future[bool]":
+        """See `IActorStateStorage.delete_state`."""
+        return self._submit(Step(Group.delete_state, actor_id, epoch))
+
+    async def trim(self, actor_id: ActorId, keep: int) -> None:
+        """See `IActorStateStorage.trim`."""
+        await self._submit(Step(Group.trim, actor_id, keep))
+
+    async def read_state(
+        self, actor_id: ActorId, keys: Iterable[str] | None = None
+    ) -> ActorState:
+        """See `IActorStateStorage.read_state`."""
+        wanted = None if keys is None else tuple(keys)
+        return await self._read(read_state, actor_id, wanted)
+
+    async def find_turn(self, actor_id: ActorId, message_id: str) -> TurnRecord | None:
+        """See `IActorStateStorage.find_turn`."""
+        return await self._read(find_turn, actor_id, message_id)
+
+    async def read_turns(
+        self, actor_id: ActorId, *, before: int | None = None, limit: int = 50
+    ) -> list[TurnRecord]:
+        """See `IActorStateStorage.read_turns`."""
+        return await self._read(read_turns, actor_id, before, limit)
+
+    async def list_keys(
+        self,
+        actor_id: ActorId,
+        prefix: str = "",
+        *,
+        after: str | None = None,
+        limit: int = 200,
+    ) -> Page[str]:
+        """See `IActorStateStorage.list_keys`."""
+        return await self._read(list_keys, actor_id, prefix, after, limit)
+
+    async def list_actors(
+        self,
+        type_name: str | None = None,
+        *,
+        open_only: bool = False,
+        after: str | None = None,
+        limit: int = 200,
+    ) -> Page[ActorId]:
+        """See `IActorStateStorage.list_actors`."""
+        query = LIST_OPEN if open_only else LIST_ALL
+        return await self._read(list_actors, query, type_name, after, limit)
+
+    # --- opening, on a thread of the loop's executor
+
+    def _open(self, host: HostInfo) -> _Session:
+        try:
+            make_file(self._path)
+            lock = HostLock(
+                self._path.with_name(f"{self._path.name}.hosts"), host.host_id
+            )
+        except OSError as error:
+            raise translate(error, self.location) from error
+        try:
+            return self._connect(host, lock)
+        except (OSError, sqlite3.Error) as error:
+            lock.release()
+            raise translate(error, self.location) from error
+        except BaseException:
+            lock.release()
+            raise
+
+    def _connect(self, host: HostInfo, lock: HostLock) -> _Session:
+        mounts = self._mount_table
+        table = mounts.read_text(errors="replace") if mounts.exists() else ""
+        network = is_network_path(self._path.resolve(), table)
+        writing = open_writer(
+            self._path, synchronous=self._synchronous, network=network
+        )
+        try:
+            writing.execute(
+                "insert or replace into host(id, name) values (?, ?)",
+                (host.host_id, host.name),
+            )
+            reading = open_reader(self._path)
+        except BaseException:
+            writing.close()
+            raise
+        lock.remove_dead()
+
+        def end() -> None:
+            close_writer(writing)
+            lock.release()
+
+        def run(steps: list[Step]) -> list[object]:
+            return run_group(steps, writing, host, lock.is_alive, self.location)
+
+        def read(jobs: list[Read]) -> list[object]:
+            return run_reads(jobs, reading, self.location)
+
+        return _Session(
+            host=host,
+            process=os.getpid(),
+            lock=lock,
+            writer=GroupWorker(run, where=self.location, at_end=end),
+            reader=GroupWorker(read, where=self.location, at_end=reading.close),
+        )
+
+    def _require_open(self) -> _Session:
+        session = self._session
+        if session is None:
+            raise StorageClosed(self.location)
+        if session.process != os.getpid():
+            # A forked child has neither the threads nor the right to the connection.
+            raise StorageClosed(f"{self.location} (opened before a fork)")
+        return session
+
+    def _submit(self, step: Step) -> "Future[Any]":
+        try:
+            return self._require_open().writer.submit(step)
+        except StorageClosed as error:
+            return _failed(error)
+
+    async def _read(
+        self,
+        read: Callable[Concatenate[sqlite3.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        session = self._require_open()
+        return await session.reader.submit(
+            lambda connection: read(connection, *args, **kwargs)
+        )
+
+
+def _close_unwanted(opening: "Future[_Session]") -> None:
+    """Undo an opening that nobody waits for any more; the threads end by themselves."""
+    if not opening.cancelled() and opening.exception() is None:
+        session = opening.result()
+        session.reader.end()
+        session.writer.end()
+
+
+def _failed(error: Exception) -> "Future[Any]":
+    future: Future[Any] = asyncio.get_running_loop().create_future()
+    future.set_exception(error)
+    return future

@@ -1,0 +1,139 @@
+"""What is read, on the reader's thread: plain queries inside one snapshot."""
+
+import sqlite3
+from collections.abc import Callable
+
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    ActorState,
+    Encoded,
+    Page,
+    TurnRecord,
+)
+from agent_runtime_nb.storage.sqlite._database import translate
+from agent_runtime_nb.storage.sqlite._statements import TURN_COLUMNS, record_of
+
+Read = Callable[[sqlite3.Connection], object]
+
+
+def run_reads(
+    jobs: list[Read], connection: sqlite3.Connection, where: str
+) -> list[object]:
+    """All jobs in one snapshot, which is younger than every call among them."""
+    try:
+        connection.execute("begin")
+    except sqlite3.Error as error:
+        return [translate(error, where) for _ in jobs]
+    outcomes: list[object] = []
+    for job in jobs:
+        try:
+            outcomes.append(job(connection))
+        except Exception as error:
+            outcomes.append(translate(error, where))
+    connection.execute("rollback")
+    return outcomes
+
+
+def _number_of(connection: sqlite3.Connection, actor_id: ActorId) -> int:
+    row = connection.execute(
+        "select n from actor where type = ? and instance = ?",
+        (actor_id.type_name, actor_id.instance_id),
+    ).fetchone()
+    return row[0] if row else 0
+
+
+def read_state(
+    connection: sqlite3.Connection, actor_id: ActorId, keys: tuple[str, ...] | None
+) -> ActorState:
+    row = connection.execute(
+        "select n, etag, epoch from actor where type = ? and instance = ?",
+        (actor_id.type_name, actor_id.instance_id),
+    ).fetchone()
+    if row is None:
+        return ActorState({}, None, 0)
+    n, etag, epoch = row
+    if keys is None:
+        pairs = connection.execute("select key, value from value where actor = ?", (n,))
+        return ActorState(dict(pairs.fetchall()), etag, epoch)
+    values: dict[str, Encoded] = {}
+    for key in keys:
+        found = connection.execute(
+            "select value from value where actor = ? and key = ?", (n, key)
+        ).fetchone()
+        if found is not None:
+            values[key] = found[0]
+    return ActorState(values, etag, epoch)
+
+
+def find_turn(
+    connection: sqlite3.Connection, actor_id: ActorId, message_id: str
+) -> TurnRecord | None:
+    row = connection.execute(
+        f"select {TURN_COLUMNS} from turn where actor = ? and message_id = ?",  # noqa: S608 - constants
+        (_number_of(connection, actor_id), message_id),
+    ).fetchone()
+    return record_of(row) if row else None
+
+
+def read_turns(
+    connection: sqlite3.Connection, actor_id: ActorId, before: int | None, limit: int
+) -> list[TurnRecord]:
+    rows = connection.execute(
+        f"select {TURN_COLUMNS} from turn where actor = ?1 "  # noqa: S608 - constants
+        "and position < coalesce(?2, 9223372036854775807) "
+        "order by position desc limit ?3",
+        (_number_of(connection, actor_id), before, max(limit, 0)),
+    ).fetchall()
+    return [record_of(row) for row in reversed(rows)]
+
+
+def list_keys(
+    connection: sqlite3.Connection,
+    actor_id: ActorId,
+    prefix: str,
+    after: str | None,
+    limit: int,
+) -> Page[str]:
+    rows = connection.execute(
+        "select key from value where actor = ?1 and key >= ?2 and key < ?3 "
+        "and (?4 is null or key > ?4) order by key limit ?5",
+        (_number_of(connection, actor_id), prefix, _end_of(prefix), after, limit + 1),
+    ).fetchall()
+    items = tuple(row[0] for row in rows[:limit])
+    return Page(items, items[-1] if len(rows) > limit else None)
+
+
+def _end_of(prefix: str) -> str | bytes:
+    """The least value above all texts with a prefix (a BLOB is above every text)."""
+    head = prefix.rstrip("\U0010ffff")
+    if not head:
+        return b""
+    last = ord(head[-1]) + 1
+    if 0xD800 <= last < 0xE000:  # no text has surrogates
+        last = 0xE000
+    return head[:-1] + chr(last)
+
+
+LIST_ALL = """select type, instance from actor
+    where (type, instance) > (?1, ?2) and (?3 is null or type = ?3)
+    and (exists (select 1 from turn where turn.actor = n)
+        or exists (select 1 from value where value.actor = n))
+    order by type, instance limit ?4"""
+LIST_OPEN = """select type, instance from actor
+    where (type, instance) > (?1, ?2) and (?3 is null or type = ?3)
+    and n in (select actor from turn where status = 'pending')
+    order by type, instance limit ?4"""
+
+
+def list_actors(
+    connection: sqlite3.Connection,
+    query: str,
+    type_name: str | None,
+    after: str | None,
+    limit: int,
+) -> Page[ActorId]:
+    after_type, _, after_instance = (after or "").partition("/")
+    start = max((type_name or "", ""), (after_type, after_instance))
+    rows = connection.execute(query, (*start, type_name, limit + 1)).fetchall()
+    items = tuple(ActorId(*row) for row in rows[:limit])
+    return Page(items, str(items[-1]) if len(rows) > limit else None)

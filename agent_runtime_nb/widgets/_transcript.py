@@ -1,0 +1,214 @@
+"""A conversation as the chat panel shows it, made from the waists' values.
+
+Starts from an `ActorView` and follows `TurnUpdate`s, which may repeat around the start
+and are therefore applied by message id. What streams in is provisional: when a turn
+ends, its items are made anew from what was stored, and sent whole if they differ.
+"""
+
+import copy
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from agent_runtime_nb.runtime_abstractions import ActorView, TurnUpdate, TurnView
+from agent_runtime_nb.sessions import turn_entries
+from agent_runtime_nb.widgets._channel import Change
+from agent_runtime_nb.widgets._json import as_list, as_object
+from agent_runtime_nb.widgets._turn import Tell, Turn
+
+_LOST = "Some of what streamed was missed; the whole answer appears when it is done."
+
+
+class Transcript:
+    """The newest turns of a conversation.
+
+    Args:
+        keep: how many turns a front end starts with; older ones come in pages.
+    """
+
+    def __init__(self, keep: int = 50) -> None:
+        self._keep = keep
+        self._turns: dict[str, Turn] = {}
+        self._calls: dict[str, Mapping[str, Any]] = {}
+        self._more = False
+
+    def __len__(self) -> int:
+        return len(self._turns)
+
+    def load(self, view: ActorView) -> None:
+        """Start anew from what the directory says."""
+        self._turns, self._calls = {}, {}
+        self._more = view.more
+        for ended in view.turns:
+            self._add_ended(ended)
+        for open_turn in filter(None, (view.running, *view.waiting)):
+            turn = self._begin(open_turn.message_id, open_turn.position)
+            _add_request(turn, open_turn.method, open_turn.params, _nobody)
+            self._mark_answers(open_turn.params, _nobody)
+            turn.facts["started_at"] = open_turn.accepted_at.timestamp()
+        if view.running is not None:
+            self._resume(self._turns[view.running.message_id], view)
+
+    def page(self, view: ActorView) -> Change:
+        """Earlier turns as JSON; they are not kept here."""
+        earlier = Transcript(keep=len(view.turns))
+        earlier.load(view)
+        return earlier.to_json()
+
+    def to_json(self) -> Change:
+        """`{"turns": [...], "more": bool}`, oldest first; shares nothing."""
+        turns = [turn.to_json() for turn in self._turns.values()]
+        return {"turns": turns, "more": self._more}
+
+    def turn(self, message_id: str) -> Turn | None:
+        """The turn of a request, if it is among the newest."""
+        return self._turns.get(message_id)
+
+    def apply(self, update: TurnUpdate, tell: Tell) -> None:
+        """Take one thing that happened and tell what changes."""
+        turn = self._turns.get(update.message_id)
+        if update.kind == "accepted":
+            if turn is None:
+                self._accept(update, tell)
+            return
+        if turn is None:
+            turn = self._begin(update.message_id, update.cursor.turn)
+            tell({"op": "turn", "turn": turn.to_json()})
+        if "duration" in turn.facts:
+            return  # it has ended: this repeats what is known
+        if update.kind == "started":
+            self.set(turn, tell, status="running", started_at=time.time())
+        elif update.kind == "progress":
+            turn.add_progress(update.data, tell)
+        elif update.kind == "lost":
+            turn.add_notice("warning", _LOST, tell)
+        else:
+            self._end(turn, update.data, tell)
+
+    def set(self, turn: Turn, tell: Tell, **facts: Any) -> None:
+        """Change what is known about a turn."""
+        turn.facts.update(facts)
+        tell({"op": "patch", "id": turn.message_id, "set": facts})
+
+    def answer(self, request_id: str, tell: Tell, *, approved: bool | None) -> None:
+        """Mark an approval request as answered, wherever it is."""
+        for turn in self._turns.values():
+            if turn.answer(request_id, tell, approved=approved):
+                return
+
+    def _begin(self, message_id: str, position: int) -> Turn:
+        turn = Turn(message_id, position, self._calls)
+        self._turns[message_id] = turn
+        return turn
+
+    def _add_ended(self, view: TurnView) -> None:
+        turn = self._begin(view.message_id, view.position)
+        entries = turn_entries(view) if view.method == "run" else []
+        for entry in entries:
+            turn.add_entry(entry, _nobody)
+            self._mark_answers({"messages": [entry]}, _nobody)
+        if not entries:
+            _add_request(turn, view.method, view.params, _nobody)
+            _add_result(turn, view.data, _nobody)
+        ended_at = view.ended_at or view.accepted_at
+        turn.facts = _outcome(view.status, view.data)
+        turn.facts["started_at"] = view.accepted_at.timestamp()
+        turn.facts["duration"] = (ended_at - view.accepted_at).total_seconds()
+
+    def _resume(self, turn: Turn, view: ActorView) -> None:
+        """Show what a running turn has said that the watch will not say again."""
+        turn.facts["status"] = "running"
+        running, cursor = view.running, view.cursor
+        if running is None or (cursor.turn, cursor.sequence) <= (running.position, 0):
+            return
+        for entry in as_list(as_object(running.checkpoint).get("messages")):
+            if as_object(entry).get("role") != "user":
+                turn.add_entry(as_object(entry), _nobody)
+
+    def _accept(self, update: TurnUpdate, tell: Tell) -> None:
+        request = as_object(update.data)
+        turn = self._begin(update.message_id, update.cursor.turn)
+        params = request.get("params")
+        _add_request(turn, request.get("method", ""), params, _nobody)
+        turn.facts["started_at"] = time.time()
+        tell({"op": "turn", "turn": turn.to_json()})
+        self._mark_answers(params, tell)
+        self._trim()
+
+    def _end(self, turn: Turn, data: Any, tell: Tell) -> None:
+        ended = as_object(data)
+        result = ended.get("data")
+        facts = _outcome(ended.get("status", "completed"), result)
+        facts["duration"] = time.time() - turn.facts.get("started_at", time.time())
+        turn.facts.update(facts)
+        stored = self._as_stored(turn, result)
+        if stored is None or _without_notices(stored) == _without_notices(turn):
+            tell({"op": "patch", "id": turn.message_id, "set": facts})
+            return
+        self._turns[turn.message_id] = stored
+        tell({"op": "turn", "turn": stored.to_json()})
+
+    def _as_stored(self, turn: Turn, result: Any) -> Turn | None:
+        """The turn from its response, if that tells the messages."""
+        stored = Turn(turn.message_id, turn.position, self._calls)
+        stored.facts = turn.facts
+        for item in turn.items:
+            if item["kind"] != "user":
+                break
+            stored.items.append(item)
+        answer = as_object(result)
+        if "messages" in answer:
+            for entry in as_list(answer["messages"]):
+                stored.add_entry(as_object(entry), _nobody)
+        elif "error" in turn.facts:
+            return None
+        else:
+            stored.items = copy.deepcopy(turn.items)
+            _add_result(stored, result, _nobody)
+        return stored
+
+    def _mark_answers(self, params: Any, tell: Tell) -> None:
+        """Mark the approval requests that a request answers."""
+        for message in as_list(as_object(params).get("messages")):
+            for part in map(as_object, as_list(as_object(message).get("contents"))):
+                if part.get("type") == "function_approval_response":
+                    approved = bool(part.get("approved"))
+                    self.answer(str(part.get("id")), tell, approved=approved)
+
+    def _trim(self) -> None:
+        """Forget old turns: a front end keeps what it has, a new one asks for more."""
+        for message_id in list(self._turns)[: -self._keep]:
+            del self._turns[message_id]
+            self._more = True
+
+
+def _nobody(_change: Change) -> None:
+    """For changes that are told as part of something larger."""
+
+
+def _add_request(turn: Turn, method: str, params: Any, tell: Tell) -> None:
+    request = as_object(params)
+    if method == "run" and "messages" in request:
+        for message in as_list(request["messages"]):
+            turn.add_entry(as_object(message), tell)
+    else:
+        call = json.dumps(params, ensure_ascii=False)
+        turn.add_entry({"role": "user", "content": f"{method}({call})"}, tell)
+
+
+def _add_result(turn: Turn, data: Any, tell: Tell) -> None:
+    if data is not None and "error" not in _outcome("", data):
+        turn.add_value(data, tell)
+
+
+def _outcome(status: str, data: Any) -> dict[str, Any]:
+    facts: dict[str, Any] = {"status": str(status)}
+    for key in ("error", "usage"):
+        if value := as_object(as_object(data).get(key)):
+            facts[key] = value
+    return facts
+
+
+def _without_notices(turn: Turn) -> list[dict[str, Any]]:
+    return [item for item in turn.items if item["kind"] != "notice"]

@@ -1,0 +1,1 @@
+"""Speed, measured beside the raw floor and the peers: `python -m benchmarks`."""

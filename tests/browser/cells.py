@@ -1,0 +1,36 @@
+"""Cells of the notebooks that these tests write."""
+
+START = '''
+import asyncio
+import contextlib
+
+import agent_runtime_nb as arn
+
+gate = asyncio.Event()
+
+
+async def paced(seconds):
+    """Wait, but no longer than until the gate is open."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(gate.wait(), seconds)
+
+
+def script(messages):
+    """Count to 400, which takes 20 seconds unless the gate is open; or say hello."""
+    asked = sum(message.role == "user" for message in messages)
+    if messages[-1].text == "count":
+        return [f"Answer {asked}: ", " ".join(map(str, range(1, 401))), " done."]
+    return [f"Hello {asked}."]
+
+
+rt = arn.start(arn.scripted_agent(script, name="counter", delay=0.05, sleep=paced))
+'''
+
+CHAT = 'rt.chat("counter")'
+
+SECOND_CHAT = 'same = rt.chat("counter")\nsame'
+
+BOARD = "rt.dashboard()"
+
+WHOLE = " ".join(map(str, range(1, 401))) + " done."
+"""What an answer to "count" says after its number."""

@@ -1,0 +1,261 @@
+"""JupyterLab in a browser, as a person sees it: notebooks, panels, boards.
+
+Every wait is for something that can be seen and has an end.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Locator, Page, expect
+
+PATIENCE = 40_000
+"""Milliseconds; the machine may be busy with other things."""
+
+_NOTEBOOK = "window.jupyterapp?.shell?.currentWidget"
+
+# Notes each text that an element has had, as long as it is there.
+_WATCH = """
+(root) => {
+  const texts = [];
+  const note = () => {
+    const turn = [...root.querySelectorAll("[data-testid=turn]")].at(-1);
+    const text = turn?.querySelector("[data-testid=answer]")?.textContent ?? "";
+    if (text && text !== texts.at(-1)) texts.push(text);
+  };
+  new MutationObserver(note).observe(root, {
+    childList: true, subtree: true, characterData: true,
+  });
+  window.seenTexts = texts;
+}
+"""
+
+
+class ChatPanel:
+    """A chat panel in the output of a cell."""
+
+    def __init__(self, root: Locator) -> None:
+        self.root = root
+        self.turns = root.get_by_test_id("turn")
+        self.last = self.turns.last
+        self.status = root.get_by_test_id("status-text")
+        self.composer = root.get_by_test_id("composer")
+
+    def say(self, text: str) -> None:
+        """Type a message and press Enter."""
+        self.composer.fill(text)
+        self.composer.press("Enter")
+
+    def watch_answers(self) -> Callable[[], list[str]]:
+        """From here on note what the newest answer looks like, at every change."""
+        self.root.evaluate(_WATCH)
+        return lambda: self.root.page.evaluate("window.seenTexts")
+
+    def expect_turns(self, *statuses: str) -> None:
+        """Wait until these are the turns, in order."""
+        expect(self.turns).to_have_count(len(statuses))
+        for index, status in enumerate(statuses):
+            turn = self.turns.nth(index)
+            expect(turn).to_have_attribute("data-status", status)
+
+    def expect_words(self, count: int) -> None:
+        """Wait until the newest answer has at least so many words."""
+        self.root.page.wait_for_function(
+            "([answer, count]) => answer.textContent.split(/\\s+/).length >= count",
+            arg=[self.answer(-1).element_handle(), count],
+        )
+
+    def answer(self, index: int) -> Locator:
+        """The text of a turn's answer."""
+        return self.turns.nth(index).get_by_test_id("answer")
+
+    def questions(self) -> list[str]:
+        """What the person has said, oldest first."""
+        return self.root.locator(".arn-bubble").all_inner_texts()
+
+    def answers(self) -> list[str]:
+        """The text of each turn's last answer, oldest first."""
+        return [
+            self.answer(index).last.inner_text() for index in range(self.turns.count())
+        ]
+
+
+class Board:
+    """The dashboard in the output of a cell."""
+
+    def __init__(self, root: Locator) -> None:
+        self.root = root
+
+    def row(self, actor: str) -> Locator:
+        """The row of an actor, `type/conversation`."""
+        return self.root.locator(f"[data-testid=actor][data-actor='{actor}']")
+
+    def cell(self, actor: str, name: str) -> Locator:
+        """What stands in a column of an actor's row."""
+        return self.row(actor).get_by_test_id(name)
+
+
+class LabPage:
+    """One notebook, open in JupyterLab."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page = page
+        self._address = address
+
+    def open(self) -> None:
+        """Load it, with a kernel."""
+        self.page.goto(self._address)
+        self._settle()
+
+    def reload(self) -> None:
+        """Press the browser's Reload."""
+        self.page.reload()
+        self._settle()
+
+    def _settle(self) -> None:
+        self.page.wait_for_function(f"() => {_NOTEBOOK}?.context?.sessionContext")
+        self.page.evaluate(
+            f"""async () => {{
+              const {{ context }} = {_NOTEBOOK};
+              await context.ready;
+              await context.sessionContext.ready;
+            }}"""
+        )
+        self.wait_for_kernel()
+
+    def wait_for_kernel(self) -> None:
+        """Wait until the kernel is idle."""
+        self.page.wait_for_function(
+            f"""() => {{
+              const {{ session }} = {_NOTEBOOK}.context.sessionContext;
+              const kernel = session?.kernel;
+              return kernel?.status === "idle" && kernel.connectionStatus === "connected";
+            }}"""
+        )
+
+    def command(self, name: str, **arguments: Any) -> None:
+        """Run one of JupyterLab's commands and wait for its end."""
+        self.page.evaluate(
+            "([name, args]) => window.jupyterapp.commands.execute(name, args).then(() => 0)",
+            [name, arguments],
+        )
+
+    def sources(self) -> list[str]:
+        """The sources of all cells."""
+        return self.page.evaluate(
+            f"() => {_NOTEBOOK}.content.widgets"
+            ".map((cell) => cell.model.type === 'code' ? cell.model.sharedModel.source : '')"
+        )
+
+    def run(self, *beginnings: str) -> None:
+        """Run the code cells that contain these words, each to its end."""
+        sources = self.sources()
+        for words in beginnings:
+            (index,) = [i for i, source in enumerate(sources) if words in source]
+            self.run_cell(index)
+
+    def run_cell(self, index: int) -> None:
+        """Run a cell to its end; one that fails fails the test."""
+        self.page.evaluate(
+            f"""(index) => {{
+              const {{ content }} = {_NOTEBOOK};
+              content.deselectAll();
+              content.activeCellIndex = index;
+            }}""",
+            index,
+        )
+        self.command("notebook:run-cell")
+        outputs = self.outputs(index)
+        errors = [output for output in outputs if output["output_type"] == "error"]
+        assert not errors, f"cell {index}: {errors[0]['ename']}: {errors[0]['evalue']}"
+
+    def outputs(self, index: int) -> list[dict[str, Any]]:
+        """A cell's outputs as they stand in the notebook."""
+        return self.page.evaluate(
+            f"(index) => {_NOTEBOOK}.content.widgets[index].model.outputs.toJSON()",
+            index,
+        )
+
+    def execute(self, code: str) -> str:
+        """Run code in the kernel beside the notebook; what it prints."""
+        return self.page.evaluate(
+            f"""async (code) => {{
+              const {{ kernel }} = {_NOTEBOOK}.context.sessionContext.session;
+              const future = kernel.requestExecute({{ code, store_history: false }});
+              let text = "";
+              future.onIOPub = ({{ header, content }}) => {{
+                if (header.msg_type === "stream") text += content.text;
+                if (header.msg_type === "error") text += content.evalue;
+              }};
+              await future.done;
+              return text;
+            }}""",
+            code,
+        )
+
+    def save(self) -> None:
+        """Save the notebook."""
+        self.command("docmanager:save")
+
+    def restart_kernel(self) -> None:
+        """Choose Restart in the menu, and confirm it."""
+        self.page.evaluate(
+            "() => { window.jupyterapp.commands.execute('notebook:restart-kernel') }"
+        )
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+        self.page.wait_for_selector(".jp-Dialog", state="detached")
+        self.wait_for_kernel()
+
+    def kill_kernel(self) -> None:
+        """Kill the kernel from within, and wait until JupyterLab has a new one."""
+        self.page.evaluate(
+            f"""() => {{
+              const {{ kernel }} = {_NOTEBOOK}.context.sessionContext.session;
+              window.died = new Promise((resolve) => {{
+                kernel.statusChanged.connect((_, status) => {{
+                  if (status === "autorestarting") resolve();
+                }});
+              }});
+              const code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)";
+              kernel.requestExecute({{ code, silent: true }}).done.catch(() => {{}});
+            }}"""
+        )
+        self.page.evaluate("() => window.died")
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+        self.wait_for_kernel()
+
+    def panel(self, index: int = 0) -> ChatPanel:
+        """The nth chat panel of the notebook."""
+        return ChatPanel(self.page.get_by_test_id("chat-panel").nth(index))
+
+    def board(self) -> Board:
+        """The dashboard of the notebook."""
+        return Board(self.page.get_by_test_id("actor-dashboard"))
+
+
+def write_notebook(path: Path, *cells: str) -> None:
+    """Write a notebook of code cells."""
+    notebook = {
+        "cells": [
+            {
+                "cell_type": "code",
+                "execution_count": None,
+                "id": f"cell-{number}",
+                "metadata": {},
+                "outputs": [],
+                "source": source,
+            }
+            for number, source in enumerate(cells)
+        ],
+        "metadata": {
+            "kernelspec": {
+                "display_name": "Python 3",
+                "language": "python",
+                "name": "python3",
+            }
+        },
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    path.write_text(json.dumps(notebook))

@@ -1,0 +1,70 @@
+"""The first notebook in a real JupyterLab, as a person goes through it."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import OpenNotebook
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+
+def test_every_cell_runs_and_shows_something(
+    open_notebook: OpenNotebook, screenshots: Path
+) -> None:
+    lab = open_notebook()
+    code_cells = [i for i, source in enumerate(lab.sources()) if source]
+
+    for index in code_cells:
+        lab.run_cell(index)
+
+    assert all(lab.outputs(index) for index in code_cells)
+    expect(lab.board().row("echo/ada")).to_have_attribute("data-activity", "idle")
+    lab.page.screenshot(path=screenshots / "quickstart.png")
+
+
+def test_a_message_is_answered_piece_by_piece_while_the_board_follows(
+    open_notebook: OpenNotebook, screenshots: Path
+) -> None:
+    lab = open_notebook()
+    lab.run("arn.start(arn.EchoAgent()", "rt.chat(", "rt.dashboard()")
+    panel, board, actor = lab.panel(), lab.board(), "scripted/01_quickstart"
+    seen = panel.watch_answers()
+
+    panel.say("help")
+    expect(board.row(actor)).to_have_attribute("data-activity", "running")
+    lab.page.screenshot(path=screenshots / "streaming.png")
+    panel.expect_turns("completed")
+
+    assert "streamed" in panel.answers()[0]
+    assert len(seen()) > 10
+    assert seen()[0] in seen()[-1]
+    expect(board.row(actor)).to_have_attribute("data-activity", "idle")
+    expect(board.cell(actor, "turns")).to_have_text("1")
+    expect(board.cell(actor, "last-status")).to_have_text("completed")
+    assert board.cell(actor, "latency").inner_text()
+
+
+def test_stop_ends_a_long_answer_and_keeps_what_was_said(
+    open_notebook: OpenNotebook, screenshots: Path
+) -> None:
+    lab = open_notebook()
+    lab.run("arn.start(arn.EchoAgent()", "rt.chat(", "rt.dashboard()")
+    panel, board, actor = lab.panel(), lab.board(), "scripted/01_quickstart"
+
+    panel.say("slow")
+    panel.expect_words(20)
+    panel.root.get_by_test_id("stop").click()
+    panel.expect_turns("cancelled")
+
+    expect(panel.last.get_by_test_id("mark")).to_contain_text("Stopped")
+    answer = panel.answers()[0]
+    assert answer.startswith("Part 1")
+    assert "Part 5" not in answer
+    expect(board.row(actor)).to_have_attribute("data-activity", "idle")
+    expect(board.cell(actor, "last-status")).to_have_text("cancelled")
+    lab.page.screenshot(path=screenshots / "stopped.png")
+    panel.say("and now?")
+    panel.expect_turns("cancelled", "completed")
+    assert "message 2 of our conversation" in panel.answers()[1]

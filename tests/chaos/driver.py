@@ -1,0 +1,174 @@
+"""Drives hosts, kills them at random moments, and goes on where they left off."""
+
+import multiprocessing
+import time
+from multiprocessing.connection import Connection
+from random import Random
+from typing import Any
+
+from agent_runtime_nb.runtime_abstractions import ActorId
+from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from tests.chaos.host import run_host
+from tests.chaos.messages import Ask, Look, Order, Ready, Report, Stop
+from tests.chaos.witness import Asked, Witness
+
+# Hosts are forked off a process that has imported everything and runs nothing.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["tests.chaos.host"])
+
+PATIENCE = 30.0
+_OPEN_PER_ACTOR = 3
+
+
+class HostProcess:
+    """A host in a process of its own, as the witness hears it."""
+
+    def __init__(
+        self, storage: SqliteStateStorage, witness: Witness, life: int
+    ) -> None:
+        self.life = life
+        self.ready = False
+        self._witness = witness
+        here, there = _PROCESSES.Pipe()
+        self._connection: Connection[Any, Any] = here
+        self._process = _PROCESSES.Process(target=run_host, args=(there, storage))
+        self._process.start()
+        there.close()
+
+    def send(self, order: Order) -> None:
+        """Tell it to do something."""
+        if isinstance(order, Ask):
+            self._witness.sends(order, self.life)
+        self._connection.send(order)
+
+    def hear(self, seconds: float) -> Report | None:
+        """What it says next, None if it says nothing for so long."""
+        if not self._connection.poll(seconds):
+            return None
+        report: Report = self._connection.recv()
+        self.ready = self.ready or isinstance(report, Ready)
+        self._witness.hears(report, self.life)
+        return report
+
+    def hear_until(
+        self, wanted: Report | type[Report], seconds: float = PATIENCE
+    ) -> None:
+        """Listen until it says that."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            report = self.hear(left)
+            if report == wanted or type(report) is wanted:
+                return
+        raise TimeoutError(f"the host did not say {wanted}")
+
+    def kill(self) -> None:
+        """SIGKILL; what is still in the pipe was said before it died."""
+        self._process.kill()
+        self._witness.kills += 1
+        self._process.join(PATIENCE)
+        self._hear_the_rest()
+
+    def stop(self) -> None:
+        """Let it stop in peace."""
+        self.send(Stop())
+        self._hear_the_rest()
+        self._process.join(PATIENCE)
+        if self._process.exitcode != 0:
+            raise RuntimeError(f"the host ended with {self._process.exitcode}")
+
+    def _hear_the_rest(self) -> None:
+        try:
+            while self.hear(PATIENCE) is not None:
+                pass
+        except (EOFError, ConnectionError):
+            pass
+        self._connection.close()
+
+
+class KillLoop:
+    """Requests to a few actors that never end, and hosts that do.
+
+    Args:
+        storage: given to each host.
+        seed: of every random choice.
+        counters, agents: how many actors of each type.
+    """
+
+    def __init__(
+        self,
+        storage: SqliteStateStorage,
+        *,
+        seed: int,
+        counters: int = 4,
+        agents: int = 3,
+    ) -> None:
+        self.witness = Witness()
+        self._storage = storage
+        self._random = Random(seed)
+        self._actors = [ActorId("counter", f"c{n}") for n in range(counters)]
+        self._actors += [ActorId("agent", f"a{n}") for n in range(agents)]
+        self._life = 0
+
+    def run(self, kills: int) -> None:
+        """Start a host, load it, kill it; again and again; the last one may finish."""
+        for _ in range(kills):
+            host = self._start()
+            try:
+                self._live(host, self._random.uniform(0.0, 0.4))
+            finally:
+                host.kill()
+        self._finish()
+
+    def _start(self) -> HostProcess:
+        self._life += 1
+        return HostProcess(self._storage, self.witness, self._life)
+
+    def _live(self, host: HostProcess, seconds: float) -> None:
+        if self._random.random() < 0.2:  # killed while it starts, or soon after
+            host.hear(seconds / 3)
+            return
+        host.hear_until(Ready)
+        until = time.monotonic() + seconds
+        self._go_on(host)
+        while (left := until - time.monotonic()) > 0:
+            self._ask_more(host)
+            host.hear(left)
+
+    def _go_on(self, host: HostProcess) -> None:
+        """Ask again what got no answer, in the old order; and a few that did."""
+        for asked in list(self.witness.unanswered.values()):
+            host.send(self._again(asked))
+        answered = [one for one in self.witness.asked.values() if one.answers]
+        for asked in self._random.sample(answered, min(3, len(answered))):
+            host.send(self._again(asked))
+
+    def _again(self, asked: Asked) -> Ask | Look:
+        ask = asked.ask
+        if asked.acknowledged and self._random.random() < 0.5:
+            return Look(ask.actor_id, ask.message_id)
+        return ask
+
+    def _ask_more(self, host: HostProcess) -> None:
+        open_ones = dict.fromkeys(self._actors, 0)
+        for asked in self.witness.unanswered.values():
+            open_ones[asked.ask.actor_id] += 1
+        for actor_id, count in open_ones.items():
+            if count < _OPEN_PER_ACTOR:
+                host.send(self._new(actor_id))
+
+    def _new(self, actor_id: ActorId) -> Ask:
+        message_id = f"m{len(self.witness.asked)}"
+        if actor_id.type_name == "agent":
+            params = {"messages": [{"role": "user", "content": message_id}]}
+        else:
+            params = {"seconds": self._random.choice([0, 0, 0.002, 0.02])}
+        return Ask(actor_id, message_id, params)
+
+    def _finish(self) -> None:
+        host = self._start()
+        host.hear_until(Ready)
+        self._go_on(host)
+        until = time.monotonic() + PATIENCE
+        while self.witness.unanswered and time.monotonic() < until:
+            host.hear(0.5)
+        host.stop()

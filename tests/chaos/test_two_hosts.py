@@ -1,0 +1,92 @@
+"""Two hosts on one file: the death of one does not touch what the other does."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
+from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from tests.chaos.driver import HostProcess, KillLoop
+from tests.chaos.messages import Answered, Ask, Ready, Refused, Release
+from tests.chaos.witness import Stored, Witness, judge, read_all
+
+pytestmark = [
+    pytest.mark.kill,
+    pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL"),
+    pytest.mark.timeout(120),
+]
+
+CONVERSATIONS = [ActorId("counter", f"survivor-{n}") for n in range(3)]
+OPEN_EACH = 2  # one runs and holds, one waits
+
+
+def start_holding(storage: SqliteStateStorage, witness: Witness) -> HostProcess:
+    """A host in whose conversations turns run and wait, until it is released."""
+    host = HostProcess(storage, witness, life=0)
+    host.hear_until(Ready)
+    for actor_id in CONVERSATIONS:
+        for number in range(OPEN_EACH):
+            host.send(Ask(actor_id, f"held-{number}", {"hold": True}))
+    while not all(asked.acknowledged for asked in witness.asked.values()) or (
+        sum(len(asked.ran) for asked in witness.asked.values()) < len(CONVERSATIONS)
+    ):
+        assert host.hear(30) is not None
+    return host
+
+
+def read(storage: SqliteStateStorage, witness: Witness) -> dict[ActorId, Stored]:
+    return asyncio.run(read_all(storage.location, witness))
+
+
+def test_the_open_turns_of_a_living_host_outlive_the_kills_of_another(
+    tmp_path: Path,
+) -> None:
+    storage = SqliteStateStorage(tmp_path / "state.db")
+    witness = Witness()
+    survivor = start_holding(storage, witness)
+
+    victims = KillLoop(storage, seed=8)
+    victims.run(6)
+    meanwhile = read(storage, witness)
+    survivor.send(Release())
+    while witness.unanswered:
+        assert survivor.hear(30) is not None
+    survivor.stop()
+
+    for found in meanwhile.values():
+        assert [turn.status for turn in found.turns] == ["pending"] * OPEN_EACH
+        assert [turn.attempts for turn in found.turns] == [1, 0]
+    assert judge(witness, read(storage, witness)) == []
+    assert judge(victims.witness, read(storage, victims.witness)) == []
+    assert {answer[0] for one in witness.asked.values() for answer in one.answers} == {
+        RequestStatus.COMPLETED
+    }
+
+
+def test_another_host_is_refused_until_the_owner_is_killed(tmp_path: Path) -> None:
+    storage = SqliteStateStorage(tmp_path / "state.db")
+    witness = Witness()
+    owner = start_holding(storage, witness)
+    other = HostProcess(storage, witness, life=1)
+    other.hear_until(Ready)
+    actor_id = CONVERSATIONS[0]
+
+    other.send(Ask(actor_id, "early", {}))
+    other.hear_until(Refused)
+    owner.kill()
+    other.send(Ask(actor_id, "late", {}))
+    other.hear_until(Answered)
+    other.stop()
+
+    refused = witness.asked[actor_id, "early"]
+    turns = read(storage, witness)[actor_id].turns
+    assert "ActorOwnedElsewhere" in refused.refusals[0]
+    assert not refused.ran
+    assert [(turn.message_id, turn.status) for turn in turns] == [
+        ("held-0", RequestStatus.INTERRUPTED),
+        ("held-1", RequestStatus.INTERRUPTED),
+        ("late", RequestStatus.COMPLETED),
+    ]
+    assert witness.asked[actor_id, "held-1"].ran == []

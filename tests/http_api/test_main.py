@@ -1,0 +1,182 @@
+"""`python -m agent_runtime_nb.http_api`, as a person starts it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+COMMAND = [sys.executable, "-m", "agent_runtime_nb.http_api", "--port", "0"]
+
+
+def environment() -> dict[str, str]:
+    plain = {k: v for k, v in os.environ.items() if not k.startswith("AGENT_RUNTIME")}
+    return {**plain, "PYTHONPATH": str(Path().absolute())}
+
+
+class Running:
+    """The process and what it printed until it served."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.text = ""
+        assert process.stdout is not None
+        while "Ctrl-C" not in self.text:  # pytest's timeout bounds it
+            line = process.stdout.readline()
+            assert line, (self.text, process.stderr and process.stderr.read())
+            self.text += line
+        found = re.search(r"http://[\d.]+:\d+", self.text)
+        assert found is not None
+        self.url = found[0]
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=20)
+        return self.process.returncode, out + err
+
+
+@contextmanager
+def serving(*arguments: str, cwd: Path, **variables: str) -> Generator[Running]:
+    with subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env={**environment(), **variables},
+    ) as process:
+        try:
+            yield Running(process)
+        finally:
+            process.kill()
+
+
+def fails(*arguments: str, cwd: Path, **variables: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [*COMMAND, *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**environment(), **variables},
+        timeout=30,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def said(answer: dict[str, Any]) -> str:
+    return answer["messages"][0]["content"]
+
+
+def test_the_printed_lines_work_as_they_stand_and_sigterm_stops_it(tmp_path: Path):
+    with serving(cwd=tmp_path) as running:
+        lines = re.findall(r"^(?:export|curl) .*$", running.text, re.MULTILINE)
+        outputs = [
+            subprocess.run(
+                ["sh", "-c", f"{lines[0]}\n{line} -s -S --fail-with-body"],  # noqa: S607
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=30,
+            ).stdout
+            for line in lines[1:]
+        ]
+        code, rest = running.stop()
+
+    agents, run, stream = outputs
+    assert [one["name"] for one in json.loads(agents)["agents"]][:2] == [
+        "echo",
+        "mock-ai",
+    ]
+    assert said(json.loads(run)) == "Echo: Hello"
+    assert "event: update" in stream
+    assert "event: response" in stream
+    assert (code, rest.strip()) == (0, "stopped")
+    assert (tmp_path / ".agent_runtime" / "state.db").exists()
+
+
+def test_a_conversation_is_still_there_after_a_restart(tmp_path: Path):
+    storage = ("--storage", str(tmp_path / "kept.db"), "--no-token")
+    path = "/agents/echo/conversations/c1/requests/k1"
+    body = {
+        "conversation_id": "c1",
+        "messages": [{"role": "user", "content": "Hello"}],
+    }
+
+    with serving(*storage, cwd=tmp_path) as running:
+        url = running.url + "/agents/echo/run"
+        first = httpx2.post(url, json=body, headers={"Idempotency-Key": "k1"}).json()
+        running.stop(signal.SIGINT)
+    with serving(*storage, cwd=tmp_path) as running:
+        again = httpx2.get(running.url + path).json()
+        running.stop()
+
+    assert said(first) == "Echo: Hello"
+    assert again == first
+
+
+def test_a_chosen_token_is_needed_and_never_printed(tmp_path: Path):
+    token = "a-chosen-token"  # noqa: S105 - a test's
+    in_memory = ("--storage", "memory:")
+
+    with serving(*in_memory, cwd=tmp_path, AGENT_RUNTIME_TOKEN=token) as running:
+        without = httpx2.get(running.url + "/agents")
+        with_it = httpx2.get(
+            running.url + "/agents", headers={"Authorization": f"Bearer {token}"}
+        )
+        _, rest = running.stop()
+
+    assert without.status_code == 401
+    assert with_it.status_code == 200
+    assert token not in running.text + rest
+
+
+def test_no_token_is_for_loopback_alone(tmp_path: Path):
+    code, text = fails(
+        "--no-token",
+        "--host",
+        "0.0.0.0",  # noqa: S104 - refused
+        "--allow-remote",
+        cwd=tmp_path,
+    )
+
+    assert code == 2
+    assert "loopback" in text
+
+
+def test_a_remote_address_must_be_allowed(tmp_path: Path):
+    code, text = fails("--host", "0.0.0.0", cwd=tmp_path)  # noqa: S104 - refused
+
+    assert code == 1
+    assert "can be reached from other machines" in text
+    assert "--allow-remote" in text
+    assert "Traceback" not in text
+
+
+def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path):
+    in_memory = ("--storage", "memory:")
+    with serving(*in_memory, cwd=tmp_path) as running:
+        port = running.url.rpartition(":")[2]
+
+        code, text = fails(*in_memory, "--port", port, cwd=tmp_path)
+
+    assert code == 1
+    assert f"port {port} on 127.0.0.1 is already in use" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("storage", ["gopher:nowhere"])
+def test_a_storage_that_is_not_known_is_one_sentence(tmp_path: Path, storage: str):
+    code, text = fails("--storage", storage, cwd=tmp_path)
+
+    assert code == 1
+    assert "storage: " in text
+    assert "Traceback" not in text

@@ -1,0 +1,340 @@
+"""The API over a real runtime on its own loop in a thread, with real agents."""
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
+from typing import Any, TypeVar
+
+import httpx2
+import pytest
+
+from agent_runtime_nb._client import InProcessActorClient
+from agent_runtime_nb.agent_actor import AgentActor
+from agent_runtime_nb.http_api.server import EmbeddedServer
+from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime_abstractions import ActorId
+from agent_runtime_nb.sample_agents import EchoAgent, scripted_agent
+
+T = TypeVar("T")
+
+
+def says(text: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": text}]}
+
+
+class Place:
+    """A runtime in a thread, an agent that waits for a gate, and a server."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self.runtime = InProcessActorRuntime()
+        self.gate = asyncio.Event()
+        agents = {
+            "echo": EchoAgent(),
+            "scripted": scripted_agent(delay=0),
+            "gated": self._gated,
+        }
+        for name, agent in agents.items():
+            self.runtime.register_actor_type(
+                name, lambda _context, agent=agent: AgentActor(agent), description=name
+            )
+        self.call(self.runtime.start())
+        self.client = InProcessActorClient(self.runtime)
+        self.server = EmbeddedServer(self.client, self.runtime).start()
+        headers = {"Authorization": f"Bearer {self.server.token}"}
+        self.http = httpx2.Client(
+            base_url=self.server.url, headers=headers, timeout=30, trust_env=False
+        )
+
+    async def _gated(self, message: str, history: list[Any]) -> AsyncIterator[str]:
+        yield "first "
+        await self.gate.wait()
+        if message == "fail":
+            raise ValueError("the gate is broken")
+        yield "second"
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+
+    def open_gate(self) -> None:
+        self._loop.call_soon_threadsafe(self.gate.set)
+
+    @contextlib.contextmanager
+    def blocked(self) -> Generator[None]:
+        """Blocks the runtime's loop, as a cell does that computes."""
+        release, entered = threading.Event(), threading.Event()
+
+        def block() -> None:
+            entered.set()
+            release.wait(20)
+
+        self._loop.call_soon_threadsafe(block)
+        assert entered.wait(5)
+        try:
+            yield
+        finally:
+            release.set()
+
+    def close(self) -> None:
+        self.http.close()
+        stopped = self.server.stop()
+        self.open_gate()
+        self.call(self.runtime.stop(drain=1))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+        assert stopped
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    made = Place()
+    yield made
+    made.close()
+
+
+def test_an_agent_answers_and_keeps_its_conversation(place: Place):
+    first = place.http.post("/agents/echo/run", json=says("one")).json()
+    second = place.http.post("/agents/echo/run", json=says("two")).json()
+
+    assert first["messages"][0]["role"] == "assistant"
+    assert first["messages"][0]["content"] == "Echo: one"
+    assert first["messages"][0]["message_id"]
+    assert second["messages"][0]["content"] == "Echo: two"
+    view = place.call(place.runtime.read_actor(ActorId("echo", "http-echo")))
+    assert len(view.turns) == 2
+    assert len(view.turns[0].entries) == 2
+
+
+def test_a_tool_call_is_in_the_answer(place: Place):
+    answer = place.http.post("/agents/scripted/run", json=says("weather in Paris?"))
+
+    roles = [message["role"] for message in answer.json()["messages"]]
+    assert roles == ["assistant", "tool", "assistant"]
+
+
+def test_the_same_key_gives_the_same_answer_once_and_another_body_is_refused(
+    place: Place,
+):
+    key = {"Idempotency-Key": "k1"}
+
+    first = place.http.post("/agents/echo/run", json=says("one"), headers=key)
+    again = place.http.post("/agents/echo/run", json=says("one"), headers=key)
+    other = place.http.post("/agents/echo/run", json=says("two"), headers=key)
+
+    assert first.status_code == 200
+    assert again.json() == first.json()
+    assert other.status_code == 422
+    assert other.json()["type"].endswith(":message-id-reused")
+
+
+def test_an_unknown_agent_is_404_and_names_are_exact(place: Place):
+    for name in ("nope", "ECHO"):
+        answer = place.http.post(f"/agents/{name}/run", json=says("x"))
+
+        assert answer.status_code == 404
+        assert "echo, gated, scripted" in answer.json()["detail"]
+
+
+def test_updates_arrive_while_the_turn_runs(place: Place):
+    with place.http.stream(
+        "POST", "/agents/gated/run", json={**says("go"), "stream": True}
+    ) as stream:
+        chunks = stream.iter_text()
+        seen = ""
+        while "first " not in seen:
+            seen += next(chunks)
+        place.open_gate()
+        seen += "".join(chunks)
+
+    last = seen.strip().split("\n\n")[-1].split("\n")
+    assert last[1] == "event: response"
+    final = json.loads(last[2].removeprefix("data: "))
+    assert final["status"] == "completed"
+    assert final["messages"][0]["content"] == "first second"
+
+
+def test_a_reader_that_leaves_does_not_cancel_the_turn(place: Place):
+    key = {"Idempotency-Key": "k1"}
+    with place.http.stream(
+        "POST",
+        "/agents/gated/run",
+        json={**says("go"), "stream": True},
+        headers=key,
+    ) as stream:
+        chunks = stream.iter_text()
+        seen = ""
+        while "first " not in seen:
+            seen += next(chunks)
+
+    place.open_gate()
+    answer = place.http.post("/agents/gated/run", json=says("go"), headers=key)
+
+    assert answer.json()["status"] == "completed"
+    assert answer.json()["messages"][0]["content"] == "first second"
+
+
+def test_a_stream_that_broke_goes_on_without_loss_or_repeat(place: Place):
+    key = {"Idempotency-Key": "k1"}
+    body = {**says("go"), "stream": True}
+    with place.http.stream(
+        "POST", "/agents/gated/run", json=body, headers=key
+    ) as stream:
+        chunks = stream.iter_text()
+        seen = ""
+        while "first " not in seen or not seen.endswith("\n\n"):
+            seen += next(chunks)
+    last_id = [line[4:] for line in seen.split("\n") if line.startswith("id: ")][-1]
+
+    with place.http.stream(
+        "POST",
+        "/agents/gated/run",
+        json=body,
+        headers={**key, "Last-Event-ID": last_id},
+    ) as stream:
+        chunks = stream.iter_text()
+        seen += next(chunks)
+        place.open_gate()
+        seen += "".join(chunks)
+
+    said = [
+        content["text"]
+        for line in seen.split("\n")
+        if line.startswith("data: ") and "progress" in (data := json.loads(line[6:]))
+        for content in data["progress"].get("contents", ())
+        if content["type"] == "text"
+    ]
+    assert said == ["first ", "second"]
+
+
+def test_a_running_request_can_be_seen_and_cancelled(place: Place):
+    key = {"Idempotency-Key": "k1"}
+    with place.http.stream(
+        "POST",
+        "/agents/gated/run",
+        json={**says("go"), "conversation_id": "a/b c", "stream": True},
+        headers=key,
+    ) as stream:
+        chunks = stream.iter_text()
+        seen = ""
+        while "first " not in seen:
+            seen += next(chunks)
+        path = "/agents/gated/conversations/a%2Fb%20c/requests/k1"
+        running = place.http.get(path).json()
+        cancelled = place.http.post(path + "/cancel").json()
+        seen += "".join(chunks)
+    ended = place.http.get(path).json()
+
+    assert running["status"] == "pending"
+    assert cancelled == {"cancelled": True}
+    assert '"status":"cancelled"' in seen
+    assert ended["status"] == "cancelled"
+    assert ended["messages"][0]["content"] == "first "
+
+
+def test_an_agent_that_raises_is_502_and_the_next_run_works(place: Place):
+    place.open_gate()
+
+    failed = place.http.post("/agents/gated/run", json=says("fail"))
+    after = place.http.post("/agents/gated/run", json=says("go"))
+
+    assert failed.status_code == 502
+    assert failed.json()["error"]["type"] == "ValueError"
+    assert "Traceback" not in failed.text
+    assert after.json()["messages"][0]["content"] == "first second"
+
+
+def test_a_busy_conversation_can_be_refused(place: Place):
+    url = "/agents/gated/run"
+    with place.http.stream("POST", url, json={**says("go"), "stream": True}) as stream:
+        chunks = stream.iter_text()
+        next(chunks)
+        refused = place.http.post(url, json={**says("x"), "when_busy": "reject"})
+        place.open_gate()
+        "".join(chunks)
+
+    assert refused.status_code == 409
+    assert refused.json()["type"].endswith(":actor-busy")
+
+
+def test_a_deadline_is_504(place: Place):
+    answer = place.http.post("/agents/gated/run", json={**says("go"), "timeout": 0.2})
+
+    assert answer.status_code == 504
+
+
+def test_a_turn_that_the_actor_finds_malformed_is_422_and_names_the_field(
+    place: Place,
+):
+    part = {"type": "no-such-content"}
+
+    answer = place.http.post(
+        "/agents/echo/run", json={"messages": [{"role": "user", "content": [part]}]}
+    )
+
+    assert answer.status_code == 422
+    assert "content" in answer.json()["detail"]
+
+
+def test_health_answers_and_says_so_while_the_loop_is_blocked(place: Place):
+    with place.blocked():
+        blocked = place.http.get("/health")
+    free = place.http.get("/health")
+
+    assert blocked.elapsed.total_seconds() < 1.5
+    assert blocked.json()["status"] == "blocked"
+    assert free.json()["status"] == "ok"
+
+
+def test_a_run_waits_for_a_blocked_loop(place: Place):
+    answers: list[httpx2.Response] = []
+    asking = threading.Thread(
+        target=lambda: answers.append(
+            place.http.post("/agents/echo/run", json=says("one"))
+        )
+    )
+
+    with place.blocked():
+        asking.start()
+        place.http.get("/health")
+    asking.join(20)
+
+    assert answers[0].json()["messages"][0]["content"] == "Echo: one"
+
+
+def test_a_stopped_runtime_is_503(place: Place):
+    place.call(place.runtime.stop(drain=0))
+
+    run = place.http.post("/agents/echo/run", json=says("x"))
+    health = place.http.get("/health")
+
+    assert run.status_code == 503
+    assert run.json()["type"].endswith(":not-running")
+    assert health.status_code == 503
+    assert health.json()["status"] == "stopped"
+
+
+def test_many_conversations_answer_at_once(place: Place):
+    async def ask_all() -> list[httpx2.Response]:
+        headers = {"Authorization": f"Bearer {place.server.token}"}
+        async with httpx2.AsyncClient(
+            base_url=place.server.url, headers=headers, timeout=30, trust_env=False
+        ) as http:
+            return await asyncio.gather(
+                *(
+                    http.post(
+                        "/agents/echo/run",
+                        json={**says(f"{n}"), "conversation_id": f"c{n}"},
+                    )
+                    for n in range(100)
+                )
+            )
+
+    answers = asyncio.run(ask_all())
+
+    texts = [answer.json()["messages"][0]["content"] for answer in answers]
+    assert texts == [f"Echo: {n}" for n in range(100)]

@@ -1,0 +1,68 @@
+"""The benchmarks run and give figures; how good these are is no test's matter."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import NAMES, load, main
+from benchmarks.measure import Bar, Benchmark, Results, is_met, measure
+from benchmarks.report import table
+
+SMALLEST = 0.002
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_contender_of_every_benchmark_gives_figures(name: str) -> None:
+    benchmark = load(name)
+
+    results = measure(benchmark, rounds=1, scale=SMALLEST)
+
+    for contender in benchmark.contenders:
+        (figures,) = results.rounds[contender]
+        assert figures
+        assert all(math.isfinite(value) and value >= 0 for value in figures.values())
+    assert all(results.compared(bar) for bar in benchmark.bars)
+
+
+def test_the_command_prints_tables_and_writes_a_file_on_request(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "figures.json"
+
+    main(["streams", "--rounds", "2", "--scale", "0.002", "--json", str(file)])
+
+    printed = capsys.readouterr().out
+    written = json.loads(file.read_text(encoding="utf-8"))
+    assert "## Updates of one turn" in printed
+    assert len(written["benchmarks"]["streams"]["rounds"]["ours"]) == 2
+
+
+def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
+    bar = Bar(text="b", contender="ours", figure="us", over="floor", limit=2.0)
+    results = Results(
+        {
+            "floor": [{"us": 1.0}, {"us": 10.0}, {"us": 100.0}],
+            "ours": [{"us": 3.0}, {"us": 20.0}, {"us": 100.0}],
+        }
+    )
+
+    assert results.compared(bar) == [3.0, 2.0, 1.0]
+    assert results.ratio("ours", "floor", "us") == 2.0
+    assert is_met(bar, results)
+
+
+@pytest.mark.parametrize(
+    ("value", "at_least", "verdict"),
+    [(9.0, False, "met"), (11.0, False, "MISSED"), (9.0, True, "MISSED")],
+)
+def test_the_table_says_whether_a_bar_was_met(
+    value: float, *, at_least: bool, verdict: str
+) -> None:
+    bar = Bar(text="speed", contender="a", figure="us", limit=10, at_least=at_least)
+    benchmark = Benchmark(name="x", title="X", contenders={"a": "m:f"}, bars=(bar,))
+
+    printed = table(benchmark, Results({"a": [{"us": value}]}))
+
+    assert f"\n{verdict}" in printed

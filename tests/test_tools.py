@@ -1,0 +1,91 @@
+"""The programs behind `make` say in words what is wrong."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tools import chromium, setup_env
+
+
+def make_program(path: Path, exit_code: int) -> str:
+    path.write_text(f"#!/bin/sh\nexit {exit_code}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_python_that_is_too_old_is_told_which_one_is_needed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(setup_env, "OLDEST", (4, 7))
+
+    with pytest.raises(setup_env.SetupError, match=r"Python 4\.7 or newer is needed"):
+        setup_env.check_python()
+
+
+def test_a_command_that_fails_ends_the_setup_with_its_complaint() -> None:
+    command = [sys.executable, "-c", "raise SystemExit(3)"]
+
+    with pytest.raises(setup_env.SetupError, match="the disk is full"):
+        setup_env.run(command, "the disk is full")
+
+
+def test_an_environment_made_in_another_folder_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stamp = tmp_path / ".setup"
+    monkeypatch.setattr(setup_env, "STAMP", stamp)
+
+    stamp.write_text(setup_env.wanted())
+    here = setup_env.is_moved()
+    stamp.write_text("/elsewhere/.venv\nabc\n")
+    elsewhere = setup_env.is_moved()
+
+    assert (here, elsewhere) == (False, True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
+class TestChromium:
+    def test_the_one_in_the_variable_comes_first(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        named = make_program(tmp_path / "mine", 0)
+        make_program(tmp_path / "chromium", 0)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setenv(chromium.VARIABLE, named)
+
+        assert chromium.find_chromium() == named
+
+    def test_a_name_in_the_variable_that_does_not_start_is_an_error(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        broken = make_program(tmp_path / "mine", 1)
+        monkeypatch.setenv(chromium.VARIABLE, broken)
+
+        with pytest.raises(FileNotFoundError, match="names no Chromium that starts"):
+            chromium.find_chromium()
+
+    def test_a_stand_in_on_the_path_that_does_not_start_is_passed_over(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        make_program(tmp_path / "chromium-browser", 1)
+        real = make_program(tmp_path / "google-chrome", 0)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.delenv(chromium.VARIABLE, raising=False)
+
+        assert chromium.find_chromium() == real
+
+
+def test_every_target_of_the_makefile_is_explained_in_its_help() -> None:
+    root = Path(__file__).resolve().parent.parent
+    listed = subprocess.run(
+        ["/usr/bin/env", "make", "help"],
+        cwd=root,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    for target in ("lab", "test", "check", "fix", "build", "bench", "soak", "clean"):
+        assert f"make {target} " in listed.stdout

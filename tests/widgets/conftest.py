@@ -1,0 +1,29 @@
+"""A running runtime with the sample agents, and panels on it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from agent_runtime_nb._client import InProcessActorClient
+from agent_runtime_nb.agent_actor import AgentActor
+from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.sample_agents import EchoAgent, scripted_agent
+from tests.widgets.gate import GatedActor
+
+
+@pytest.fixture
+async def runtime() -> AsyncIterator[InProcessActorRuntime]:
+    runtime = InProcessActorRuntime()
+    runtime.register_actor_type("echo", lambda _: AgentActor(EchoAgent()))
+    runtime.register_actor_type(
+        "scripted", lambda _: AgentActor(scripted_agent(delay=0))
+    )
+    runtime.register_actor_type("gated", lambda _: GatedActor())
+    await runtime.start()
+    yield runtime
+    await runtime.stop(drain=0)
+
+
+@pytest.fixture
+def client(runtime: InProcessActorRuntime) -> InProcessActorClient:
+    return InProcessActorClient(runtime)

@@ -1,0 +1,1 @@
+"""Programs that set up, build and check the project. Not part of the package."""

@@ -1,0 +1,198 @@
+/** The picture of a conversation, and what the changes of the kernel do to it. */
+
+import type { Picture } from "../shared/log.ts";
+
+export type TurnStatus =
+  | "waiting"
+  | "running"
+  | "stopping"
+  | "completed"
+  | "failed"
+  | "cancelled"
+  | "interrupted";
+
+export interface Failure {
+  type: string;
+  message: string;
+  retryable: boolean;
+}
+
+export type MediaItem = { kind: "media"; uri: string | null; media_type: string };
+export type ToolItem = {
+  kind: "tool";
+  id: string;
+  name: string;
+  arguments: string;
+  result: string | null;
+  failed: boolean;
+};
+export type ApprovalItem = {
+  kind: "approval";
+  id: string;
+  name: string;
+  arguments: string;
+  answer: boolean | null;
+};
+export type NoticeItem = {
+  kind: "notice";
+  level: "info" | "warning" | "error";
+  text: string;
+};
+export type UserItem = { kind: "user"; text: string; media: MediaItem[] };
+export type TextItem = { kind: "text" | "reasoning" | "value"; text: string };
+export type Item =
+  | UserItem
+  | TextItem
+  | ToolItem
+  | ApprovalItem
+  | NoticeItem
+  | MediaItem;
+
+export interface Turn {
+  id: string;
+  position: number;
+  status: TurnStatus;
+  items: Item[];
+  /** POSIX seconds by the kernel's clock. */
+  started_at?: number;
+  /** Seconds; there once the turn has ended. */
+  duration?: number;
+  error?: Failure;
+  usage?: Record<string, unknown>;
+}
+
+export interface Conversation extends Picture {
+  type_name: string;
+  instance_id: string;
+  title: string;
+  starters: string[];
+  phase: "loading" | "live" | "offline";
+  detail?: string;
+  storage: string;
+  /** Oldest first. */
+  turns: Turn[];
+  /** Whether there are turns before the first. */
+  more: boolean;
+}
+
+export type Change =
+  | { op: "turn"; turn: Turn }
+  | { op: "patch"; id: string; set: Partial<Turn> }
+  | { op: "item"; id: string; index: number; item: Item }
+  | { op: "append"; id: string; index: number; field: string; text: string }
+  | { op: "panel"; set: Partial<Conversation> };
+
+export const EMPTY: Conversation = {
+  seq: 0,
+  type_name: "",
+  instance_id: "",
+  title: "",
+  starters: [],
+  phase: "loading",
+  storage: "",
+  turns: [],
+  more: false,
+};
+
+export function reduce(picture: Conversation, change: Change): Conversation {
+  switch (change.op) {
+    case "panel":
+      return { ...picture, ...change.set };
+    case "turn":
+      return { ...picture, turns: withTurn(picture.turns, change.turn) };
+    case "patch":
+      return updateTurn(picture, change.id, (turn) => ({ ...turn, ...change.set }));
+    case "item":
+      return updateItem(picture, change.id, change.index, () => change.item);
+    case "append":
+      return updateItem(picture, change.id, change.index, (item) =>
+        appended(item, change.field, change.text),
+      );
+  }
+}
+
+/** A new snapshot keeps the earlier pages that this front end has loaded before. */
+export function mergeSnapshot(old: Conversation, next: Conversation): Conversation {
+  const first = next.turns[0]?.position;
+  const same = old.type_name === next.type_name && old.instance_id === next.instance_id;
+  if (!same || first === undefined || !next.more) return next;
+  const joins = old.turns.some((turn) => turn.position >= first);
+  const earlier = old.turns.filter((turn) => turn.position < first);
+  if (!joins || earlier.length === 0) return next;
+  return { ...next, turns: [...earlier, ...next.turns], more: old.more };
+}
+
+/** A page of earlier turns, in front of what is there. */
+export function withPage(
+  picture: Conversation,
+  turns: Turn[],
+  more: boolean,
+): Conversation {
+  const first = picture.turns[0]?.position ?? Number.POSITIVE_INFINITY;
+  const earlier = turns.filter((turn) => turn.position < first);
+  return { ...picture, turns: [...earlier, ...picture.turns], more };
+}
+
+export function isOpen(turn: Turn): boolean {
+  return (
+    turn.status === "waiting" || turn.status === "running" || turn.status === "stopping"
+  );
+}
+
+/** The turn whose questions can be answered: nothing was said after it. */
+export function asksForApproval(turns: Turn[]): Turn | undefined {
+  const last = turns.at(-1);
+  const asks = last?.items.some(
+    (item) => item.kind === "approval" && item.answer === null,
+  );
+  return asks && last && !isOpen(last) ? last : undefined;
+}
+
+export function answerText(turn: Turn): string {
+  return turn.items
+    .flatMap((item) => (item.kind === "text" ? [item.text] : []))
+    .join("\n\n");
+}
+
+function withTurn(turns: Turn[], turn: Turn): Turn[] {
+  const place = turns.findIndex((other) => other.id === turn.id);
+  if (place >= 0) return turns.with(place, turn);
+  const after = turns.findIndex((other) => other.position > turn.position);
+  return after < 0 ? [...turns, turn] : turns.toSpliced(after, 0, turn);
+}
+
+function updateTurn(
+  picture: Conversation,
+  id: string,
+  update: (turn: Turn) => Turn,
+): Conversation {
+  const place = picture.turns.findIndex((turn) => turn.id === id);
+  const turn = picture.turns[place];
+  if (!turn) return picture;
+  return { ...picture, turns: picture.turns.with(place, update(turn)) };
+}
+
+function updateItem(
+  picture: Conversation,
+  id: string,
+  index: number,
+  update: (item: Item | undefined) => Item | undefined,
+): Conversation {
+  return updateTurn(picture, id, (turn) => {
+    const item = update(turn.items[index]);
+    if (!item) return turn;
+    const items = turn.items.slice();
+    items[index] = item;
+    return { ...turn, items };
+  });
+}
+
+function appended(
+  item: Item | undefined,
+  field: string,
+  text: string,
+): Item | undefined {
+  if (!item) return undefined;
+  const before = (item as unknown as Record<string, string>)[field] ?? "";
+  return { ...item, [field]: before + text };
+}

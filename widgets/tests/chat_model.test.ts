@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { toMarkdown } from "../src/chat_panel/export.ts";
+import {
+  asksForApproval,
+  type Change,
+  type Conversation,
+  EMPTY,
+  mergeSnapshot,
+  reduce,
+  type Turn,
+  withPage,
+} from "../src/chat_panel/model.ts";
+import { completeSentences, speakable } from "../src/chat_panel/sentences.ts";
+import { status } from "../src/chat_panel/status.ts";
+
+function turn(position: number, more: Partial<Turn> = {}): Turn {
+  return { id: `t${position}`, position, status: "completed", items: [], ...more };
+}
+
+function conversation(turns: Turn[], more: Partial<Conversation> = {}): Conversation {
+  const base = { ...EMPTY, type_name: "a", instance_id: "c", phase: "live" as const };
+  return { ...base, turns, ...more };
+}
+
+function positions(picture: Conversation): number[] {
+  return picture.turns.map((one) => one.position);
+}
+
+test("an answer grows by what is appended", () => {
+  const changes: Change[] = [
+    { op: "turn", turn: turn(1, { status: "running" }) },
+    { op: "item", id: "t1", index: 0, item: { kind: "text", text: "Hel" } },
+    { op: "append", id: "t1", index: 0, field: "text", text: "lo" },
+    { op: "patch", id: "t1", set: { status: "completed", duration: 2 } },
+  ];
+
+  const picture = changes.reduce(reduce, EMPTY);
+
+  assert.deepEqual(picture.turns[0]?.items, [{ kind: "text", text: "Hello" }]);
+  assert.equal(picture.turns[0]?.duration, 2);
+});
+
+test("a change makes new objects only on its way", () => {
+  const before = conversation([turn(1), turn(2)]);
+
+  const after = reduce(before, { op: "patch", id: "t2", set: { status: "failed" } });
+
+  assert.equal(after.turns[0], before.turns[0]);
+  assert.notEqual(after.turns[1], before.turns[1]);
+  assert.equal(before.turns[1]?.status, "completed");
+});
+
+test("turns stand in the order of their positions and once", () => {
+  const picture = [turn(2), turn(1), turn(2)].reduce(
+    (before, one) => reduce(before, { op: "turn", turn: one }),
+    EMPTY,
+  );
+
+  assert.deepEqual(positions(picture), [1, 2]);
+});
+
+test("a change of an unknown turn is left out", () => {
+  const before = conversation([turn(1)]);
+
+  const after = reduce(before, { op: "patch", id: "x", set: { status: "failed" } });
+
+  assert.equal(after, before);
+});
+
+test("a new snapshot keeps the earlier pages of the same conversation", () => {
+  const old = conversation([turn(1), turn(2), turn(3)], { more: false });
+
+  const merged = mergeSnapshot(old, conversation([turn(3), turn(4)], { more: true }));
+
+  assert.deepEqual(positions(merged), [1, 2, 3, 4]);
+  assert.equal(merged.more, false);
+});
+
+test("a new snapshot that does not join the old pages stands alone", () => {
+  const old = conversation([turn(1), turn(2)]);
+
+  const merged = mergeSnapshot(old, conversation([turn(9)], { more: true }));
+
+  assert.deepEqual(positions(merged), [9]);
+});
+
+test("a snapshot of another conversation keeps nothing", () => {
+  const old = conversation([turn(1), turn(2)]);
+  const next = conversation([turn(2)], { instance_id: "other", more: true });
+
+  assert.equal(mergeSnapshot(old, next), next);
+});
+
+test("a page that came twice is shown once", () => {
+  const page = [turn(1), turn(2)];
+  const once = withPage(conversation([turn(3)], { more: true }), page, false);
+
+  const twice = withPage(once, page, false);
+
+  assert.deepEqual(positions(twice), [1, 2, 3]);
+});
+
+const asking = turn(1, {
+  items: [{ kind: "approval", id: "r", name: "f", arguments: "{}", answer: null }],
+});
+
+test("a question can be answered until something is said after it", () => {
+  assert.equal(asksForApproval([asking]), asking);
+  assert.equal(asksForApproval([asking, turn(2)]), undefined);
+});
+
+test("the status names what matters most", () => {
+  const cases: [Conversation, Parameters<typeof status>[1], number, string][] = [
+    [conversation([]), "live", 0, "ready"],
+    [conversation([]), "live", 1, "waiting"],
+    [conversation([turn(1, { status: "running" })]), "live", 0, "thinking"],
+    [conversation([turn(1, { status: "stopping" })]), "live", 0, "stopping"],
+    [conversation([asking]), "live", 0, "needs you"],
+    [conversation([turn(1, { status: "failed" })]), "live", 0, "failed"],
+    [conversation([turn(1, { status: "interrupted" })]), "live", 0, "interrupted"],
+    [conversation([turn(1, { status: "running" })]), "silent", 0, "kernel is busy"],
+    [conversation([]), "gone", 0, "not connected"],
+    [conversation([], { phase: "offline" }), "live", 0, "runtime is away"],
+  ];
+
+  for (const [picture, link, sending, text] of cases) {
+    assert.equal(status(picture, link, sending).text, text);
+  }
+});
+
+test("the copied transcript is Markdown with endings", () => {
+  const picture = conversation(
+    [
+      turn(1, {
+        status: "cancelled",
+        items: [
+          { kind: "user", text: "Hi\nthere", media: [] },
+          { kind: "text", text: "Hel" },
+        ],
+      }),
+    ],
+    { title: "a" },
+  );
+
+  assert.equal(toMarkdown(picture), "# a · c\n\n> Hi\n> there\n\nHel\n\n*Stopped*\n");
+});
+
+test("only whole sentences are announced", () => {
+  assert.equal(completeSentences("One. Two. Thr", 0), "One. Two.");
+  assert.equal(completeSentences("One. Two. Thr", 9), "");
+  assert.equal(completeSentences("Costs 3.5", 0), "");
+});
+
+test("marks of Markdown are not spoken", () => {
+  const spoken = speakable("## A **bold** [link](https://x.org)\n```py\nx\n```");
+
+  assert.equal(spoken, "A bold link code block");
+});
