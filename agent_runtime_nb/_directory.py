@@ -8,7 +8,9 @@ from agent_runtime_nb._reporter import (
     accepted_data,
     caught_up,
     ended_data,
+    last_sequence,
     shrink_feed,
+    update,
 )
 from agent_runtime_nb._resident import ResidentActor
 from agent_runtime_nb._updates import Feed
@@ -148,7 +150,7 @@ async def open_feed(
 ) -> tuple[Feed[TurnUpdate], list[TurnUpdate]]:
     """A feed of an actor, and what is told before its first item."""
     feed: Feed[TurnUpdate] = Feed(_FEED_LIMIT, shrink_feed)
-    actors.feeds.setdefault(actor_id, weakref.WeakSet()).add(feed)
+    actors.add_feed(actor_id, feed)
     told: list[TurnUpdate] = []
     open_positions: set[int] = set()
     resident = actors.find(actor_id)
@@ -162,7 +164,7 @@ async def open_feed(
     for record in await _turns_from(actors, actor_id, after.turn):
         known = record.position == after.turn and after.sequence == _END_OF_TURN
         if record.status.is_final and not known | (record.position in open_positions):
-            earlier += _stored(record)
+            earlier += _ended(actors, actor_id, record, after)
     return feed, earlier + told
 
 
@@ -179,13 +181,23 @@ async def _turns_from(
         before = page[0].position
 
 
-def _stored(record: TurnRecord) -> list[TurnUpdate]:
+def _ended(
+    actors: ActorRegistry, actor_id: ActorId, record: TurnRecord, after: Cursor
+) -> list[TurnUpdate]:
+    """What a resumed watch is told of a turn that ended meanwhile."""
+    kept = actors.kept_turn(actor_id, record.message_id)
+    data = ended_data(record.status, record.result)
+    if kept is not None:  # its progress is still there
+        seen = after.sequence if record.position == after.turn else -1
+        return [
+            *caught_up(kept, seen),
+            update(kept, "ended", last_sequence(kept), data),
+        ]
     cursor, message_id = Cursor(record.position, _END_OF_TURN), record.message_id
     told: list[TurnUpdate] = []
     if record.body is not None:
-        data = accepted_data(record.body)
-        told.append(TurnUpdate(cursor, "accepted", message_id, data))
-    data = ended_data(record.status, record.result)
+        body = accepted_data(record.body)
+        told.append(TurnUpdate(cursor, "accepted", message_id, body))
     told.append(TurnUpdate(cursor, "ended", message_id, data))
     return told
 
@@ -213,7 +225,7 @@ def open_event_feed(
 ) -> tuple[Feed[RuntimeEvent], list[RuntimeEvent]]:
     """A feed of everything that happens from now on."""
     feed: Feed[RuntimeEvent] = Feed(_FEED_LIMIT, _without_progress)
-    actors.event_feeds.add(feed)
+    actors.add_event_feed(feed)
     listener = EventFeed(feed)
     listener.remove = actors.listeners.add(listener)
     return feed, []

@@ -227,7 +227,7 @@ class Intake(ABC):
     def _check_room(self, submission: Submission) -> None:
         if submission.when_busy == "reject":
             raise ActorBusy(self.actor_id)
-        waiting = len(self.open) - (self.running is not None)
+        waiting = len(self.open) - 1  # one of them runs, or is about to
         limit = self._around.settings.mailbox_limit
         if waiting >= limit:
             raise MailboxFull(self.actor_id, limit, self.report.retry_after())

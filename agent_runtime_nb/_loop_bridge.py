@@ -45,7 +45,7 @@ class LoopBridge:
             found = function()
             if not asyncio.isfuture(found):
                 return cast("T", found)
-            return await asyncio.shield(cast("asyncio.Future[T]", found))
+            return await _shielded(cast("asyncio.Future[T]", found))
         future: asyncio.Future[T] = loop.create_future()
         self._calls.append((function, loop, future))
         # The drain clears the flag before it looks at the calls, so whoever still sees
@@ -107,6 +107,15 @@ class LoopBridge:
             loop.call_soon_threadsafe(_deliver, answers)
         except RuntimeError:
             return  # that loop is closed: nobody waits there any more
+
+
+async def _shielded(future: "asyncio.Future[T]") -> T:
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        if future.cancelled():  # not the caller was cancelled, but what it waits for
+            raise NotRunning("stopped") from None
+        raise
 
 
 def _deliver(answers: list[tuple[_Future, Any, BaseException | None]]) -> None:

@@ -32,6 +32,7 @@ from agent_runtime_nb.runtime_abstractions import (
     IActor,
     IActorRuntimeContext,
     IActorStateStorage,
+    TurnUpdate,
 )
 from agent_runtime_nb.runtime_events import RuntimeEvent
 
@@ -65,6 +66,7 @@ class ActorRegistry:
         self.tasks = TaskOwner("runtime")
         self.types: dict[str, ActorType] = {}
         self.closing = False
+        self._feeds_closed = False
         self._residents: dict[ActorId, ResidentActor] = {}
         self._busy: set[ResidentActor] = set()
         self._idle: dict[ResidentActor, float] = {}  # since when; longest idle first
@@ -194,14 +196,26 @@ class ActorRegistry:
         self._busy.clear()
         self._idle.clear()
 
+    # --- watchers
+
+    def add_feed(self, actor_id: ActorId, feed: Feed[TurnUpdate]) -> None:
+        """Tell a feed of one actor, as long as somebody else holds it."""
+        self.feeds.setdefault(actor_id, WeakSet()).add(feed)
+        if self._feeds_closed:
+            feed.close(NotRunning("stopped"))
+
+    def add_event_feed(self, feed: Feed[RuntimeEvent]) -> None:
+        """Tell a feed of all events when the runtime stops."""
+        self.event_feeds.add(feed)
+        if self._feeds_closed:
+            feed.close(NotRunning("stopped"))
+
     def close_feeds(self) -> None:
         """Tell every watcher that nothing will come any more."""
-        stopped = NotRunning("stopped")
-        for feeds in self.feeds.values():
+        self._feeds_closed = True
+        for feeds in [*self.feeds.values(), self.event_feeds]:
             for feed in list(feeds):
-                feed.close(stopped)
-        for feed in list(self.event_feeds):
-            feed.close(stopped)
+                feed.close(NotRunning("stopped"))
 
     def dispose(self, actor: IActor, name: str) -> None:
         """Dispose of an actor object, in the background, bounded."""

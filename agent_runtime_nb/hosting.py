@@ -47,6 +47,7 @@ SAMPLE_AGENTS: Mapping[str, Callable[[], Any]] = MappingProxyType(
 )
 """Agents that need no key and can be asked for by name."""
 
+_SQLITE_URLS = "write sqlite:///path, or sqlite:////path from the root"
 _NAME_IT = 'give it a name, as in start({"my-agent": agent})'
 
 
@@ -84,14 +85,15 @@ def open_storage(
     if scheme == "memory":
         return InMemoryStateStorage()
     if scheme == "sqlite":
-        return _sqlite(rest.removeprefix("//").removeprefix("/"), text)
+        path = rest.removeprefix("///") if rest.startswith("//") else rest
+        if not path or path.startswith("//"):
+            raise InvalidRequest("storage", f"{text} names no file; {_SQLITE_URLS}")
+        return _sqlite(path)
     problem = f'{scheme}: is not known; write a path, "sqlite:///path" or "memory:"'
     raise InvalidRequest("storage", problem)
 
 
-def _sqlite(path: str, url: str | None = None) -> IActorStateStorage:
-    if not path:
-        raise InvalidRequest("storage", f"{url} names no file; write sqlite:///path")
+def _sqlite(path: str) -> IActorStateStorage:
     file = Path(path).expanduser().absolute()
     _make_folder(file.parent)
     return SqliteStateStorage(file)

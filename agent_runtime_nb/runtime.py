@@ -183,7 +183,7 @@ class InProcessActorRuntime(RuntimeDirectory):
             self._state, self._bridge = "not started", None
             raise
         if recovered:
-            _log.warning("%s actors had turns that were interrupted", recovered)
+            _log.info("interrupted what was left behind of %s actor(s)", recovered)
         self._state = "running"
         self._sweep_later()
 

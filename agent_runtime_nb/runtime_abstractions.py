@@ -404,7 +404,8 @@ class IActorClient(ABC):
         """Follow every turn of an actor, whoever sent it, until the caller stops.
 
         Starts with what is known after the cursor (None: only what is open or comes
-        from now on), turn by turn. Progress is never repeated; "accepted", "started"
+        from now on), turn by turn; of a turn that ended longer ago only that it ended.
+        Progress is never repeated; "accepted", "started"
         and "ended" of turns after the cursor may come again when a watch is resumed:
         apply them by message id. Watching does not activate the actor.
         """

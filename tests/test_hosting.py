@@ -196,8 +196,9 @@ def test_a_path_or_a_sqlite_url_is_a_file(folder: Path, target: str | Path) -> N
     assert str(folder / "there.db") in storage.location
 
 
-def test_a_sqlite_url_with_four_slashes_is_an_absolute_path(folder: Path) -> None:
-    storage = open_storage(f"sqlite:///{folder / 'there.db'}")
+@pytest.mark.parametrize("start", ["sqlite:", "sqlite:///"])
+def test_a_sqlite_url_can_name_an_absolute_path(folder: Path, start: str) -> None:
+    storage = open_storage(f"{start}{folder / 'there.db'}")
 
     assert str(folder / "there.db") in storage.location
 
@@ -217,9 +218,10 @@ def test_an_unknown_scheme_is_refused_with_the_known_ones() -> None:
         open_storage("oracle://somewhere")
 
 
-def test_a_sqlite_url_without_a_file_is_refused() -> None:
+@pytest.mark.parametrize("url", ["sqlite:", "sqlite://", "sqlite:///", "sqlite://host"])
+def test_a_sqlite_url_without_a_file_is_refused(url: str) -> None:
     with pytest.raises(InvalidRequest, match="names no file"):
-        open_storage("sqlite://")
+        open_storage(url)
 
 
 def test_a_folder_that_cannot_be_made_is_read_only(folder: Path) -> None:

@@ -13,10 +13,10 @@ def as_text(title: str, facts: Mapping[str, str]) -> str:
 
 def as_html(title: str, facts: Mapping[str, str]) -> str:
     """A table; values are text, never markup."""
-    cell = '<td style="text-align: left">'
+    cell = '<td style="text-align: left; overflow-wrap: anywhere">'
     rows = "".join(
         f"<tr>{cell}<b>{html.escape(name)}</b></td>"
         f"{cell}<code>{html.escape(value)}</code></td></tr>"
         for name, value in facts.items()
     )
-    return f"<table><caption>{html.escape(title)}</caption>{rows}</table>"
+    return f"<div><b>{html.escape(title)}</b><table>{rows}</table></div>"

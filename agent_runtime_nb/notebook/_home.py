@@ -12,7 +12,6 @@ a timer ticks while a cell waits.
 import asyncio
 import concurrent.futures
 import contextlib
-import contextvars
 import threading
 import time
 from collections.abc import Callable, Coroutine, Generator
@@ -120,14 +119,11 @@ class Home:
             self._end.set()
 
     def _post(self, function: Callable[..., object], *args: Any) -> None:
-        # A copy: cells share one context, which is entered while a cell runs, and a
-        # nested loop cannot run what belongs to an entered one.
-        context = contextvars.copy_context()
         with self._lock:
             if self._left:
                 raise NotRunning("stopped")
             try:
-                self.loop.call_soon_threadsafe(function, *args, context=context)
+                self.loop.call_soon_threadsafe(function, *args)
             except RuntimeError:
                 raise NotRunning("stopped") from None
 

@@ -369,7 +369,7 @@ class NotebookRuntime:
         if self._stopped is not None:
             return "stopped" if self._stopped.done() else "stopping"
         if not self._opened.done():
-            return "opening its storage"
+            return "starting"
         error = self._opened.exception()
         return "running" if error is None else f"failed: {error}"
 
@@ -377,7 +377,7 @@ class NotebookRuntime:
         where = "the notebook's loop" if self.loop == "notebook" else "a thread"
         lasting = "" if self.storage.durable else " (gone when the process ends)"
         agent = next(iter(self.agents), "agent")
-        return {
+        facts = {
             "agents": ", ".join(self.agents) or "none yet: start(agent)",
             "storage": self.storage.location + lasting,
             "loop": where,
@@ -385,6 +385,9 @@ class NotebookRuntime:
             "next": f'rt.chat("{agent}")   rt.dashboard()   '
             f'await rt.ask("{agent}", "Hello")   rt.serve()',
         }
+        if not self._opened.done():
+            del facts["state"]  # a cell shows it for ever, and it is over in a moment
+        return facts
 
     def __repr__(self) -> str:
         return as_text("NotebookRuntime", self._facts())

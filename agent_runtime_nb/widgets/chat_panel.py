@@ -29,7 +29,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from agent_runtime_nb.exceptions import AgentRuntimeError, InvalidActorId
+from agent_runtime_nb.exceptions import AgentRuntimeError
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorSummary,
@@ -241,14 +241,14 @@ class ChatPanel(LiveWidget):
         The framework runs nothing until all are answered, and asks again for the rest.
         """
         turn = self._transcript.turn(str(content["turn"]))
-        if turn is None:
+        request_id = str(content["request_id"])
+        asked = [] if turn is None else [one["id"] for one in turn.open_approvals]
+        if turn is None or request_id not in asked:
             return
         with self.channel.change() as tell:
-            approved = content["approved"] is True
-            turn.answer(str(content["request_id"]), tell, approved=approved)
-        if turn.open_approvals:
-            return
-        self._spawn(self._answer(self._actor_id, turn), "answer")
+            turn.answer(request_id, tell, approved=content["approved"] is True)
+        if not turn.open_approvals:
+            self._spawn(self._answer(self._actor_id, turn), "answer")
 
     async def _answer(self, actor_id: ActorId, turn: Turn) -> None:
         items = [item for item in turn.items if item["kind"] == "approval"]

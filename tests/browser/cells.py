@@ -34,3 +34,16 @@ BOARD = "rt.dashboard()"
 
 WHOLE = " ".join(map(str, range(1, 401))) + " done."
 """What an answer to "count" says after its number."""
+
+DEMO = """
+import agent_runtime_nb as arn
+
+rt = arn.start(arn.EchoAgent(), arn.scripted_agent())
+"""
+
+PANEL_AND_BOARD = """
+from ipywidgets import VBox
+
+panel = rt.chat("scripted", layout={"height": "1500px"})
+VBox([panel, rt.dashboard()])
+"""

@@ -13,7 +13,6 @@ from playwright.sync_api import (
     BrowserContext,
     ConsoleMessage,
     Request,
-    ViewportSize,
     WebSocket,
     expect,
     sync_playwright,
@@ -25,7 +24,6 @@ from tools.chromium import NO_CHROMIUM, find_chromium
 
 SCREENSHOTS = "AGENT_RUNTIME_SCREENSHOTS"
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-WINDOW: ViewportSize = {"width": 1280, "height": 1000}
 
 _FLAGS = [
     "--no-sandbox",  # containers run tests as root
@@ -44,7 +42,9 @@ _NOT_OURS = ()
 
 
 class OpenNotebook(Protocol):
-    def __call__(self, *cells: str, scale: float = 1) -> LabPage: ...
+    def __call__(
+        self, *cells: str, height: int = 1000, scale: float = 1
+    ) -> LabPage: ...
 
 
 class Witness:
@@ -55,7 +55,9 @@ class Witness:
         self.complaints: list[str] = []
         context.on("request", self._on_request)
         context.on("console", self._on_console)
-        context.on("weberror", lambda error: self.complaints.append(str(error.error.stack)))
+        context.on(
+            "weberror", lambda error: self.complaints.append(str(error.error.stack))
+        )
         context.on("page", lambda page: page.on("websocket", self._on_websocket))
 
     def _on_request(self, request: Request) -> None:
@@ -127,8 +129,10 @@ def open_notebook(
     contexts: list[BrowserContext] = []
     witnesses: list[Witness] = []
 
-    def open_notebook(*cells: str, scale: float = 1) -> LabPage:
-        context = browser.new_context(viewport=WINDOW, device_scale_factor=scale)
+    def open_notebook(*cells: str, height: int = 1000, scale: float = 1) -> LabPage:
+        context = browser.new_context(
+            viewport={"width": 1280, "height": height}, device_scale_factor=scale
+        )
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
         witnesses.append(Witness(context))

@@ -142,18 +142,19 @@ class LabPage:
         )
 
     def sources(self) -> list[str]:
-        """The sources of all cells."""
+        """The sources of the cells; empty ones for those that hold text."""
         return self.page.evaluate(
             f"() => {_NOTEBOOK}.content.widgets"
             ".map((cell) => cell.model.type === 'code' ? cell.model.sharedModel.source : '')"
         )
 
-    def run(self, *beginnings: str) -> None:
-        """Run the code cells that contain these words, each to its end."""
+    def run(self, *words: str) -> None:
+        """Run the cells that contain these words, each to its end; else all cells."""
         sources = self.sources()
-        for words in beginnings:
-            (index,) = [i for i, source in enumerate(sources) if words in source]
-            self.run_cell(index)
+        for word in words or ("",):
+            for index, source in enumerate(sources):
+                if source and word in source:
+                    self.run_cell(index)
 
     def run_cell(self, index: int) -> None:
         """Run a cell to its end; one that fails fails the test."""
@@ -193,6 +194,16 @@ class LabPage:
             }}""",
             code,
         )
+
+    def collapse_side_bar(self) -> None:
+        """Give the notebook the whole width."""
+        self.command("application:toggle-left-area")
+
+    def use_theme(self, name: str) -> None:
+        """Choose a theme of JupyterLab and wait until it is there."""
+        is_light = str("Light" in name).lower()
+        self.command("apputils:change-theme", theme=name)
+        self.page.wait_for_selector(f"body[data-jp-theme-light={is_light}]")
 
     def save(self) -> None:
         """Save the notebook."""

@@ -17,8 +17,7 @@ def test_a_second_panel_shows_the_same_at_the_same_time(
     open_notebook: OpenNotebook,
 ) -> None:
     lab = open_notebook(START, CHAT, SECOND_CHAT)
-    for index in range(3):
-        lab.run_cell(index)
+    lab.run()
     one, other = lab.panel(0), lab.panel(1)
 
     one.say("count")
@@ -40,8 +39,7 @@ def test_a_page_reloaded_in_the_middle_of_an_answer_shows_all_of_it_once(
     open_notebook: OpenNotebook,
 ) -> None:
     lab = open_notebook(START, CHAT)
-    lab.run_cell(0)
-    lab.run_cell(1)
+    lab.run()
     lab.save()
 
     lab.panel().say("count")
@@ -61,8 +59,7 @@ def test_a_restarted_kernel_has_every_turn_once_and_in_order(
     open_notebook: OpenNotebook, screenshots: Path
 ) -> None:
     lab = open_notebook(START, CHAT, BOARD)
-    for index in range(3):
-        lab.run_cell(index)
+    lab.run()
     panel = lab.panel()
     lab.execute(OPEN_THE_GATE)
     panel.say("count")
@@ -71,8 +68,10 @@ def test_a_restarted_kernel_has_every_turn_once_and_in_order(
     panel.expect_turns("completed", "completed")
 
     lab.restart_kernel()
-    for index in range(3):
-        lab.run_cell(index)
+    expect(panel.root.get_by_test_id("banner")).to_contain_text("Run the cell again")
+    assert panel.questions() == ["count", "hello"]
+    lab.page.screenshot(path=screenshots / "kernel_gone.png")
+    lab.run()
 
     panel.expect_turns("completed", "completed")
     assert panel.questions() == ["count", "hello"]
@@ -88,8 +87,7 @@ def test_a_turn_that_a_dead_kernel_leaves_behind_is_marked_and_can_be_run_again(
     open_notebook: OpenNotebook, screenshots: Path
 ) -> None:
     lab = open_notebook(START, CHAT, BOARD)
-    for index in range(3):
-        lab.run_cell(index)
+    lab.run()
     panel = lab.panel()
     panel.say("hello")
     panel.expect_turns("completed")
@@ -97,8 +95,7 @@ def test_a_turn_that_a_dead_kernel_leaves_behind_is_marked_and_can_be_run_again(
     panel.expect_words(60)  # later than the first checkpoint
 
     lab.kill_kernel()
-    for index in range(3):
-        lab.run_cell(index)
+    lab.run()
 
     panel.expect_turns("completed", "interrupted")
     expect(panel.last.get_by_test_id("mark")).to_contain_text("Interrupted")

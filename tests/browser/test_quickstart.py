@@ -1,6 +1,11 @@
 """The first notebook in a real JupyterLab, as a person goes through it."""
 
+import argparse
+import json
+import shlex
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import expect
@@ -68,3 +73,35 @@ def test_stop_ends_a_long_answer_and_keeps_what_was_said(
     panel.say("and now?")
     panel.expect_turns("cancelled", "completed")
     assert "message 2 of our conversation" in panel.answers()[1]
+
+
+def test_the_curl_line_that_serve_shows_reaches_the_agents_of_the_notebook(
+    open_notebook: OpenNotebook,
+) -> None:
+    lab = open_notebook()
+    lab.run("arn.start(arn.EchoAgent()", "rt.dashboard()", "rt.serve()")
+    shown = lab.page.locator(".jp-OutputArea-output code", has_text="curl")
+    token = lab.execute("print(server.token)").strip()
+
+    answer = do_as_curl(shown.inner_text().replace("$TOKEN", token))
+
+    assert answer["status"] == "completed"
+    assert answer["messages"][-1]["content"] == "Echo: Hello"
+    expect(lab.board().cell("echo/http-echo", "turns")).to_have_text("1")
+
+
+def do_as_curl(line: str) -> Any:
+    """What curl would get for this command; JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-H", action="append", dest="headers")
+    parser.add_argument("-d", dest="data")
+    parser.add_argument("url")
+    program, *arguments = shlex.split(line)
+    assert program == "curl"
+    command = parser.parse_args(arguments)
+    headers = dict(header.split(": ", 1) for header in command.headers)
+    request = urllib.request.Request(  # noqa: S310 - the notebook's own server
+        command.url, command.data.encode(), headers
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+        return json.load(response)

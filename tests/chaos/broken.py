@@ -2,6 +2,7 @@
 
 import asyncio
 from asyncio import Future
+from pathlib import Path
 
 from agent_runtime_nb.runtime_abstractions import ActorChange, ActorId, TurnRecord
 from agent_runtime_nb.storage.sqlite import SqliteStateStorage
@@ -15,17 +16,18 @@ class AcknowledgesFirst(SqliteStateStorage):
     Steps of one actor still take effect in call order.
     """
 
-    _late: dict[ActorId, list[ActorChange]]
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._late: dict[ActorId, list[ActorChange]] = {}
 
     def apply(
         self, actor_id: ActorId, change: ActorChange
     ) -> "Future[tuple[TurnRecord, ...]]":
-        late = self.__dict__.setdefault("_late", {})
         if not change.accepted:
             self._write(actor_id)
             return super().apply(actor_id, change)
         loop = asyncio.get_running_loop()
-        late.setdefault(actor_id, []).append(change)
+        self._late.setdefault(actor_id, []).append(change)
         loop.call_later(_LATE, self._write, actor_id)
         done: Future[tuple[TurnRecord, ...]] = loop.create_future()
         done.set_result(())

@@ -91,6 +91,7 @@ class KillLoop:
     Args:
         storage: given to each host.
         seed: of every random choice.
+        patience: seconds that the last host has to answer everything.
         counters, agents: how many actors of each type.
     """
 
@@ -99,12 +100,14 @@ class KillLoop:
         storage: SqliteStateStorage,
         *,
         seed: int,
+        patience: float = PATIENCE,
         counters: int = 4,
         agents: int = 3,
     ) -> None:
         self.witness = Witness()
         self._storage = storage
-        self._random = Random(seed)
+        self._patience = patience
+        self._random = Random(seed)  # noqa: S311 - to be repeated, not to be secret
         self._actors = [ActorId("counter", f"c{n}") for n in range(counters)]
         self._actors += [ActorId("agent", f"a{n}") for n in range(agents)]
         self._life = 0
@@ -168,7 +171,7 @@ class KillLoop:
         host = self._start()
         host.hear_until(Ready)
         self._go_on(host)
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + self._patience
         while self.witness.unanswered and time.monotonic() < until:
             host.hear(0.5)
         host.stop()

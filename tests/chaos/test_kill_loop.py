@@ -11,7 +11,7 @@ import pytest
 from agent_runtime_nb.runtime_abstractions import RequestStatus
 from agent_runtime_nb.storage.sqlite import SqliteStateStorage
 from tests.chaos.broken import AcknowledgesFirst
-from tests.chaos.driver import KillLoop
+from tests.chaos.driver import PATIENCE, KillLoop
 from tests.chaos.witness import Finding, judge, read_all
 
 log = logging.getLogger(__name__)
@@ -22,9 +22,11 @@ pytestmark = [
 ]
 
 
-def run_loop(storage: SqliteStateStorage, *, seed: int, kills: int) -> list[Finding]:
+def run_loop(
+    storage: SqliteStateStorage, *, seed: int, kills: int, patience: float = PATIENCE
+) -> list[Finding]:
     """What the judge finds; the loop must have been worth it."""
-    loop = KillLoop(storage, seed=seed)
+    loop = KillLoop(storage, seed=seed, patience=patience)
     loop.run(kills)
 
     stored = asyncio.run(read_all(storage.location, loop.witness))
@@ -63,6 +65,6 @@ def test_the_judge_finds_losses_where_requests_are_acknowledged_before_they_are_
 ) -> None:
     storage = AcknowledgesFirst(tmp_path / "state.db")
 
-    findings = run_loop(storage, seed=5, kills=6)
+    findings = run_loop(storage, seed=5, kills=6, patience=2.0)
 
     assert "lost" in {finding.kind for finding in findings}

@@ -8,6 +8,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from agent_runtime_nb.runtime_abstractions import (
@@ -180,7 +181,7 @@ def _judge_order(
         (turn.position, places.get(turn.message_id, -1), turn.message_id)
         for turn in turns
     ]
-    for one, next_one in zip(order, order[1:], strict=False):
+    for one, next_one in pairwise(order):
         if one[0] >= next_one[0] or one[1] >= next_one[1]:
             yield Finding("order", f"{actor_id}: {one} before {next_one}")
     for position, place, message_id in order:

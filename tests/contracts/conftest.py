@@ -11,12 +11,13 @@ from tests.contracts.state_storages import KINDS, StorageKind
 
 @pytest.fixture(params=KINDS)
 async def kind(
-    request: pytest.FixtureRequest, tmp_path: Path
+    request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> AsyncIterator[StorageKind]:
-    """One backend with empty data."""
+    """One backend with empty data; nothing that the suite does is worth a warning."""
     kind = KINDS[request.param](tmp_path)
     yield kind
     await kind.close()
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 @pytest.fixture

@@ -339,6 +339,17 @@ async def test_a_version_is_never_used_again(storage: IActorStateStorage):
     assert len(seen) == 5
 
 
+async def test_a_waiting_accept_is_deleted_with_the_rest(storage: IActorStateStorage):
+    epoch = (await storage.claim(A)).epoch
+
+    outcomes = await asyncio.gather(
+        storage.apply(A, accept(epoch, (1, "m1"))), storage.delete_state(A)
+    )
+
+    assert outcomes == [(), True]
+    assert await storage.read_turns(A) == []
+
+
 async def test_steps_around_a_waiting_delete_keep_their_order(
     storage: IActorStateStorage,
 ):

@@ -182,6 +182,21 @@ async def test_a_turn_that_is_not_open_cannot_end(
     assert two.status is PENDING
 
 
+async def test_of_two_ends_of_a_turn_the_first_counts(storage: IActorStateStorage):
+    epoch = (await storage.claim(A)).epoch
+    await storage.apply(A, accept(epoch, (1, "m1")))
+
+    outcomes = await asyncio.gather(
+        storage.apply(A, ActorChange(epoch=epoch, ended=(end(1, result=b"1"),))),
+        storage.apply(A, ActorChange(epoch=epoch, ended=(end(1, result=b"2"),))),
+        return_exceptions=True,
+    )
+
+    assert outcomes[0] == ()
+    assert isinstance(outcomes[1], Conflict)
+    assert (await storage.read_turns(A))[0].result == b"1"
+
+
 async def test_attempts_and_checkpoint_of_an_ended_turn_stay(
     storage: IActorStateStorage,
 ):

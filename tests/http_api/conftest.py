@@ -51,3 +51,10 @@ def http(server: EmbeddedServer) -> Iterator[httpx2.Client]:
         base_url=server.url, headers=headers, timeout=20, trust_env=False
     ) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def anyone() -> Iterator[httpx2.Client]:
+    """A client that knows no token."""
+    with httpx2.Client(timeout=20, trust_env=False) as client:
+        yield client

@@ -48,7 +48,11 @@ def status_of(received: bytes) -> int:
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_no_route_opens_without_the_token(
-    server: EmbeddedServer, actors: FakeClient, method: str, path: str
+    server: EmbeddedServer,
+    actors: FakeClient,
+    anyone: httpx2.Client,
+    method: str,
+    path: str,
 ):
     json = HELLO if method == "POST" else None
 
@@ -59,11 +63,11 @@ def test_no_route_opens_without_the_token(
         {"Authorization": f"Bearer {server.token}x"},
         {"Authorization": "Bearer"},
     ):
-        answer = httpx2.request(method, server.url + path, json=json, headers=headers)
+        answer = anyone.request(method, server.url + path, json=json, headers=headers)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == "Bearer"
 
-    in_url = httpx2.request(
+    in_url = anyone.request(
         method, server.url + path, json=json, params={"token": server.token}
     )
     assert in_url.status_code == 401
@@ -72,10 +76,10 @@ def test_no_route_opens_without_the_token(
 
 @pytest.mark.parametrize("path", OPEN)
 def test_the_docs_open_without_a_token_and_from_a_link(
-    server: EmbeddedServer, path: str
+    server: EmbeddedServer, anyone: httpx2.Client, path: str
 ):
-    plain = httpx2.get(server.url + path)
-    linked = httpx2.get(server.url + path, headers={"Sec-Fetch-Site": "cross-site"})
+    plain = anyone.get(server.url + path)
+    linked = anyone.get(server.url + path, headers={"Sec-Fetch-Site": "cross-site"})
 
     assert plain.status_code == linked.status_code == 200
 
@@ -284,11 +288,13 @@ def test_a_body_that_does_not_arrive_is_408(slow: Slow):
     assert status_of(received) == 408
 
 
-def test_a_guard_without_a_token_still_keeps_foreign_pages_out(slow: Slow):
+def test_a_guard_without_a_token_still_keeps_foreign_pages_out(
+    slow: Slow, anyone: httpx2.Client
+):
     url = f"http://127.0.0.1:{slow.port}/agents/echo/run"
 
-    own = httpx2.post(url, json=HELLO)
-    foreign = httpx2.post(url, json=HELLO, headers={"Origin": "http://evil"})
+    own = anyone.post(url, json=HELLO)
+    foreign = anyone.post(url, json=HELLO, headers={"Origin": "http://evil"})
 
     assert own.status_code == 200
     assert foreign.status_code == 403

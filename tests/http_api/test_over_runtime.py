@@ -211,6 +211,22 @@ def test_a_stream_that_broke_goes_on_without_loss_or_repeat(place: Place):
     assert said == ["first ", "second"]
 
 
+def test_a_stream_resumed_after_the_turns_end_gets_what_it_missed(place: Place):
+    key = {"Idempotency-Key": "k1"}
+    body = {**says("go"), "stream": True}
+    place.open_gate()
+    whole = place.http.post("/agents/gated/run", json=body, headers=key).text
+
+    rest = place.http.post(
+        "/agents/gated/run", json=body, headers={**key, "Last-Event-ID": "0"}
+    ).text
+
+    assert '"first "' in whole
+    assert '"first "' not in rest
+    assert '"second"' in rest
+    assert rest.split("event: response")[1] == whole.split("event: response")[1]
+
+
 def test_a_running_request_can_be_seen_and_cancelled(place: Place):
     key = {"Idempotency-Key": "k1"}
     with place.http.stream(

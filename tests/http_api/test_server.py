@@ -193,8 +193,7 @@ def test_stopping_tells_open_streams_and_waiting_requests_to_come_back():
         chunks = stream.iter_text()
         seen = next(chunks)
         waiting.start()
-        while len(actors.sent) < 2:
-            httpx2.get(server.url + "/health", headers=bearer(server))
+        assert _until(lambda: len(actors.sent) == 2, server)
 
         start = time.monotonic()
         ended = server.stop(timeout=2.0)
@@ -278,10 +277,8 @@ def test_a_reader_that_does_not_read_stops_neither_others_nor_the_end():
 
     with lazy_reader(server):
         # The endless turn would fill the memory, or the loop, by now.
-        answers = [
-            httpx2.get(server.url + "/agents", headers=bearer(server))
-            for _ in range(20)
-        ]
+        with httpx2.Client(headers=bearer(server), trust_env=False) as http:
+            answers = [http.get(server.url + "/agents") for _ in range(20)]
         start = time.monotonic()
         ended = server.stop(timeout=3.0)
         took = time.monotonic() - start
@@ -316,10 +313,11 @@ def _slots_of(server: EmbeddedServer) -> StreamSlots:
 
 def _until(condition: Callable[[], bool], server: EmbeddedServer) -> bool:
     """Ask the server until it holds; every question is a turn of its loop."""
-    for _ in range(500):
-        if condition():
-            return True
-        httpx2.get(server.url + "/health", headers=bearer(server))
+    with httpx2.Client(headers=bearer(server), trust_env=False) as http:
+        for _ in range(2000):
+            if condition():
+                return True
+            http.get(server.url + "/health")
     return False
 
 

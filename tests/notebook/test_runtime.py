@@ -37,12 +37,12 @@ async def begin(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AGENT_RUNTIME_STORAGE", "memory:")
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    process: Any = notebook._kernel
-    process.runtime = None
+    process = notebook._kernel
+    monkeypatch.setattr(process, "runtime", None)
     yield start
-    if process.runtime is not None:
-        await process.runtime.stop(drain=0.0)
-    process.runtime = None
+    last = process.runtime
+    if last is not None:
+        await last.stop(drain=0.0)
 
 
 BOTH_LOOPS = pytest.mark.parametrize("loop", ["notebook", "thread"])
@@ -358,6 +358,37 @@ async def test_a_blocking_wait_on_a_silent_loop_ends_and_drops_the_work() -> Non
     assert ran == []
 
 
+# --- leaving the loop -----------------------------------------------------------------
+
+
+def test_leaving_answers_who_waits_and_refuses_who_comes() -> None:
+    home = Home.find("thread")
+    began = threading.Event()
+
+    async def never_ending() -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    waiting = home.submit(never_ending(), name="wait")
+    assert began.wait(10)
+    home.submit(home.leave(), name="leave").exception(timeout=10)
+
+    assert isinstance(waiting.exception(timeout=10), NotRunning)
+    with pytest.raises(NotRunning):
+        home.submit(never_ending(), name="too late")
+
+
+async def test_what_was_submitted_just_before_leaving_is_answered() -> None:
+    home = Home(asyncio.get_running_loop())
+    left = home.leave()
+
+    waiting = home.submit(asyncio.Event().wait(), name="just before")
+    await left
+
+    with pytest.raises(NotRunning):
+        await asyncio.wrap_future(waiting)
+
+
 # --- views ----------------------------------------------------------------------------
 
 
@@ -367,7 +398,7 @@ async def test_the_runtime_says_what_it_hosts_and_where(begin: Start) -> None:
     opening = repr(rt)
     await rt.ready()
 
-    assert "opening its storage" in opening
+    assert "state" not in opening
     assert "running" in repr(rt)
     assert "echo, weather" in repr(rt)
     assert "memory (gone when the process ends)" in repr(rt)

@@ -1,4 +1,4 @@
-/** Bundles the stories into story/built (not in git). Run: node story/build.mjs */
+/** Bundles the stories into story/build (not in git). Run: node story/build.mjs */
 
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,7 +8,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 await build({
   absWorkingDir: join(here, ".."),
   entryPoints: ["story/story.ts"],
-  outdir: "story/built",
+  outdir: "story/build",
   bundle: true,
   format: "esm",
   target: "es2022",

@@ -62,6 +62,19 @@ test("a gap asks for the picture and the answer closes it", () => {
   end();
 });
 
+test("batches behind a gap do not ask again before the answer came", () => {
+  const { model, end } = connect();
+
+  for (const seq of [3, 4, 5]) {
+    model.tell("msg:custom", { type: "batch", seq, changes: [1] });
+  }
+  model.tell("msg:custom", { type: "snapshot", snapshot: { seq: 5, sum: 3 } });
+  model.tell("msg:custom", { type: "batch", seq: 7, changes: [1] });
+
+  assert.deepEqual(model.kinds(), ["ping", "resync", "resync"]);
+  end();
+});
+
 test("a pong with a higher number finds a lost last batch", () => {
   const { model, end } = connect();
 

@@ -5,6 +5,7 @@ what all steps of the group need at once, decides each step in Python, in order,
 writes the net effect of all that were not refused: a refused step leaves no trace.
 """
 
+import logging
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -45,6 +46,8 @@ from agent_runtime_nb.storage.sqlite._statements import (
     Pack,
     record_of,
 )
+
+_log = logging.getLogger(__name__)
 
 _FLUSH_BYTES = 16 * 1024 * 1024  # of values waiting to be written
 
@@ -424,4 +427,5 @@ def run_group(
     except Exception as error:
         if len(steps) == 1:
             return [translate(error, where)]
+        _log.warning("a group of %d steps is run one by one: %s", len(steps), error)
     return [run_group([step], connection, host, is_alive, where)[0] for step in steps]

@@ -44,6 +44,7 @@ export class Connection<S extends Picture, C> {
   #answerTimer: ReturnType<typeof setTimeout> | undefined;
   #saveTimer: ReturnType<typeof setTimeout> | undefined;
   #disconnected = false;
+  #resyncAskedAt = 0;
 
   constructor(model: AnyModel, options: Options<S, C>) {
     this.#model = model;
@@ -112,6 +113,7 @@ export class Connection<S extends Picture, C> {
       case "snapshot": {
         const next = message.snapshot as S;
         const { merge } = this.#options;
+        this.#resyncAskedAt = 0;
         this.#show(merge ? merge(this.picture.value, next) : next);
         break;
       }
@@ -135,7 +137,11 @@ export class Connection<S extends Picture, C> {
     else if (received.kind === "gap") this.#resync();
   }
 
+  /** What arrives before the answer shows the same gap; that needs no second one. */
   #resync(): void {
+    const now = Date.now();
+    if (now - this.#resyncAskedAt < ANSWER_WITHIN) return;
+    this.#resyncAskedAt = now;
     this.send({ type: "resync", seq: this.picture.value.seq });
   }
 

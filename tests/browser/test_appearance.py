@@ -1,0 +1,68 @@
+"""What it looks like: every part readable in both themes, and the README's picture."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.cells import BOARD, DEMO, PANEL_AND_BOARD
+from tests.browser.conftest import OpenNotebook
+from tests.browser.contrast import contrasts
+from tests.browser.lab_page import LabPage
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+# WCAG 2.2, level AA, for text of any size.
+READABLE = 4.5
+
+
+def test_every_part_of_a_conversation_can_be_read_in_both_themes(
+    open_notebook: OpenNotebook, screenshots: Path
+) -> None:
+    lab = open_notebook(DEMO, PANEL_AND_BOARD, height=1900)
+    lab.run()
+    panel = lab.panel()
+
+    for message in ("What is the weather in Paris?", "think", "fail", "help"):
+        panel.say(message)
+        expect(panel.last.locator("..")).not_to_have_attribute("aria-busy", "true")
+    panel.say("delete notes.txt")
+    panel.root.get_by_test_id("approve").click()
+    expect(panel.answer(5)).to_contain_text("notes.txt is deleted")
+    panel.say("delete more.txt")
+    panel.root.get_by_test_id("approve").wait_for()
+
+    assert unreadable(lab) == {}
+    lab.page.screenshot(path=screenshots / "light.png")
+    lab.use_theme("JupyterLab Dark")
+    try:
+        assert unreadable(lab) == {}
+        lab.page.screenshot(path=screenshots / "dark.png")
+    finally:
+        lab.use_theme("JupyterLab Light")
+
+
+def unreadable(lab: LabPage) -> dict[str, float]:
+    measured = {**contrasts(lab.panel().root), **contrasts(lab.board().root)}
+    assert len(measured) > 20
+    return {name: ratio for name, ratio in measured.items() if ratio < READABLE}
+
+
+def test_panel_and_board_fit_a_window_and_make_the_readmes_picture(
+    open_notebook: OpenNotebook, screenshots: Path
+) -> None:
+    lab = open_notebook(DEMO.strip(), 'rt.chat("scripted")', BOARD, scale=2)
+    lab.collapse_side_bar()
+    lab.run()
+    panel, board, actor = lab.panel(), lab.board(), "scripted/work"
+    for name in ("ada", "grace"):
+        lab.execute(f'await rt.ask("echo", "I am {name}.", conversation="{name}")')
+    panel.say("What is the weather in Paris?")
+    panel.expect_turns("completed")
+    panel.say("Tell me about actors, slow please")
+    panel.expect_words(50)
+
+    expect(board.row(actor)).to_have_attribute("data-activity", "running")
+    for view in (panel.root, board.root):
+        expect(view).to_be_in_viewport(ratio=1)
+    lab.page.screenshot(path=screenshots / "chat-panel.png")
