@@ -43,18 +43,20 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorRequestMessage as ActorRequestMessage,
     ActorResponseHandle as ActorResponseHandle,
     ActorResponseMessage as ActorResponseMessage,
-    ActorSummary as ActorSummary,
-    ActorView as ActorView,
     Cursor as Cursor,
-    Health as Health,
     IActor as IActor,
     IActorClient as IActorClient,
     IActorRuntimeContext as IActorRuntimeContext,
-    IActorStateStorage as IActorStateStorage,
     RequestStatus as RequestStatus,
-    RuntimeDirectory as RuntimeDirectory,
     TurnUpdate as TurnUpdate,
     TurnView as TurnView,
+)
+from agent_runtime_nb.runtime_directory import (
+    ActorSummary as ActorSummary,
+    ActorTypeInfo as ActorTypeInfo,
+    ActorView as ActorView,
+    Health as Health,
+    RuntimeDirectory as RuntimeDirectory,
 )
 from agent_runtime_nb.sample_agents import (
     EchoAgent as EchoAgent,
@@ -67,6 +69,8 @@ from agent_runtime_nb.storage.memory import (
 from agent_runtime_nb.storage.sqlite import (
     SqliteStateStorage as SqliteStateStorage,
 )
+from agent_runtime_nb.storage_abstractions import (
+    IActorStateStorage as IActorStateStorage,
+)
 
 __version__: str
-

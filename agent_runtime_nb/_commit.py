@@ -21,12 +21,14 @@ from agent_runtime_nb.exceptions import (
     TooLarge,
 )
 from agent_runtime_nb.runtime_abstractions import (
-    ActorChange,
     ActorId,
     Encoded,
     IActor,
-    IActorStateStorage,
     RequestStatus,
+)
+from agent_runtime_nb.storage_abstractions import (
+    ActorChange,
+    IActorStateStorage,
     TurnEnd,
     TurnRecord,
 )

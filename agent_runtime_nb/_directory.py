@@ -18,18 +18,22 @@ from agent_runtime_nb._wire import turn_view
 from agent_runtime_nb.exceptions import NotRunning
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
-    ActorSummary,
-    ActorView,
     Cursor,
     Page,
-    TurnRecord,
     TurnUpdate,
+)
+from agent_runtime_nb.runtime_directory import (
+    ActorSummary,
+    ActorView,
 )
 from agent_runtime_nb.runtime_events import (
     EVENT_KINDS,
     ActorDeleted,
     RuntimeEvent,
     TurnProgressed,
+)
+from agent_runtime_nb.storage_abstractions import (
+    TurnRecord,
 )
 
 _FEED_LIMIT = 2000

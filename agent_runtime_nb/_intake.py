@@ -22,12 +22,14 @@ from agent_runtime_nb.exceptions import (
     StaleEpoch,
 )
 from agent_runtime_nb.runtime_abstractions import (
-    ActorChange,
     ActorId,
-    Claim,
     Encoded,
     JsonValue,
     RequestStatus,
+)
+from agent_runtime_nb.storage_abstractions import (
+    ActorChange,
+    Claim,
     TurnEnd,
     TurnRecord,
 )

@@ -13,8 +13,10 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorResponseMessage,
     Encoded,
     RequestStatus,
-    TurnRecord,
     WhenBusy,
+)
+from agent_runtime_nb.storage_abstractions import (
+    TurnRecord,
 )
 
 CancelReason: TypeAlias = Literal["cancelled", "deadline", "stopped", "stale"]

@@ -31,10 +31,12 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     IActor,
     IActorRuntimeContext,
-    IActorStateStorage,
     TurnUpdate,
 )
 from agent_runtime_nb.runtime_events import RuntimeEvent
+from agent_runtime_nb.storage_abstractions import (
+    IActorStateStorage,
+)
 
 _log = logging.getLogger(__name__)
 

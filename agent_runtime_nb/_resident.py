@@ -24,14 +24,16 @@ from agent_runtime_nb.exceptions import (
     NotRunning,
 )
 from agent_runtime_nb.runtime_abstractions import (
-    ActorChange,
     ActorId,
     ActorResponseMessage,
     Encoded,
     JsonValue,
     RequestStatus,
-    TurnEnd,
     TurnView,
+)
+from agent_runtime_nb.storage_abstractions import (
+    ActorChange,
+    TurnEnd,
 )
 
 _log = logging.getLogger(__name__)

@@ -11,7 +11,9 @@ from bisect import bisect_right
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
-from agent_runtime_nb.runtime_abstractions import Encoded
+from agent_runtime_nb.runtime_abstractions import (
+    Encoded,
+)
 
 T = TypeVar("T")
 

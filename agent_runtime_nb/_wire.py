@@ -17,8 +17,10 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorRequestMessage,
     Encoded,
     JsonValue,
-    TurnRecord,
     TurnView,
+)
+from agent_runtime_nb.storage_abstractions import (
+    TurnRecord,
 )
 
 _STRICT = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME

@@ -11,7 +11,10 @@ from agent_runtime_nb import __version__
 from agent_runtime_nb._extras import load
 from agent_runtime_nb.exceptions import AgentRuntimeError
 from agent_runtime_nb.hosting import Host
-from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    RequestStatus,
+)
 
 app = typer.Typer(
     help="An actor runtime for AI agents in Jupyter.",

@@ -31,10 +31,15 @@ from agent_runtime_nb.exceptions import (
     UnknownActorType,
 )
 from agent_runtime_nb.runtime import InProcessActorRuntime
-from agent_runtime_nb.runtime_abstractions import ActorId, IActorStateStorage
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+)
 from agent_runtime_nb.sample_agents import EchoAgent, MockAIAgent, scripted_agent
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
 from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage_abstractions import (
+    IActorStateStorage,
+)
 
 STORAGE_VARIABLE = "AGENT_RUNTIME_STORAGE"
 """The environment variable that names the storage if the caller names none."""

@@ -28,20 +28,24 @@ from agent_runtime_nb._updates import Feed, Slice, TurnLog
 from agent_runtime_nb.exceptions import NotRunning, OutcomeUnknown
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
+    Cursor,
+    Page,
+    RequestStatus,
+    TurnUpdate,
+)
+from agent_runtime_nb.runtime_directory import (
     ActorSummary,
     ActorTypeInfo,
     ActorView,
-    Cursor,
     Health,
-    HostInfo,
-    IActorStateStorage,
-    Page,
-    RequestStatus,
     RuntimeDirectory,
-    TurnUpdate,
 )
 from agent_runtime_nb.runtime_events import RuntimeEvent, RuntimeListener, TurnScope
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
+from agent_runtime_nb.storage_abstractions import (
+    HostInfo,
+    IActorStateStorage,
+)
 
 T = TypeVar("T")
 RuntimeState = Literal["not started", "starting", "running", "stopping", "stopped"]

@@ -1,13 +1,13 @@
-"""The words of the runtime and its three waists, standard library only.
+"""The words of the runtime, and its first waist, standard library only.
 
 An *actor* is one conversation: one identity (`ActorId`), one mailbox, one turn at a
 time, state that survives. A *request* is one message to it, a *turn* its processing,
 an *update* one numbered piece of progress of a turn.
 
-Whoever wants something of an actor holds an `IActorClient` (to talk) and a
-`RuntimeDirectory` (to look and manage); whoever writes an actor implements `IActor`
-and is given an `IActorRuntimeContext`; whoever keeps state implements
-`IActorStateStorage`. Everything else in the package is an adapter to one of these.
+Whoever writes an actor implements `IActor` and is given an `IActorRuntimeContext`;
+whoever wants something of an actor holds an `IActorClient`, to talk. To look and manage
+there is its companion in `runtime_directory`, to keep state the waist in
+`storage_abstractions`. Everything else in the package is an adapter to one of these.
 
 JSON values are what `json` can carry: None, bool, int, float (finite), str, list and
 dict with str keys. Times are timezone-aware UTC, durations are seconds.
@@ -16,14 +16,12 @@ dict with str keys. Times are timezone-aware UTC, durations are seconds.
 import enum
 import re
 from abc import ABC, abstractmethod
-from asyncio import Future
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from agent_runtime_nb.exceptions import InvalidActorId
-from agent_runtime_nb.runtime_events import RuntimeEvent
 
 JsonValue: TypeAlias = Any
 """A value that JSON can carry; see the head of this module."""
@@ -153,6 +151,36 @@ class ActorResponseMessage(ActorMessage):
     sender_id: ActorId
     status: RequestStatus
     data: JsonValue = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnView:
+    """A turn, for reading.
+
+    `entries` are the conversation's entries that the turn added, `checkpoint` the
+    partial progress saved while it ran, `data` the response's data.
+    """
+
+    message_id: str
+    position: int
+    status: RequestStatus
+    attempts: int
+    method: str
+    params: JsonValue
+    metadata: Mapping[str, str]
+    data: JsonValue
+    entries: Sequence[JsonValue]
+    checkpoint: JsonValue
+    accepted_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some items of a sorted list; ask again with `after=next` unless it is None."""
+
+    items: tuple[T, ...]
+    next: str | None
 
 
 # --- the actor's side -----------------------------------------------------------------
@@ -408,368 +436,4 @@ class IActorClient(ABC):
         Progress is never repeated; "accepted", "started"
         and "ended" of turns after the cursor may come again when a watch is resumed:
         apply them by message id. Watching does not activate the actor.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class TurnView:
-    """A turn, for reading.
-
-    `entries` are the conversation's entries that the turn added, `checkpoint` the
-    partial progress saved while it ran, `data` the response's data.
-    """
-
-    message_id: str
-    position: int
-    status: RequestStatus
-    attempts: int
-    method: str
-    params: JsonValue
-    metadata: Mapping[str, str]
-    data: JsonValue
-    entries: Sequence[JsonValue]
-    checkpoint: JsonValue
-    accepted_at: datetime
-    ended_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class ActorView:
-    """What a view of an actor starts from.
-
-    Attributes:
-        actor_id: the actor.
-        turns: ended turns, oldest first, the newest page or the one asked for.
-        running: the turn being processed, if any.
-        waiting: the accepted turns behind it, in order.
-        cursor: pass it to `watch_actor` to go on from here without a gap.
-        more: whether there are older turns than the first of `turns`.
-    """
-
-    actor_id: ActorId
-    turns: tuple[TurnView, ...]
-    running: TurnView | None
-    waiting: tuple[TurnView, ...]
-    cursor: Cursor
-    more: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ActorSummary:
-    """An actor, as a list shows it.
-
-    `activity` is "running", "waiting" (accepted, not started), "idle" (in memory) or
-    "stored"; `turns` counts accepted turns; durations are seconds.
-    """
-
-    actor_id: ActorId
-    activity: Literal["running", "waiting", "idle", "stored"]
-    waiting: int = 0
-    turns: int | None = None
-    message_id: str | None = None
-    running_for: float | None = None
-    last_latency: float | None = None
-    last_status: RequestStatus | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ActorTypeInfo:
-    """A registered actor type."""
-
-    name: str
-    description: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How the runtime is; `status` is "ok", "degraded" or "stopped"."""
-
-    status: Literal["ok", "degraded", "stopped"]
-    storage: str
-    loop_lag: float
-    resident: int
-    running: int
-    waiting: int
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """Some items of a sorted list; ask again with `after=next` unless it is None."""
-
-    items: tuple[T, ...]
-    next: str | None
-
-
-class RuntimeDirectory(ABC):
-    """Look at actors and manage them; never waits for a turn. Any thread, any loop."""
-
-    @abstractmethod
-    async def actor_types(self) -> tuple[ActorTypeInfo, ...]:
-        """The registered types, by name."""
-
-    @abstractmethod
-    async def list_actors(
-        self,
-        type_name: str | None = None,
-        *,
-        after: str | None = None,
-        limit: int = 200,
-    ) -> Page[ActorSummary]:
-        """Actors in memory or in the storage, in the order of their ids, in pages."""
-
-    @abstractmethod
-    async def read_actor(
-        self, actor_id: ActorId, *, before: int | None = None, limit: int = 50
-    ) -> ActorView:
-        """The newest turns of an actor, or those before the position `before`.
-
-        An actor that never had a request gives an empty view.
-        """
-
-    @abstractmethod
-    async def delete_actor(self, actor_id: ActorId) -> bool:
-        """Cancel what runs or waits, drop the actor and delete all it has stored.
-
-        Returns:
-            Whether there was anything.
-        """
-
-    @abstractmethod
-    async def health(self) -> Health:
-        """How the runtime is."""
-
-    @abstractmethod
-    def watch_events(self) -> AsyncIterator[tuple[RuntimeEvent, ...]]:
-        """What happens in the runtime from now on, in order, in batches."""
-
-
-# --- storage --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class HostInfo:
-    """A process that runs a runtime; `name` is shown to people."""
-
-    host_id: str
-    name: str
-
-
-@dataclass(slots=True, kw_only=True)
-class TurnRecord:
-    """A turn as it is stored: one row.
-
-    `body` (method, params and metadata) and `result` (the response's data) may be None
-    in an old turn that was trimmed; `entries` is one JSON array. Times are POSIX
-    seconds. Positions count from 1 in acceptance order and are never used twice.
-    """
-
-    position: int
-    message_id: str
-    status: RequestStatus = RequestStatus.PENDING
-    attempts: int = 0
-    body: Encoded | None = None
-    result: Encoded | None = None
-    entries: Encoded | None = None
-    checkpoint: Encoded | None = None
-    accepted_at: float = 0.0
-    ended_at: float | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class TurnEnd:
-    """How a turn ended, part of an `ActorChange`."""
-
-    position: int
-    status: RequestStatus
-    result: Encoded | None
-    ended_at: float
-    entries: Encoded | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class ActorChange:
-    """One atomic step of one actor; only what is given is changed.
-
-    Handed over: whoever made it, and the records in it, does not change them after
-    giving them to a storage.
-
-    Attributes:
-        epoch: the writer's epoch; must be the actor's.
-        etag: the version that the writer has read; compared if `new_etag` is given.
-        new_etag: the version from now on. It is the commit's id and never used twice.
-        accepted: new turns, in order. One whose message id is known is left out.
-        started: positions whose attempts go up by one.
-        ended: turns that end; each must be open.
-        checkpoint: position and partial progress of a running turn.
-        set: state keys and their values.
-        remove: state keys that go; missing ones are no error.
-    """
-
-    epoch: int
-    etag: str | None = None
-    new_etag: str | None = None
-    accepted: tuple[TurnRecord, ...] = ()
-    started: tuple[int, ...] = ()
-    ended: tuple[TurnEnd, ...] = ()
-    checkpoint: tuple[int, Encoded] | None = None
-    set: Mapping[str, Encoded] | None = None
-    remove: Iterable[str] = ()
-
-
-@dataclass(slots=True)
-class Claim:
-    """What a host gets that became, or already was, the owner of an actor.
-
-    `etag` is None if the actor was never written. `open_turns` are the turns without
-    a final status, in order: a former owner left them.
-    """
-
-    epoch: int
-    etag: str | None
-    values: dict[str, Encoded]
-    next_position: int
-    open_turns: list[TurnRecord]
-
-
-@dataclass(slots=True)
-class ActorState:
-    """The state of an actor; `etag` None: never written, `epoch` 0: never claimed."""
-
-    values: dict[str, Encoded]
-    etag: str | None
-    epoch: int
-
-
-class IActorStateStorage(ABC):
-    """Where turns and state are kept.
-
-    Each verb is one atomic step: it happens whole or not at all. `claim`, `apply`,
-    `write_state` and `delete_state` start when they are called, on the running loop,
-    and steps of one actor take effect in call order. Cancelling their future does not
-    undo the step. One refused step never fails a step of another actor, whatever
-    is grouped. What is returned is the caller's own copy. Safe for every id that
-    `ActorId` lets through, compared exactly.
-
-    Every verb raises Unavailable, Full, ReadOnly, Corrupt, StorageClosed or, if its
-    fate cannot be learned, OutcomeUnknown (see `exceptions`).
-    """
-
-    @property
-    @abstractmethod
-    def location(self) -> str:
-        """Where it is, for people; without secrets."""
-
-    @property
-    @abstractmethod
-    def durable(self) -> bool:
-        """Whether what was written survives the process."""
-
-    @abstractmethod
-    async def open(self, host: HostInfo) -> None:
-        """Connect and make the schema; from now on `host` counts as alive.
-
-        Raises:
-            SchemaTooNew: and leaves the storage as it is.
-        """
-
-    @abstractmethod
-    async def close(self) -> None:
-        """Write what was called, then disconnect; `host` is dead. Twice is once."""
-
-    @abstractmethod
-    def claim(self, actor_id: ActorId, *, take_over: bool = False) -> "Future[Claim]":
-        """Make this host the actor's owner, with a higher epoch if it was not.
-
-        Writes only if the owner changes.
-
-        Raises:
-            ActorOwnedElsewhere: if a living host owns it, unless `take_over`.
-        """
-
-    @abstractmethod
-    def apply(
-        self, actor_id: ActorId, change: ActorChange
-    ) -> "Future[tuple[TurnRecord, ...]]":
-        """Write a change; returns the turns of `accepted` that were known already.
-
-        Raises:
-            StaleEpoch: if the epoch is not the actor's.
-            Conflict: if the etag is not the actor's, or a turn of `ended` has ended.
-            TooLarge: if a value is over the backend's limit.
-        """
-
-    @abstractmethod
-    async def read_state(
-        self, actor_id: ActorId, keys: Iterable[str] | None = None
-    ) -> ActorState:
-        """The values of the named keys (None: all); a missing key is left out."""
-
-    @abstractmethod
-    def write_state(
-        self,
-        actor_id: ActorId,
-        *,
-        set: Mapping[str, Encoded],  # noqa: A002 - the verb's word on every backend
-        remove: Iterable[str] = (),
-        etag: str | None = None,
-    ) -> "Future[str]":
-        """Compare and set outside turns; returns the new etag.
-
-        Raises:
-            Conflict: if `etag` is not the stored one (None: never written).
-        """
-
-    @abstractmethod
-    def delete_state(
-        self, actor_id: ActorId, *, epoch: int | None = None
-    ) -> "Future[bool]":
-        """Delete values and turns; the epoch stays and goes up, so no old owner writes.
-
-        Raises:
-            StaleEpoch: if `epoch` is given and is not the actor's.
-        """
-
-    @abstractmethod
-    async def find_turn(self, actor_id: ActorId, message_id: str) -> TurnRecord | None:
-        """One turn."""
-
-    @abstractmethod
-    async def read_turns(
-        self, actor_id: ActorId, *, before: int | None = None, limit: int = 50
-    ) -> list[TurnRecord]:
-        """The last `limit` turns before position `before`, oldest first."""
-
-    @abstractmethod
-    async def list_keys(
-        self,
-        actor_id: ActorId,
-        prefix: str = "",
-        *,
-        after: str | None = None,
-        limit: int = 200,
-    ) -> Page[str]:
-        """State keys that start with `prefix`, sorted by code point."""
-
-    @abstractmethod
-    async def list_actors(
-        self,
-        type_name: str | None = None,
-        *,
-        open_only: bool = False,
-        after: str | None = None,
-        limit: int = 200,
-    ) -> Page[ActorId]:
-        """Actors that have turns or values, sorted by `(type, instance)` code points.
-
-        `open_only`: those with a turn that has no final status. `after` is the
-        `next` of an earlier page (`str` of its last id).
-        """
-
-    @abstractmethod
-    async def trim(self, actor_id: ActorId, keep: int) -> None:
-        """Drop body and result of ended turns but the newest `keep`.
-
-        Entries, open turns, and the body of an INTERRUPTED turn (its entries are made
-        from it) stay.
         """

@@ -10,6 +10,8 @@ from agent_runtime_nb.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     IActor,
     IActorRuntimeContext,
+)
+from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage,
 )
 from tests.fakes import Handle, HandlingActor, StartRuntime, echo

@@ -7,18 +7,20 @@ from typing import Any, Protocol, TypeVar
 from agent_runtime_nb._client import InProcessActorClient
 from agent_runtime_nb.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
-    ActorChange,
     ActorId,
     ActorRequestMessage,
     ActorResponseMessage,
-    Claim,
     IActor,
     IActorRuntimeContext,
-    IActorStateStorage,
     RequestStatus,
-    TurnRecord,
 )
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
+from agent_runtime_nb.storage_abstractions import (
+    ActorChange,
+    Claim,
+    IActorStateStorage,
+    TurnRecord,
+)
 
 T = TypeVar("T")
 

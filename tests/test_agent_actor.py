@@ -13,7 +13,10 @@ from agent_framework import (
 )
 
 from agent_runtime_nb.agent_actor import AgentActor
-from agent_runtime_nb.runtime_abstractions import ActorRequestMessage, RequestStatus
+from agent_runtime_nb.runtime_abstractions import (
+    ActorRequestMessage,
+    RequestStatus,
+)
 from agent_runtime_nb.sample_agents import (
     EchoAgent,
     Step,

@@ -12,7 +12,9 @@ from agent_framework import (
 from agent_framework.exceptions import ChatClientException, SettingNotFoundError
 
 from agent_runtime_nb.agent_actor import AgentActor
-from agent_runtime_nb.runtime_abstractions import RequestStatus
+from agent_runtime_nb.runtime_abstractions import (
+    RequestStatus,
+)
 from agent_runtime_nb.sample_agents import (
     CUT,
     Step,

@@ -18,13 +18,15 @@ from agent_runtime_nb.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorResponseMessage,
-    IActorStateStorage,
     RequestStatus,
 )
 from agent_runtime_nb.sample_agents import EchoAgent, Step, scripted_agent
 from agent_runtime_nb.sessions import text_of, turn_entries
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
 from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage_abstractions import (
+    IActorStateStorage,
+)
 from tests.agent_helpers import (
     Gate,
     contents_seen,

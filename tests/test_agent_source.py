@@ -18,7 +18,9 @@ from agent_framework import (
 
 from agent_runtime_nb.agent_actor import AgentActor
 from agent_runtime_nb.exceptions import InvalidAgent
-from agent_runtime_nb.runtime_abstractions import RequestStatus
+from agent_runtime_nb.runtime_abstractions import (
+    RequestStatus,
+)
 from agent_runtime_nb.sample_agents import (
     EchoAgent,
     ScriptedChatClient,

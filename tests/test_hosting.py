@@ -21,7 +21,10 @@ from agent_runtime_nb.hosting import (
     resolve_agents,
     type_name_of,
 )
-from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    RequestStatus,
+)
 from agent_runtime_nb.sample_agents import EchoAgent
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
 from agent_runtime_nb.storage.sqlite import SqliteStateStorage

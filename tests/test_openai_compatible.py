@@ -11,7 +11,9 @@ from agent_framework import Agent, tool
 from agent_framework.openai import OpenAIChatClient, OpenAIChatCompletionClient
 
 from agent_runtime_nb.agent_actor import AgentActor
-from agent_runtime_nb.runtime_abstractions import RequestStatus
+from agent_runtime_nb.runtime_abstractions import (
+    RequestStatus,
+)
 from tests.fake_context import FakeStore, ask
 from tests.fake_openai import FakeOpenAI
 

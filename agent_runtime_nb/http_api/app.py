@@ -48,6 +48,8 @@ from agent_runtime_nb.runtime_abstractions import (
     IActorClient,
     JsonValue,
     RequestStatus,
+)
+from agent_runtime_nb.runtime_directory import (
     RuntimeDirectory,
 )
 

@@ -24,7 +24,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_runtime_nb import exceptions
 from agent_runtime_nb.exceptions import AgentRuntimeError, NotRunning
-from agent_runtime_nb.runtime_abstractions import ActorResponseMessage, JsonValue
+from agent_runtime_nb.runtime_abstractions import (
+    ActorResponseMessage,
+    JsonValue,
+)
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -9,7 +9,11 @@ from typing import Annotated, Any, Literal, Self
 from fastapi.openapi.models import Example
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from agent_runtime_nb.runtime_abstractions import JsonValue, RequestStatus, WhenBusy
+from agent_runtime_nb.runtime_abstractions import (
+    JsonValue,
+    RequestStatus,
+    WhenBusy,
+)
 
 MessageId = Annotated[str, Field(min_length=1, max_length=200)]
 

@@ -26,7 +26,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from agent_runtime_nb.exceptions import InvalidRequest
 from agent_runtime_nb.http_api.app import create_app
 from agent_runtime_nb.http_api.guard import GuardOptions, new_token
-from agent_runtime_nb.runtime_abstractions import IActorClient, RuntimeDirectory
+from agent_runtime_nb.runtime_abstractions import (
+    IActorClient,
+)
+from agent_runtime_nb.runtime_directory import (
+    RuntimeDirectory,
+)
 
 HEAD_TIMEOUT = 10.0
 """Seconds in which the head of a request must have arrived (slow loris)."""
@@ -137,7 +142,6 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         if sys.platform != "win32":  # there it would let two servers share a port
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.bind((host, port))
         sock.listen(128)
     except OSError as error:

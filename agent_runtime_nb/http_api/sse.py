@@ -15,7 +15,9 @@ from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
 from agent_runtime_nb.http_api.problems import Problem, Refused, retry_after, stopping
-from agent_runtime_nb.runtime_abstractions import JsonValue
+from agent_runtime_nb.runtime_abstractions import (
+    JsonValue,
+)
 
 HEARTBEAT = 15.0
 """Seconds of silence before a comment is sent."""

@@ -12,17 +12,19 @@ from concurrent.futures import Future
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorResponseHandle,
-    ActorSummary,
-    ActorTypeInfo,
-    ActorView,
     Cursor,
-    Health,
     IActorClient,
     JsonValue,
     Page,
-    RuntimeDirectory,
     TurnUpdate,
     WhenBusy,
+)
+from agent_runtime_nb.runtime_directory import (
+    ActorSummary,
+    ActorTypeInfo,
+    ActorView,
+    Health,
+    RuntimeDirectory,
 )
 from agent_runtime_nb.runtime_events import RuntimeEvent
 

@@ -21,8 +21,12 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorResponseHandle,
     IActorClient,
-    IActorStateStorage,
+)
+from agent_runtime_nb.runtime_directory import (
     RuntimeDirectory,
+)
+from agent_runtime_nb.storage_abstractions import (
+    IActorStateStorage,
 )
 
 T = TypeVar("T")

@@ -7,7 +7,9 @@ from agent_runtime_nb.exceptions import InvalidRequest
 from agent_runtime_nb.hosting import Host, open_storage
 from agent_runtime_nb.notebook._home import Home, LoopKind
 from agent_runtime_nb.notebook.runtime import NotebookRuntime
-from agent_runtime_nb.runtime_abstractions import IActorStateStorage
+from agent_runtime_nb.storage_abstractions import (
+    IActorStateStorage,
+)
 
 
 class _Kernel:

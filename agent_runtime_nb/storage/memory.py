@@ -22,15 +22,17 @@ from agent_runtime_nb.exceptions import (
     Unavailable,
 )
 from agent_runtime_nb.runtime_abstractions import (
-    ActorChange,
     ActorId,
-    ActorState,
-    Claim,
     Encoded,
-    HostInfo,
-    IActorStateStorage,
     Page,
     RequestStatus,
+)
+from agent_runtime_nb.storage_abstractions import (
+    ActorChange,
+    ActorState,
+    Claim,
+    HostInfo,
+    IActorStateStorage,
     TurnRecord,
 )
 

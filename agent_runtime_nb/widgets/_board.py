@@ -6,7 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent_runtime_nb.runtime_abstractions import ActorId, ActorSummary
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+)
+from agent_runtime_nb.runtime_directory import (
+    ActorSummary,
+)
 from agent_runtime_nb.runtime_events import (
     ActorActivated,
     ActorDeleted,

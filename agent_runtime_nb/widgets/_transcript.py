@@ -11,7 +11,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from agent_runtime_nb.runtime_abstractions import ActorView, TurnUpdate, TurnView
+from agent_runtime_nb.runtime_abstractions import (
+    TurnUpdate,
+    TurnView,
+)
+from agent_runtime_nb.runtime_directory import (
+    ActorView,
+)
 from agent_runtime_nb.sessions import turn_entries
 from agent_runtime_nb.widgets._channel import Change
 from agent_runtime_nb.widgets._json import as_list, as_object

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from agent_runtime_nb.exceptions import AgentRuntimeError
-from agent_runtime_nb.runtime_abstractions import Health, RuntimeDirectory
+from agent_runtime_nb.runtime_directory import (
+    Health,
+    RuntimeDirectory,
+)
 from agent_runtime_nb.widgets._board import Board
 from agent_runtime_nb.widgets._channel import SHARED_BUDGET, Change, MessageBudget
 from agent_runtime_nb.widgets._live_widget import LiveWidget

@@ -32,8 +32,10 @@ from typing import Any
 from agent_runtime_nb.exceptions import AgentRuntimeError
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
-    ActorSummary,
     IActorClient,
+)
+from agent_runtime_nb.runtime_directory import (
+    ActorSummary,
     RuntimeDirectory,
 )
 from agent_runtime_nb.sessions import RETRY_OF

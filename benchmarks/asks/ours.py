@@ -6,7 +6,9 @@ from collections.abc import AsyncGenerator
 
 from agent_runtime_nb._client import InProcessActorClient
 from agent_runtime_nb.runtime import InProcessActorRuntime
-from agent_runtime_nb.runtime_abstractions import ActorId
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+)
 from benchmarks.asks.work import Ask, actors_at_once, alone, at_once
 from benchmarks.measure import Figures, amount
 from benchmarks.own_actors import CountingActor, EchoActor

@@ -23,7 +23,10 @@ from agent_framework import (
 from agent_runtime_nb._client import InProcessActorClient
 from agent_runtime_nb.agent_actor import AgentActor
 from agent_runtime_nb.runtime import InProcessActorRuntime
-from agent_runtime_nb.runtime_abstractions import ActorId, IActorClient
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    IActorClient,
+)
 from agent_runtime_nb.storage.sqlite import SqliteStateStorage
 from benchmarks.measure import Figures, amount, database_path
 

@@ -47,6 +47,13 @@ class ChatPanel:
         self.composer.fill(text)
         self.composer.press("Enter")
 
+    def ask(self, text: str) -> None:
+        """Say something and wait for the end of the turn, however it ends."""
+        count = self.turns.count()
+        self.say(text)
+        expect(self.turns).to_have_count(count + 1)
+        expect(self.last).to_have_attribute("aria-busy", "false")
+
     def watch_answers(self) -> Callable[[], list[str]]:
         """From here on note what the newest answer looks like, at every change."""
         self.root.evaluate(_WATCH)
@@ -247,7 +254,7 @@ class LabPage:
 
 def write_notebook(path: Path, *cells: str) -> None:
     """Write a notebook of code cells."""
-    notebook = {
+    notebook: dict[str, Any] = {
         "cells": [
             {
                 "cell_type": "code",

@@ -24,13 +24,12 @@ def test_every_part_of_a_conversation_can_be_read_in_both_themes(
     panel = lab.panel()
 
     for message in ("What is the weather in Paris?", "think", "fail", "help"):
-        panel.say(message)
-        expect(panel.last.locator("..")).not_to_have_attribute("aria-busy", "true")
-    panel.say("delete notes.txt")
+        panel.ask(message)
+    panel.ask("delete notes.txt")
     panel.root.get_by_test_id("approve").click()
     expect(panel.answer(5)).to_contain_text("notes.txt is deleted")
-    panel.say("delete more.txt")
-    panel.root.get_by_test_id("approve").wait_for()
+    panel.ask("delete more.txt")
+    expect(panel.root.get_by_test_id("approve")).to_be_visible()
 
     assert unreadable(lab) == {}
     lab.page.screenshot(path=screenshots / "light.png")
@@ -57,8 +56,7 @@ def test_panel_and_board_fit_a_window_and_make_the_readmes_picture(
     panel, board, actor = lab.panel(), lab.board(), "scripted/work"
     for name in ("ada", "grace"):
         lab.execute(f'await rt.ask("echo", "I am {name}.", conversation="{name}")')
-    panel.say("What is the weather in Paris?")
-    panel.expect_turns("completed")
+    panel.ask("What is the weather in Paris?")
     panel.say("Tell me about actors, slow please")
     panel.expect_words(50)
 

@@ -80,7 +80,7 @@ def test_the_curl_line_that_serve_shows_reaches_the_agents_of_the_notebook(
 ) -> None:
     lab = open_notebook()
     lab.run("arn.start(arn.EchoAgent()", "rt.dashboard()", "rt.serve()")
-    shown = lab.page.locator(".jp-OutputArea-output code", has_text="curl")
+    shown = lab.page.locator(".jp-OutputArea-output pre", has_text="curl")
     token = lab.execute("print(server.token)").strip()
 
     answer = do_as_curl(shown.inner_text().replace("$TOKEN", token))

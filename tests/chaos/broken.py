@@ -4,8 +4,14 @@ import asyncio
 from asyncio import Future
 from pathlib import Path
 
-from agent_runtime_nb.runtime_abstractions import ActorChange, ActorId, TurnRecord
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+)
 from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage_abstractions import (
+    ActorChange,
+    TurnRecord,
+)
 
 _LATE = 0.05
 

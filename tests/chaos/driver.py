@@ -6,7 +6,9 @@ from multiprocessing.connection import Connection
 from random import Random
 from typing import Any
 
-from agent_runtime_nb.runtime_abstractions import ActorId
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+)
 from agent_runtime_nb.storage.sqlite import SqliteStateStorage
 from tests.chaos.host import run_host
 from tests.chaos.messages import Ask, Look, Order, Ready, Report, Stop

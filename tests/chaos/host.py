@@ -8,7 +8,9 @@ from typing import Any
 from agent_runtime_nb._client import InProcessActorClient
 from agent_runtime_nb.exceptions import AgentRuntimeError
 from agent_runtime_nb.runtime import InProcessActorRuntime
-from agent_runtime_nb.runtime_abstractions import ActorResponseHandle
+from agent_runtime_nb.runtime_abstractions import (
+    ActorResponseHandle,
+)
 from agent_runtime_nb.storage.sqlite import SqliteStateStorage
 from tests.chaos.actors import CounterActor, agent_actor
 from tests.chaos.messages import (

@@ -2,7 +2,10 @@
 
 from typing import Any, NamedTuple, TypeAlias
 
-from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    RequestStatus,
+)
 
 # --- to the host
 

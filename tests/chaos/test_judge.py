@@ -5,7 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
-from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus, TurnRecord
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    RequestStatus,
+)
+from agent_runtime_nb.storage_abstractions import (
+    TurnRecord,
+)
 from tests.chaos.messages import Accepted, Answered, Ask, Ran
 from tests.chaos.witness import Asked, Stored, Witness, judge
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent_runtime_nb.runtime_abstractions import RequestStatus
+from agent_runtime_nb.runtime_abstractions import (
+    RequestStatus,
+)
 from agent_runtime_nb.storage.sqlite import SqliteStateStorage
 from tests.chaos.broken import AcknowledgesFirst
 from tests.chaos.driver import PATIENCE, KillLoop

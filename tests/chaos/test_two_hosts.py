@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    RequestStatus,
+)
 from agent_runtime_nb.storage.sqlite import SqliteStateStorage
 from tests.chaos.driver import HostProcess, KillLoop
 from tests.chaos.messages import Answered, Ask, Ready, Refused, Release

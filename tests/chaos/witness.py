@@ -13,11 +13,13 @@ from typing import Any, NamedTuple
 
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
-    HostInfo,
     RequestStatus,
-    TurnRecord,
 )
 from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage_abstractions import (
+    HostInfo,
+    TurnRecord,
+)
 from tests.chaos.actors import agent_answer
 from tests.chaos.messages import Accepted, Answered, Ask, Ran, Refused, Report
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from agent_runtime_nb.runtime_abstractions import IActorStateStorage
+from agent_runtime_nb.storage_abstractions import (
+    IActorStateStorage,
+)
 from tests.contracts.state_storages import KINDS, StorageKind
 
 

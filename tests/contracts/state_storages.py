@@ -9,17 +9,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent_runtime_nb.runtime_abstractions import (
-    ActorChange,
     ActorId,
     Encoded,
-    HostInfo,
-    IActorStateStorage,
     RequestStatus,
-    TurnEnd,
-    TurnRecord,
 )
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
 from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage_abstractions import (
+    ActorChange,
+    HostInfo,
+    IActorStateStorage,
+    TurnEnd,
+    TurnRecord,
+)
 
 A = ActorId("echo", "c1")
 B = ActorId("echo", "c2")

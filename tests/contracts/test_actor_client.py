@@ -29,8 +29,10 @@ from agent_runtime_nb.runtime_abstractions import (
     IActorClient,
     IActorRuntimeContext,
     RequestStatus,
-    RuntimeDirectory,
     TurnUpdate,
+)
+from agent_runtime_nb.runtime_directory import (
+    RuntimeDirectory,
 )
 from agent_runtime_nb.runtime_events import RuntimeEvent, TurnEnded, TurnProgressed
 from tests.fakes import HandlingActor, background, count

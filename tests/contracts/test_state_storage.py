@@ -16,10 +16,12 @@ from agent_runtime_nb.exceptions import (
 )
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
+    Page,
+)
+from agent_runtime_nb.storage_abstractions import (
     ActorState,
     HostInfo,
     IActorStateStorage,
-    Page,
 )
 from tests.contracts.state_storages import (
     COMPLETED,

@@ -10,6 +10,8 @@ import pytest
 
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
+)
+from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage,
 )
 from tests.contracts.state_storages import (

@@ -10,8 +10,10 @@ from agent_runtime_nb.exceptions import (
     StaleEpoch,
 )
 from agent_runtime_nb.runtime_abstractions import (
-    ActorChange,
     ActorId,
+)
+from agent_runtime_nb.storage_abstractions import (
+    ActorChange,
     ActorState,
     IActorStateStorage,
     TurnRecord,

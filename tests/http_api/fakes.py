@@ -8,18 +8,20 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorResponseHandle,
     ActorResponseMessage,
-    ActorSummary,
-    ActorTypeInfo,
-    ActorView,
     Cursor,
-    Health,
     IActorClient,
     JsonValue,
     Page,
     RequestStatus,
-    RuntimeDirectory,
     TurnUpdate,
     WhenBusy,
+)
+from agent_runtime_nb.runtime_directory import (
+    ActorSummary,
+    ActorTypeInfo,
+    ActorView,
+    Health,
+    RuntimeDirectory,
 )
 from agent_runtime_nb.runtime_events import RuntimeEvent
 

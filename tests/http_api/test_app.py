@@ -10,12 +10,14 @@ from agent_runtime_nb.http_api.app import create_app
 from agent_runtime_nb.http_api.schemas import HealthInfo, RunResponse
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
-    ActorView,
     Cursor,
-    Health,
     RequestStatus,
     TurnView,
     utc_now,
+)
+from agent_runtime_nb.runtime_directory import (
+    ActorView,
+    Health,
 )
 from tests.http_api.fakes import ANSWER, FakeClient, FakeDirectory
 

@@ -14,7 +14,9 @@ from agent_runtime_nb._client import InProcessActorClient
 from agent_runtime_nb.agent_actor import AgentActor
 from agent_runtime_nb.http_api.server import EmbeddedServer
 from agent_runtime_nb.runtime import InProcessActorRuntime
-from agent_runtime_nb.runtime_abstractions import ActorId
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+)
 from agent_runtime_nb.sample_agents import EchoAgent, scripted_agent
 
 T = TypeVar("T")

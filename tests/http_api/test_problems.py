@@ -12,7 +12,10 @@ from agent_runtime_nb import exceptions
 from agent_runtime_nb.exceptions import AgentRuntimeError
 from agent_runtime_nb.http_api.problems import STATUS
 from agent_runtime_nb.http_api.schemas import ProblemBody
-from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    RequestStatus,
+)
 from tests.http_api.fakes import ANSWER, FakeClient, FakeDirectory
 
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}

@@ -31,7 +31,9 @@ async def turns(agent, conversation="analysis"):
     view = await rt.directory.read_actor(ActorId(agent, conversation))
     return [(str(turn.status), turn.params["messages"][0]["content"]) for turn in view.turns]
 
-from agent_runtime_nb.runtime_abstractions import ActorId
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+)
 """
 
 ON_THE_NOTEBOOK = START % ""

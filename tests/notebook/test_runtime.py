@@ -23,7 +23,10 @@ from agent_runtime_nb.notebook._home import Home, wait_blocking
 from agent_runtime_nb.notebook._place import conversation_of_notebook
 from agent_runtime_nb.notebook.runtime import NotebookRuntime
 from agent_runtime_nb.notebook.start import start
-from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    RequestStatus,
+)
 from agent_runtime_nb.sample_agents import EchoAgent, scripted_agent
 
 Start = Callable[..., NotebookRuntime]

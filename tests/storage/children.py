@@ -11,14 +11,16 @@ from typing import Any
 
 from agent_runtime_nb.exceptions import AgentRuntimeError, Conflict
 from agent_runtime_nb.runtime_abstractions import (
-    ActorChange,
     ActorId,
-    HostInfo,
     RequestStatus,
+)
+from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage_abstractions import (
+    ActorChange,
+    HostInfo,
     TurnEnd,
     TurnRecord,
 )
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
 
 COUNTER = ActorId("test", "counter")
 

@@ -22,18 +22,20 @@ from agent_runtime_nb.exceptions import (
     Unavailable,
 )
 from agent_runtime_nb.runtime_abstractions import (
-    ActorChange,
     ActorId,
-    HostInfo,
     RequestStatus,
-    TurnEnd,
-    TurnRecord,
 )
 from agent_runtime_nb.storage.sqlite import SqliteStateStorage
 from agent_runtime_nb.storage.sqlite._database import (
     MAX_VALUE,
     is_network_path,
     translate,
+)
+from agent_runtime_nb.storage_abstractions import (
+    ActorChange,
+    HostInfo,
+    TurnEnd,
+    TurnRecord,
 )
 from tests.storage.children import COUNTER
 from tests.storage.conftest import Child

@@ -11,13 +11,15 @@ import pytest
 
 from agent_runtime_nb.exceptions import Full, ReadOnly
 from agent_runtime_nb.runtime_abstractions import (
-    ActorChange,
     ActorId,
-    HostInfo,
     RequestStatus,
-    TurnEnd,
 )
 from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage_abstractions import (
+    ActorChange,
+    HostInfo,
+    TurnEnd,
+)
 from tests.storage.conftest import Child
 
 A = ActorId("echo", "c1")

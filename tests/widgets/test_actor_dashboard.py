@@ -8,7 +8,10 @@ import pytest
 
 from agent_runtime_nb._client import InProcessActorClient
 from agent_runtime_nb.runtime import InProcessActorRuntime
-from agent_runtime_nb.runtime_abstractions import ActorId, ActorResponseHandle
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    ActorResponseHandle,
+)
 from agent_runtime_nb.runtime_events import (
     ActorDeleted,
     RequestAccepted,

@@ -11,7 +11,9 @@ from anywidget import AnyWidget
 
 from agent_runtime_nb._client import InProcessActorClient
 from agent_runtime_nb.runtime import InProcessActorRuntime
-from agent_runtime_nb.runtime_abstractions import ActorId
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+)
 from agent_runtime_nb.widgets._channel import MessageBudget
 from agent_runtime_nb.widgets.chat_panel import ChatPanel
 from tests.widgets.front_end import FakeComm, FrontEnd, Picture, reduce_chat

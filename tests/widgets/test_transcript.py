@@ -5,11 +5,13 @@ from typing import Any
 
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
-    ActorView,
     Cursor,
     RequestStatus,
     TurnUpdate,
     TurnView,
+)
+from agent_runtime_nb.runtime_directory import (
+    ActorView,
 )
 from agent_runtime_nb.widgets._channel import Change
 from agent_runtime_nb.widgets._markdown import transcript_markdown

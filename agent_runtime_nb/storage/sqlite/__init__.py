@@ -16,15 +16,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from agent_runtime_nb._grouping import GroupWorker
 from agent_runtime_nb.exceptions import StorageClosed, TooLarge, Unavailable
 from agent_runtime_nb.runtime_abstractions import (
-    ActorChange,
     ActorId,
-    ActorState,
-    Claim,
     Encoded,
-    HostInfo,
-    IActorStateStorage,
     Page,
-    TurnRecord,
 )
 from agent_runtime_nb.storage.sqlite._changes import (
     check_sizes,
@@ -55,6 +49,14 @@ from agent_runtime_nb.storage.sqlite._reads import (
     read_state,
     read_turns,
     run_reads,
+)
+from agent_runtime_nb.storage_abstractions import (
+    ActorChange,
+    ActorState,
+    Claim,
+    HostInfo,
+    IActorStateStorage,
+    TurnRecord,
 )
 
 P = ParamSpec("P")

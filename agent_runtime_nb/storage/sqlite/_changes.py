@@ -4,10 +4,12 @@ from collections.abc import Mapping
 
 from agent_runtime_nb.exceptions import TooLarge
 from agent_runtime_nb.runtime_abstractions import (
-    ActorChange,
     Encoded,
 )
 from agent_runtime_nb.storage.sqlite._database import MAX_VALUE
+from agent_runtime_nb.storage_abstractions import (
+    ActorChange,
+)
 
 
 def check_sizes(change: ActorChange) -> None:

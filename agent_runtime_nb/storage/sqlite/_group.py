@@ -20,14 +20,9 @@ from agent_runtime_nb.exceptions import (
     StaleEpoch,
 )
 from agent_runtime_nb.runtime_abstractions import (
-    ActorChange,
     ActorId,
-    Claim,
     Encoded,
-    HostInfo,
     RequestStatus,
-    TurnEnd,
-    TurnRecord,
 )
 from agent_runtime_nb.storage.sqlite._database import roll_back, translate
 from agent_runtime_nb.storage.sqlite._statements import (
@@ -45,6 +40,13 @@ from agent_runtime_nb.storage.sqlite._statements import (
     START_TURNS,
     Pack,
     record_of,
+)
+from agent_runtime_nb.storage_abstractions import (
+    ActorChange,
+    Claim,
+    HostInfo,
+    TurnEnd,
+    TurnRecord,
 )
 
 _log = logging.getLogger(__name__)

@@ -5,13 +5,15 @@ from collections.abc import Callable
 
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
-    ActorState,
     Encoded,
     Page,
-    TurnRecord,
 )
 from agent_runtime_nb.storage.sqlite._database import translate
 from agent_runtime_nb.storage.sqlite._statements import TURN_COLUMNS, record_of
+from agent_runtime_nb.storage_abstractions import (
+    ActorState,
+    TurnRecord,
+)
 
 Read = Callable[[sqlite3.Connection], object]
 

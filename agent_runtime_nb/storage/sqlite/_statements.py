@@ -13,7 +13,12 @@ from typing import Any
 
 import orjson
 
-from agent_runtime_nb.runtime_abstractions import RequestStatus, TurnRecord
+from agent_runtime_nb.runtime_abstractions import (
+    RequestStatus,
+)
+from agent_runtime_nb.storage_abstractions import (
+    TurnRecord,
+)
 
 
 class Pack:

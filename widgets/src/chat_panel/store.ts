@@ -20,6 +20,8 @@ const SEND_AGAIN_AFTER = 5_000;
 /** A message that the kernel has not confirmed: shown at once, sent again if needed. */
 export interface Sending {
   id: string;
+  /** The conversation that it was written in; the panel may show another one since. */
+  conversation: string;
   text: string;
   /** Milliseconds by this machine's clock. */
   sentAt: number;
@@ -41,10 +43,7 @@ export class ChatStore {
   readonly loadingEarlier = signal(false);
   /** The kernel's clock in POSIX seconds, as fine as somebody needs to look at it. */
   readonly now = signal(Date.now() / 1000);
-  readonly sending = computed(() => {
-    const known = new Set(this.picture.value.turns.map((turn) => turn.id));
-    return this.outbox.value.filter((message) => !known.has(message.id));
-  });
+  readonly sending = computed(() => unconfirmed(this.outbox.value, this.picture.value));
   readonly status = computed(() =>
     status(
       this.picture.value,
@@ -83,7 +82,8 @@ export class ChatStore {
   }
 
   say(text: string): void {
-    const message = { id: newId(), text, sentAt: Date.now() };
+    const conversation = this.picture.value.instance_id;
+    const message = { id: newId(), conversation, text, sentAt: Date.now() };
     this.outbox.value = [...this.sending.value, message];
     this.#post(message);
   }
@@ -180,6 +180,15 @@ export class ChatStore {
       return "";
     }
   }
+}
+
+/** What was written here and is no turn yet. */
+export function unconfirmed(outbox: Sending[], picture: Conversation): Sending[] {
+  const known = new Set(picture.turns.map((turn) => turn.id));
+  return outbox.filter(
+    (message) =>
+      message.conversation === picture.instance_id && !known.has(message.id),
+  );
 }
 
 function newId(): string {

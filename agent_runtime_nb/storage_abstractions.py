@@ -1,0 +1,246 @@
+"""`IActorStateStorage`: the waist to whatever keeps turns and state.
+
+A turn is one row: its request, status, attempts, response, and the conversation entries
+that it added. Accepting it is one write, ending it (with the state that it changed) is
+one more. Values are JSON text, made by whoever writes them and never looked into.
+"""
+
+from abc import ABC, abstractmethod
+from asyncio import Future
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    Encoded,
+    Page,
+    RequestStatus,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HostInfo:
+    """A process that runs a runtime; `name` is shown to people."""
+
+    host_id: str
+    name: str
+
+
+@dataclass(slots=True, kw_only=True)
+class TurnRecord:
+    """A turn as it is stored: one row.
+
+    `body` (method, params and metadata) and `result` (the response's data) may be None
+    in an old turn that was trimmed; `entries` is one JSON array. Times are POSIX
+    seconds. Positions count from 1 in acceptance order and are never used twice.
+    """
+
+    position: int
+    message_id: str
+    status: RequestStatus = RequestStatus.PENDING
+    attempts: int = 0
+    body: Encoded | None = None
+    result: Encoded | None = None
+    entries: Encoded | None = None
+    checkpoint: Encoded | None = None
+    accepted_at: float = 0.0
+    ended_at: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class TurnEnd:
+    """How a turn ended, part of an `ActorChange`."""
+
+    position: int
+    status: RequestStatus
+    result: Encoded | None
+    ended_at: float
+    entries: Encoded | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ActorChange:
+    """One atomic step of one actor; only what is given is changed.
+
+    Handed over: whoever made it, and the records in it, does not change them after
+    giving them to a storage.
+
+    Attributes:
+        epoch: the writer's epoch; must be the actor's.
+        etag: the version that the writer has read; compared if `new_etag` is given.
+        new_etag: the version from now on. It is the commit's id and never used twice.
+        accepted: new turns, in order. One whose message id is known is left out.
+        started: positions whose attempts go up by one.
+        ended: turns that end; each must be open.
+        checkpoint: position and partial progress of a running turn.
+        set: state keys and their values.
+        remove: state keys that go; missing ones are no error.
+    """
+
+    epoch: int
+    etag: str | None = None
+    new_etag: str | None = None
+    accepted: tuple[TurnRecord, ...] = ()
+    started: tuple[int, ...] = ()
+    ended: tuple[TurnEnd, ...] = ()
+    checkpoint: tuple[int, Encoded] | None = None
+    set: Mapping[str, Encoded] | None = None
+    remove: Iterable[str] = ()
+
+
+@dataclass(slots=True)
+class Claim:
+    """What a host gets that became, or already was, the owner of an actor.
+
+    `etag` is None if the actor was never written. `open_turns` are the turns without
+    a final status, in order: a former owner left them.
+    """
+
+    epoch: int
+    etag: str | None
+    values: dict[str, Encoded]
+    next_position: int
+    open_turns: list[TurnRecord]
+
+
+@dataclass(slots=True)
+class ActorState:
+    """The state of an actor; `etag` None: never written, `epoch` 0: never claimed."""
+
+    values: dict[str, Encoded]
+    etag: str | None
+    epoch: int
+
+
+class IActorStateStorage(ABC):
+    """Where turns and state are kept.
+
+    Each verb is one atomic step: it happens whole or not at all. `claim`, `apply`,
+    `write_state` and `delete_state` start when they are called, on the running loop,
+    and steps of one actor take effect in call order. Cancelling their future does not
+    undo the step. One refused step never fails a step of another actor, whatever
+    is grouped. What is returned is the caller's own copy. Safe for every id that
+    `ActorId` lets through, compared exactly.
+
+    Every verb raises Unavailable, Full, ReadOnly, Corrupt, StorageClosed or, if its
+    fate cannot be learned, OutcomeUnknown (see `exceptions`).
+    """
+
+    @property
+    @abstractmethod
+    def location(self) -> str:
+        """Where it is, for people; without secrets."""
+
+    @property
+    @abstractmethod
+    def durable(self) -> bool:
+        """Whether what was written survives the process."""
+
+    @abstractmethod
+    async def open(self, host: HostInfo) -> None:
+        """Connect and make the schema; from now on `host` counts as alive.
+
+        Raises:
+            SchemaTooNew: and leaves the storage as it is.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Write what was called, then disconnect; `host` is dead. Twice is once."""
+
+    @abstractmethod
+    def claim(self, actor_id: ActorId, *, take_over: bool = False) -> "Future[Claim]":
+        """Make this host the actor's owner, with a higher epoch if it was not.
+
+        Writes only if the owner changes.
+
+        Raises:
+            ActorOwnedElsewhere: if a living host owns it, unless `take_over`.
+        """
+
+    @abstractmethod
+    def apply(
+        self, actor_id: ActorId, change: ActorChange
+    ) -> "Future[tuple[TurnRecord, ...]]":
+        """Write a change; returns the turns of `accepted` that were known already.
+
+        Raises:
+            StaleEpoch: if the epoch is not the actor's.
+            Conflict: if the etag is not the actor's, or a turn of `ended` has ended.
+            TooLarge: if a value is over the backend's limit.
+        """
+
+    @abstractmethod
+    async def read_state(
+        self, actor_id: ActorId, keys: Iterable[str] | None = None
+    ) -> ActorState:
+        """The values of the named keys (None: all); a missing key is left out."""
+
+    @abstractmethod
+    def write_state(
+        self,
+        actor_id: ActorId,
+        *,
+        set: Mapping[str, Encoded],  # noqa: A002 - the verb's word on every backend
+        remove: Iterable[str] = (),
+        etag: str | None = None,
+    ) -> "Future[str]":
+        """Compare and set outside turns; returns the new etag.
+
+        Raises:
+            Conflict: if `etag` is not the stored one (None: never written).
+        """
+
+    @abstractmethod
+    def delete_state(
+        self, actor_id: ActorId, *, epoch: int | None = None
+    ) -> "Future[bool]":
+        """Delete values and turns; the epoch stays and goes up, so no old owner writes.
+
+        Raises:
+            StaleEpoch: if `epoch` is given and is not the actor's.
+        """
+
+    @abstractmethod
+    async def find_turn(self, actor_id: ActorId, message_id: str) -> TurnRecord | None:
+        """One turn."""
+
+    @abstractmethod
+    async def read_turns(
+        self, actor_id: ActorId, *, before: int | None = None, limit: int = 50
+    ) -> list[TurnRecord]:
+        """The last `limit` turns before position `before`, oldest first."""
+
+    @abstractmethod
+    async def list_keys(
+        self,
+        actor_id: ActorId,
+        prefix: str = "",
+        *,
+        after: str | None = None,
+        limit: int = 200,
+    ) -> Page[str]:
+        """State keys that start with `prefix`, sorted by code point."""
+
+    @abstractmethod
+    async def list_actors(
+        self,
+        type_name: str | None = None,
+        *,
+        open_only: bool = False,
+        after: str | None = None,
+        limit: int = 200,
+    ) -> Page[ActorId]:
+        """Actors that have turns or values, sorted by `(type, instance)` code points.
+
+        `open_only`: those with a turn that has no final status. `after` is the
+        `next` of an earlier page (`str` of its last id).
+        """
+
+    @abstractmethod
+    async def trim(self, actor_id: ActorId, keep: int) -> None:
+        """Drop body and result of ended turns but the newest `keep`.
+
+        Entries, open turns, and the body of an INTERRUPTED turn (its entries are made
+        from it) stay.
+        """
