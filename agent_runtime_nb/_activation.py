@@ -27,6 +27,13 @@ from agent_runtime_nb.runtime_abstractions import (
 _BY_ACTOR = (RequestStatus.COMPLETED, RequestStatus.FAILED, RequestStatus.CANCELLED)
 
 
+def forget_cancellations() -> None:
+    """The running task's cancellations were dealt with: a later timeout must not see them."""
+    task = asyncio.current_task()
+    while task is not None and task.cancelling():
+        task.uncancel()
+
+
 class Staged:
     """What a turn has written so far."""
 
@@ -170,14 +177,16 @@ class InProcessActorContext(IActorRuntimeContext):
         self.dead = True
         self.discard()
 
-    async def between_turns(self) -> None:
-        """Settle the previous turn before the next one is handed out."""
+    async def between_turns(self) -> bool:
+        """Settle the previous turn; whether another one may be handed out."""
         if self.dead or self.drained:
             raise MailboxDrained(self.actor_id)
+        forget_cancellations()
         left = self.discard()
         if left is not None:
             self.commit = self.keeper.not_completed(left)
         await self.settle()
+        return not self.dead  # what was written may have been refused
 
     # --- for the actor
 
@@ -242,7 +251,8 @@ class InProcessActorContext(IActorRuntimeContext):
         if turn.cancel_reason is not None:
             data = self.keeper.final_data(turn, data)
         result = encode(data, "the response's data")
-        staged, self._staged, self.turn = self._staged, None, None
+        staged, self._staged = self._staged, None
+        self.turn = self.last_turn = None
         self.commit = self.keeper.commit(turn, response, result, staged)
 
     def _running(self, message_id: str, call: str) -> Turn:
@@ -272,14 +282,16 @@ class _Messages:
 
     async def __anext__(self) -> ActorRequestMessage:
         context = self._context
-        if (
+        unsettled = (
             context.drained
             or context.dead
             or context.turn is not None
             or context.commit is not None
             or context.scope is not None
-        ):
-            await context.between_turns()
+        )
+        if unsettled and not await context.between_turns():
+            context.drained = True
+            raise StopAsyncIteration
         keeper = context.keeper
         turn = keeper.take_ready()
         if turn is None and keeper.mailbox.turns:

@@ -1,10 +1,11 @@
 """Talk to the actors of a runtime in this process, from any thread and any loop."""
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Generic, Protocol, TypeVar, cast
 
 from agent_runtime_nb._listeners import Listeners
 from agent_runtime_nb._loop_bridge import LoopBridge
@@ -26,7 +27,7 @@ from agent_runtime_nb.runtime_abstractions import (
 )
 
 T = TypeVar("T")
-_MESSAGE_ID_LIMIT = 200
+_MESSAGE_ID = re.compile("[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,200}")
 
 
 class Home(Protocol):
@@ -98,7 +99,9 @@ class InProcessActorClient(IActorClient):
     ) -> ActorResponseHandle:
         home = self._home
         bridge = home.bridge
-        _check(message_id, when_busy, timeout)
+        _check(method, message_id, metadata)
+        if when_busy != "queue" or timeout is not None:
+            _check_waiting(when_busy, timeout)
         if home.listeners.has_scopes:
             metadata = {**home.listeners.outgoing_headers(), **(metadata or {})}
         body = encode_body(method, params, metadata)
@@ -138,15 +141,25 @@ class InProcessActorClient(IActorClient):
         return FeedWatch(home.bridge, lambda: home.open_feed(actor_id, after))
 
 
-def _check(message_id: str | None, when_busy: WhenBusy, timeout: float | None) -> None:
-    if message_id is not None and not 1 <= len(message_id) <= _MESSAGE_ID_LIMIT:
-        raise InvalidRequest(
-            "message_id", f"must have 1 to {_MESSAGE_ID_LIMIT} characters"
-        )
+def _check(method: object, message_id: object, metadata: object) -> None:
+    if not isinstance(method, str):
+        raise InvalidRequest("method", f"must be a text, got {type(method).__name__}")
+    if message_id is not None and not (
+        isinstance(message_id, str) and _MESSAGE_ID.fullmatch(message_id)
+    ):
+        problem = "must have 1 to 200 characters, no control characters, no surrogates"
+        raise InvalidRequest("message_id", problem)
+    if metadata is not None:
+        headers = list(cast("Mapping[object, object]", metadata).items())
+        if not all(isinstance(text, str) for header in headers for text in header):
+            raise InvalidRequest("metadata", "must be texts by texts")
+
+
+def _check_waiting(when_busy: object, timeout: object) -> None:
     if when_busy not in ("queue", "reject", "interrupt"):
         raise InvalidRequest("when_busy", 'must be "queue", "reject" or "interrupt"')
-    if timeout is not None and not timeout > 0:
-        raise InvalidRequest("timeout", f"must be over 0 seconds, got {timeout}")
+    if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
+        raise InvalidRequest("timeout", f"must be over 0 seconds, got {timeout!r}")
 
 
 class RequestHandle(ActorResponseHandle):
@@ -174,7 +187,7 @@ class RequestHandle(ActorResponseHandle):
 
     async def get_response(self) -> ActorResponseMessage:
         turn = self._turn
-        if not turn.ended and turn.status is RequestStatus.PENDING:
+        if not turn.ended:
             bridge = self._home.bridge
             if asyncio.get_running_loop() is bridge.home:
                 waiter = turn.wait()
@@ -187,10 +200,10 @@ class RequestHandle(ActorResponseHandle):
     async def watch_updates(
         self, after: int | None = None
     ) -> AsyncIterator[ActorResponseMessage]:
-        home, turn = self._home, self._turn
+        turn = self._turn
         seen = -1 if after is None else after
         while turn.status is not RequestStatus.NOT_FOUND:
-            part = await home.bridge.call(partial(home.updates_after, turn, seen))
+            part = await self._next_slice(seen)
             for sequence, text in part.items:
                 seen = sequence
                 yield ActorResponseMessage(
@@ -202,6 +215,14 @@ class RequestHandle(ActorResponseHandle):
             if part.ended:
                 break
         yield await self.get_response()
+
+    async def _next_slice(self, seen: int) -> Slice:
+        home, turn = self._home, self._turn
+        if asyncio.get_running_loop() is not home.bridge.home:
+            return await home.bridge.call(partial(home.updates_after, turn, seen))
+        found = home.updates_after(turn, seen)
+        # Not shielded: a wait that ends takes its future out of the log with it.
+        return found if isinstance(found, Slice) else await found
 
     async def cancel(self) -> bool:
         home, turn = self._home, self._turn
@@ -226,6 +247,7 @@ class FeedWatch(Generic[T]):
         self._open = open_feed
         self._feed: Feed[T] | None = None
         self._items: deque[T] = deque()
+        self._seen = 0
 
     def __aiter__(self) -> "FeedWatch[T]":
         return self
@@ -247,6 +269,10 @@ class FeedWatch(Generic[T]):
         if self._feed is None:
             self._feed, first = await self._bridge.call(self._open)
             self._items.extend(first)
-        while not self._items:
-            taken = await self._bridge.call(self._feed.take)
-            self._items.extend(cast("tuple[Any, ...]", taken))
+        if not self._items:
+            taking = partial(self._feed.take, self._seen)
+            taken = await self._bridge.call(taking)
+            # Nothing is awaited from here on: a wait that is cancelled before leaves
+            # the items in the feed.
+            self._seen = taken.last
+            self._items.extend(taken.items)

@@ -16,6 +16,7 @@ from agent_runtime_nb._wire import describe_error, encode
 from agent_runtime_nb.exceptions import (
     ActorOwnedElsewhere,
     Conflict,
+    OutcomeUnknown,
     StorageClosed,
     StorageError,
     TooLarge,
@@ -45,11 +46,6 @@ class Surroundings(Audience, Protocol):
     @property
     def tasks(self) -> TaskOwner:
         """Who starts tasks."""
-        ...
-
-    @property
-    def closing(self) -> bool:
-        """Whether the runtime is cancelling its tasks."""
         ...
 
     async def make_actor(
@@ -180,8 +176,13 @@ class Commit:
         """Decide what a refused or unanswered write means for the turn."""
         try:
             error = await self._retry(refused)
+            if self._turn.error is not None:
+                return  # given up meanwhile
+            stored = await self._stored_end() if isinstance(error, Conflict) else None
             if error is None:
                 self._succeeded()
+            elif stored is not None:  # it has ended already, and that is final
+                self._resident.ended(self._turn, stored)
             elif isinstance(error, TooLarge | Conflict):
                 await self._fail_instead(error)
             else:
@@ -196,8 +197,7 @@ class Commit:
         for delay in self._around.settings.commit_retries:
             if await self._took_effect(error):
                 return None
-            transient = isinstance(error, StorageError) and error.retryable
-            if not transient or isinstance(error, Conflict):
+            if not _may_pass(error):
                 return error
             await self._around.environment.sleep(delay)
             try:
@@ -210,13 +210,30 @@ class Commit:
 
     async def _took_effect(self, error: BaseException) -> bool:
         """Whether the write is in the store although an error came back."""
-        if self._change.new_etag is None or not isinstance(error, StorageError):
+        if not isinstance(error, StorageError):
             return False
         try:
-            state = await self._around.storage.read_state(self._turn.actor_id, ())
+            if self._change.new_etag is not None:
+                storage = self._around.storage
+                state = await storage.read_state(self._turn.actor_id, ())
+                return state.etag == self._change.new_etag
+            stored = await self._stored_end()
         except StorageError:
             return False
-        return state.etag == self._change.new_etag
+        return stored is not None and stored.status is self._change.ended[0].status
+
+    async def _stored_end(self) -> TurnEnd | None:
+        """The turn's end as it is in the store, None while it is open there."""
+        turn = self._turn
+        record = await self._around.storage.find_turn(turn.actor_id, turn.message_id)
+        if record is None or not record.status.is_final:
+            return None
+        return TurnEnd(
+            position=record.position,
+            status=record.status,
+            result=record.result,
+            ended_at=record.ended_at or 0.0,
+        )
 
     async def _fail_instead(self, error: StorageError) -> None:
         # What the turn wrote cannot be stored, but that it failed can.
@@ -239,3 +256,11 @@ class Commit:
             return
         resident.drop_activation(error)
         resident.ended(turn, end)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether the same write may succeed a moment later; sending it twice is safe."""
+    if isinstance(error, OutcomeUnknown):
+        return True
+    transient = isinstance(error, StorageError) and error.retryable
+    return transient and not isinstance(error, Conflict)

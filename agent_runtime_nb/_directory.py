@@ -8,14 +8,15 @@ from agent_runtime_nb._reporter import (
     accepted_data,
     caught_up,
     ended_data,
+    is_progress,
     last_sequence,
-    shrink_feed,
+    mark_lost,
     update,
 )
 from agent_runtime_nb._resident import ResidentActor
 from agent_runtime_nb._updates import Feed
 from agent_runtime_nb._wire import turn_view
-from agent_runtime_nb.exceptions import NotRunning
+from agent_runtime_nb.exceptions import ActorBeingDeleted
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     Cursor,
@@ -84,12 +85,13 @@ async def read_actor(
         actor_id, before=before, limit=limit + len(open_records) + 1
     )
     views = {record.position: turn_view(record) for record in records}
-    ended = [view for view in views.values() if view.position not in open_records]
+    ended = [view for view in views.values() if view.status.is_final]
     shown = ended[-limit:] if limit else []
-    oldest_shown = shown[0].position if shown else 0
-    more = len(ended) > len(shown) or (
-        bool(shown) and len(records) > limit and records[0].position < oldest_shown
-    )
+    more = len(ended) > len(shown)
+    # Being accepted or just ended here: open in the store, and so for the view.
+    for record in records:
+        if not record.status.is_final:
+            open_records.setdefault(record.position, record)
     open_views = {at: turn_view(one) for at, one in open_records.items()}
     now_running = open_views.pop(running.position, None) if running else None
     return ActorView(
@@ -130,13 +132,16 @@ async def delete_actor(actors: ActorRegistry, actor_id: ActorId) -> bool:
             return False
         resident = actors.adopt(actor_id)
     await resident.ready()
-    for turn in list(resident.open.values()):
-        resident.cancel(turn, "cancelled")
-    for turn in list(resident.open.values()):
-        ended = turn.wait()
-        if ended is not None:
-            await ended
-    resident.retire(NotRunning("stopped for this actor, which was deleted"))
+    resident.close_door(ActorBeingDeleted(actor_id))
+    try:
+        for turn in list(resident.open.values()):
+            resident.cancel(turn, "cancelled")
+        for turn in list(resident.open.values()):
+            if (ended := turn.wait()) is not None:
+                await ended
+    finally:
+        resident.abandon(ActorBeingDeleted(actor_id))
+        actors.drop_logs(actor_id)
     deleted = await actors.storage.delete_state(actor_id, epoch=resident.epoch)
     if actors.listeners.wants(ActorDeleted):
         actors.listeners.tell(
@@ -153,7 +158,7 @@ async def open_feed(
     actors: ActorRegistry, actor_id: ActorId, after: Cursor | None
 ) -> tuple[Feed[TurnUpdate], list[TurnUpdate]]:
     """A feed of an actor, and what is told before its first item."""
-    feed: Feed[TurnUpdate] = Feed(_FEED_LIMIT, shrink_feed)
+    feed = Feed(_FEED_LIMIT, is_progress, mark_lost)
     actors.add_feed(actor_id, feed)
     told: list[TurnUpdate] = []
     open_positions: set[int] = set()
@@ -228,15 +233,12 @@ def open_event_feed(
     actors: ActorRegistry,
 ) -> tuple[Feed[RuntimeEvent], list[RuntimeEvent]]:
     """A feed of everything that happens from now on."""
-    feed: Feed[RuntimeEvent] = Feed(_FEED_LIMIT, _without_progress)
+    feed: Feed[RuntimeEvent] = Feed(_FEED_LIMIT, _is_progress)
     actors.add_event_feed(feed)
     listener = EventFeed(feed)
     listener.remove = actors.listeners.add(listener)
     return feed, []
 
 
-def _without_progress(events: list[RuntimeEvent]) -> list[RuntimeEvent]:
-    kept: list[RuntimeEvent] = [
-        event for event in events if not isinstance(event, TurnProgressed)
-    ]
-    return kept[-_FEED_LIMIT // 2 :]
+def _is_progress(event: RuntimeEvent) -> bool:
+    return isinstance(event, TurnProgressed)

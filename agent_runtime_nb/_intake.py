@@ -9,17 +9,19 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 from agent_runtime_nb._commit import Surroundings
 from agent_runtime_nb._mailbox import Mailbox, Submission, Turn
 from agent_runtime_nb._reporter import Reporter
-from agent_runtime_nb._wire import encode
+from agent_runtime_nb._wire import encode, same_request
 from agent_runtime_nb.exceptions import (
     ActorBusy,
     MailboxFull,
     MessageIdReused,
     OutcomeUnknown,
     StaleEpoch,
+    Unavailable,
 )
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
@@ -36,7 +38,7 @@ from agent_runtime_nb.storage_abstractions import (
 
 _log = logging.getLogger(__name__)
 
-_Written = asyncio.Future[tuple[TurnRecord, ...]]
+Written = asyncio.Future[tuple[TurnRecord, ...]]
 
 
 def interrupted_data(why: str) -> dict[str, JsonValue]:
@@ -81,6 +83,8 @@ class Intake(ABC):
         self._feeds = around.feeds
         self._before_claim: list[tuple[Submission, asyncio.Future[Turn]]] | None = []
         self._claiming: asyncio.Future[Claim]
+        self._claiming_since = 0.0
+        self._accepting: dict[Turn, asyncio.Future[Turn]] = {}  # who waits for it
 
     @abstractmethod
     def received(self, turn: Turn, *, interrupt: bool) -> None:
@@ -91,6 +95,10 @@ class Intake(ABC):
         """A turn is no longer open."""
 
     @abstractmethod
+    def lose(self, turn: Turn, error: BaseException) -> None:
+        """What is stored of a turn can no longer be told."""
+
+    @abstractmethod
     def lose_everything(self, error: BaseException) -> None:
         """This host no longer knows what is stored of the actor."""
 
@@ -99,16 +107,27 @@ class Intake(ABC):
         running = [] if self.running is None else [self.running]
         return running + list(self.mailbox)
 
+    def write(self, change: ActorChange) -> Written:
+        """Hand a change to the storage, in order; a storage that raises has refused."""
+        try:
+            return self._storage.apply(self.actor_id, change)
+        except BaseException as error:
+            return _failed(error)
+
     # --- claim
 
     def claim(self) -> None:
         """Become the actor's owner."""
         take_over = self._around.settings.take_over
-        self._claiming = self._storage.claim(self.actor_id, take_over=take_over)
-        if self._claiming.done():
-            self._claimed(self._claiming)
+        try:
+            claimed = self._storage.claim(self.actor_id, take_over=take_over)
+        except BaseException as error:
+            claimed = _failed(error)
+        self._claiming, self._claiming_since = claimed, self._clock()
+        if claimed.done():
+            self._claimed(claimed)
         else:
-            self._claiming.add_done_callback(self._claimed)
+            claimed.add_done_callback(self._claimed)
 
     async def ready(self) -> None:
         """Wait until the claim has ended.
@@ -128,8 +147,9 @@ class Intake(ABC):
         except BaseException as error:  # it belongs to the senders
             self.leave(error)
             for _, future in waiting:
-                if not future.done():
-                    future.set_exception(error)
+                _fail(future, error)
+            return
+        if self.gone is not None:  # nobody waits any more
             return
         self.epoch, self.etag = claim.epoch, claim.etag
         self.values = claim.values
@@ -144,14 +164,13 @@ class Intake(ABC):
     def _interrupt_left_behind(self, turns: list[TurnRecord]) -> None:
         at = self._wall_clock()
         change = interruption(self.epoch, turns, at)
-        written = self._storage.apply(self.actor_id, change)
-        written.add_done_callback(self._interrupted)
+        self.write(change).add_done_callback(self._interrupted)
         for turn, end in zip(turns, change.ended, strict=True):
             left = Turn.of_record(self.actor_id, turn)
             left.end(end.status, end.result, at)
             self.report.ended(left)
 
-    def _interrupted(self, written: _Written) -> None:
+    def _interrupted(self, written: Written) -> None:
         error = None if written.cancelled() else written.exception()
         if error is not None:  # the next claim tries again
             _log.error("%s: interrupted turns stay open: %s", self.actor_id, error)
@@ -159,9 +178,29 @@ class Intake(ABC):
 
     def leave(self, error: BaseException) -> None:
         """Speak for the actor no longer; whoever asks gets the error."""
+        self.close_door(error)
+        self._around.left(self)
+
+    def close_door(self, error: BaseException) -> None:
+        """Accept nothing any more; whoever asks gets the error."""
         if self.gone is None:
             self.gone = error
-            self._around.left(self)
+
+    def give_up_waiting(self, now: float, limit: float) -> None:
+        """A claim or an accept that the storage never answers has an unknown fate."""
+        if self._before_claim is not None and now - self._claiming_since > limit:
+            self.refuse_senders(Unavailable(self._storage.location, "no answer"))
+        for turn in list(self.open.values()):
+            since = turn.writing_since
+            if since is not None and now - since > limit:
+                self.lose(turn, OutcomeUnknown(self.actor_id, turn.message_id))
+
+    def refuse_senders(self, error: BaseException) -> None:
+        """Answer those who wait for the claim, and let no one else in."""
+        waiting, self._before_claim = self._before_claim or [], None
+        self.leave(error)
+        for _, future in waiting:
+            _fail(future, error)
 
     # --- accept
 
@@ -171,17 +210,19 @@ class Intake(ABC):
         Raises:
             MailboxFull, ActorBusy, MessageIdReused, StorageError: nothing was accepted.
         """
+        if self.gone is not None:
+            raise self.gone.with_traceback(None)
         if self._before_claim is not None:
             future: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
             self._before_claim.append((submission, future))
+            self._around.went_busy(self)
             return future
-        if self.gone is not None:
-            raise self.gone
         return self._accept(submission)
 
     def _accept(self, submission: Submission) -> "Turn | asyncio.Future[Turn]":
         if submission.own_id and submission.message_id in self.open:
-            return self._attach(self.open[submission.message_id], submission.body)
+            known = self._attach(self.open[submission.message_id], submission.body)
+            return self._accepting.get(known) or known
         around = self._around
         busy = bool(self.open)
         if busy:
@@ -192,7 +233,8 @@ class Intake(ABC):
         turn.attempts = attempts = 0 if busy else 1
         turn.accepted_at = accepted_at = self._wall_clock()
         turn.time_limit = limit = submission.timeout
-        turn.deadline = self._clock() + (
+        now = self._clock()
+        turn.deadline = now + (
             around.settings.waiting_timeout if limit is None else limit
         )
         self.open[turn.message_id] = turn
@@ -205,25 +247,24 @@ class Intake(ABC):
             body=turn.body,
             accepted_at=accepted_at,
         )
-        change = ActorChange(epoch=self.epoch, accepted=(record,))
-        try:
-            written = self._storage.apply(self.actor_id, change)
-        except BaseException:
-            self.forget(turn)
-            raise
+        written = self.write(ActorChange(epoch=self.epoch, accepted=(record,)))
         if written.done():
             return self._accepted(turn, submission, written)
+        turn.writing_since = now
         return self._accepted_later(turn, submission, written)
 
     def _accepted_later(
-        self, turn: Turn, submission: Submission, written: _Written
+        self, turn: Turn, submission: Submission, written: Written
     ) -> "asyncio.Future[Turn]":
         future: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
-        written.add_done_callback(
-            lambda done: _forward(
-                lambda: self._accepted(turn, submission, done), future
-            )
-        )
+        self._accepting[turn] = future
+
+        def answer(done: Written) -> None:
+            self._accepting.pop(turn, None)
+            turn.writing_since = None
+            _forward(lambda: self._accepted(turn, submission, done), future)
+
+        written.add_done_callback(answer)
         return future
 
     def _check_room(self, submission: Submission) -> None:
@@ -235,11 +276,11 @@ class Intake(ABC):
             raise MailboxFull(self.actor_id, limit, self.report.retry_after())
 
     def _attach(self, known: Turn, body: Encoded) -> Turn:
-        if known.body and known.body != body:
+        if known.body and not same_request(known.body, body):
             raise MessageIdReused(self.actor_id, known.message_id)
         return known
 
-    def _accepted(self, turn: Turn, submission: Submission, written: _Written) -> Turn:
+    def _accepted(self, turn: Turn, submission: Submission, written: Written) -> Turn:
         try:
             known = written.result()
         except BaseException as error:
@@ -249,31 +290,49 @@ class Intake(ABC):
                 self.lose_everything(error)
             raise
         if known:
-            self.forget(turn)
-            return self._attach_stored(turn, known[0], submission.body)
+            earlier = self._stored_turn(turn, known[0])
+            if earlier.ended:
+                return earlier
+            # Stored before, but the answer was lost: nobody runs it yet.
+            turn.position, turn.attempts = earlier.position, earlier.attempts
+            turn.accepted_at = earlier.accepted_at
         if self.gone is not None:
             turn.lose(self.gone)
-            return turn
+        if turn.error is not None:  # given up before the storage answered
+            self.forget(turn)
+            raise turn.error.with_traceback(None)
         self.mailbox.put(turn)
         self.received(turn, interrupt=submission.when_busy == "interrupt")
         return turn
 
-    def _attach_stored(self, asked: Turn, record: TurnRecord, body: Encoded) -> Turn:
-        # Whoever asked with the same id meanwhile holds `asked`.
-        if not record.status.is_final:
-            # Open in the store, unknown here: its end could not be written before.
-            asked.lose(OutcomeUnknown(self.actor_id, record.message_id))
-            return asked
+    def _stored_turn(self, asked: Turn, record: TurnRecord) -> Turn:
+        """The turn that is stored under the id of the one that is being accepted."""
         # One that ended a moment ago still has its update log.
         kept = self._around.kept_turn(self.actor_id, record.message_id)
         known = kept or Turn.of_record(self.actor_id, record)
         try:
-            self._attach(known, body)
+            self._attach(known, asked.body)
         except MessageIdReused as error:
+            self.forget(asked)
             asked.lose(error)
             raise
-        asked.end(known.status, known.result, known.ended_at)
+        if known.ended:
+            self.forget(asked)
+            # Whoever asked with the same id meanwhile holds `asked`.
+            asked.end(known.status, known.result, known.ended_at)
         return known
+
+
+def _failed(error: BaseException) -> "asyncio.Future[Any]":
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    future.set_exception(error)
+    return future
+
+
+def _fail(future: "asyncio.Future[Turn]", error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # seen, even if the sender has gone away
 
 
 def _forward(
@@ -282,9 +341,7 @@ def _forward(
     try:
         turn = make()
     except BaseException as error:  # it belongs to who waits
-        if not future.done():
-            future.set_exception(error)
-            future.exception()  # seen, even if the sender has gone away
+        _fail(future, error)
         return
     if not isinstance(turn, Turn):
         turn.add_done_callback(lambda done: _forward(done.result, future))

@@ -27,7 +27,9 @@ class Listeners:
         """Tell a listener from now on; returns what removes it. Twice is once."""
         kinds = listener.kinds
         for kind in kinds:
-            self._by_kind[kind] = (*self._by_kind.get(kind, ()), listener)
+            told = self._by_kind.get(kind, ())
+            if not any(one is listener for one in told):
+                self._by_kind[kind] = (*told, listener)
         self.any = bool(self._by_kind)
 
         def remove() -> None:
@@ -81,7 +83,17 @@ class Listeners:
         stack = ExitStack()
         for scope in self._scopes:
             try:
-                stack.enter_context(scope.turn_scope(started))
+                entered = scope.turn_scope(started)
+                entered.__enter__()
             except Exception:
                 _log.exception("scope %r failed to enter a turn", scope)
+            else:
+                stack.callback(_leave, scope, entered)
         return stack
+
+
+def _leave(scope: TurnScope, entered: AbstractContextManager[None]) -> None:
+    try:
+        entered.__exit__(None, None, None)
+    except Exception:
+        _log.exception("scope %r failed to leave a turn", scope)

@@ -17,6 +17,9 @@ from agent_runtime_nb.exceptions import NotRunning
 
 T = TypeVar("T")
 
+_LOOK_EVERY = 1.0  # seconds
+_GONE_AFTER = 5  # looks at a loop that does not run
+
 _Loop = asyncio.AbstractEventLoop
 _Future = asyncio.Future[Any]
 
@@ -36,7 +39,7 @@ class LoopBridge:
         Cancelling the wait cancels nothing at home.
 
         Raises:
-            NotRunning: if the home loop is closed.
+            NotRunning: if the home loop is closed, or has not run for 5 s.
         """
         loop = asyncio.get_running_loop()
         if self.home.is_closed():
@@ -56,7 +59,21 @@ class LoopBridge:
                 self.home.call_soon_threadsafe(self._drain)
             except RuntimeError:
                 raise NotRunning("stopped") from None
-        return await future
+        return await self._answer_to(future)
+
+    async def _answer_to(self, future: "asyncio.Future[T]") -> T:
+        # The home loop may end without a word to those who wait on other loops.
+        silent = 0
+        try:
+            while not future.done():
+                await asyncio.wait([future], timeout=_LOOK_EVERY)
+                silent = 0 if self.home.is_running() else silent + 1
+                gone = self.home.is_closed() or silent >= _GONE_AFTER
+                if gone and not future.done():
+                    raise NotRunning("stopped")
+            return future.result()
+        finally:
+            future.cancel()  # whoever answers a caller that has left is told nothing
 
     def post(self, function: Callable[[], object]) -> None:
         """Run `function` on the home loop, some time; nothing if that is closed."""

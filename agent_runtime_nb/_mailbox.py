@@ -22,6 +22,9 @@ from agent_runtime_nb.storage_abstractions import (
 CancelReason: TypeAlias = Literal["cancelled", "deadline", "stopped", "stale"]
 
 
+_TIDY_EVERY = 32
+
+
 class Submission(NamedTuple):
     """A request that a client hands in, encoded where it was made.
 
@@ -54,7 +57,6 @@ class Turn:
         "deadline",
         "ended_at",
         "error",
-        "grace_ends",
         "log",
         "message_id",
         "position",
@@ -62,6 +64,7 @@ class Turn:
         "started_at",
         "status",
         "time_limit",
+        "writing_since",
     )
 
     def __init__(
@@ -78,7 +81,7 @@ class Turn:
         self.time_limit: float | None = None  # what the caller allowed
         self.committing = False
         self.cancel_reason: CancelReason | None = None
-        self.grace_ends: float | None = None  # monotonic, while being cancelled
+        self.writing_since: float | None = None  # monotonic, while the storage is asked
         self.log: TurnLog | None = None
         self.status = RequestStatus.PENDING
         self.result: Encoded | None = None
@@ -107,7 +110,8 @@ class Turn:
 
     def end(self, status: RequestStatus, result: Encoded | None, at: float) -> None:
         """It has its final status, and that is stored."""
-        self.status, self.result, self.ended_at = status, result, at
+        # The status last: other threads look at it first.
+        self.result, self.ended_at, self.status = result, at, status
         self._wake()
 
     def lose(self, error: BaseException) -> None:
@@ -133,6 +137,8 @@ class Turn:
         if self._waiters is None:
             self._waiters = [waiter]
         else:
+            if len(self._waiters) % _TIDY_EVERY == 0:  # of those who left
+                self._waiters = [one for one in self._waiters if not one.done()]
             self._waiters.append(waiter)
         return waiter
 
@@ -143,7 +149,7 @@ class Turn:
             BaseException: the `error`, if there is one.
         """
         if self.error is not None:
-            raise self.error
+            raise self.error.with_traceback(None)
         return ActorResponseMessage(
             message_id=self.message_id,
             timestamp=datetime.fromtimestamp(self.ended_at, UTC),
@@ -172,6 +178,12 @@ class Mailbox:
         if self.turns is None:
             self.turns = deque()
         self.turns.append(turn)
+
+    def put_back(self, turn: Turn) -> None:
+        """Put a turn that was taken in front of the others again."""
+        if self.turns is None:
+            self.turns = deque()
+        self.turns.appendleft(turn)
 
     def peek(self) -> Turn | None:
         """The next turn, left where it is."""

@@ -6,6 +6,7 @@ that ended a moment ago.
 """
 
 import asyncio
+import contextlib
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Iterator
@@ -66,8 +67,8 @@ class ActorRegistry:
         self.feeds: ActorFeeds = {}
         self.event_feeds: WeakSet[Feed[RuntimeEvent]] = WeakSet()
         self.tasks = TaskOwner("runtime")
+        self.disposals = TaskOwner("disposals")
         self.types: dict[str, ActorType] = {}
-        self.closing = False
         self._feeds_closed = False
         self._residents: dict[ActorId, ResidentActor] = {}
         self._busy: set[ResidentActor] = set()
@@ -79,9 +80,12 @@ class ActorRegistry:
     # --- types
 
     def register(self, type_name: str, actor_type: ActorType) -> None:
-        """Add a type, or replace it: the new factory serves from the next turn on."""
+        """Add a type, or replace it; call `renew` on the runtime's loop then."""
         ActorId(type_name, "x")  # a type name must be able to name actors
         self.types[type_name] = actor_type
+
+    def renew(self, type_name: str) -> None:
+        """Let the type's present factory serve from the next turn on."""
         for resident in list(self._residents.values()):
             if resident.actor_id.type_name == type_name:
                 resident.renew()
@@ -192,8 +196,7 @@ class ActorRegistry:
     def passivate_all(self) -> None:
         """Drop every actor object."""
         for resident in self:
-            resident.drop_activation()
-            resident.abandon()
+            resident.abandon(NotRunning("stopped"))
         self._residents.clear()
         self._busy.clear()
         self._idle.clear()
@@ -221,7 +224,7 @@ class ActorRegistry:
 
     def dispose(self, actor: IActor, name: str) -> None:
         """Dispose of an actor object, in the background, bounded."""
-        self.tasks.spawn(
+        self.disposals.spawn(
             self._dispose(actor, name), name=f"dispose {name}", context=Context()
         )
 
@@ -238,9 +241,7 @@ class ActorRegistry:
         """Enforce deadlines; drop what was idle or kept for long enough."""
         now = self.environment.clock()
         for resident in self.busy:
-            for turn in list(resident.open.values()):
-                if turn.deadline <= now:
-                    resident.cancel(turn, "deadline")
+            resident.sweep(now)
         oldest = now - self.settings.idle_timeout
         for resident, since in list(self._idle.items()):
             if since > oldest:
@@ -268,6 +269,11 @@ class ActorRegistry:
         _, turn = self._kept.pop(key)
         self._kept_bytes -= 0 if turn.log is None else turn.log.size
 
+    def drop_logs(self, actor_id: ActorId) -> None:
+        """Drop what is kept of an actor."""
+        for key in [key for key in self._kept if key[0] == actor_id]:
+            self._drop_log(key)
+
     def kept_turn(self, actor_id: ActorId, message_id: str) -> Turn | None:
         """A turn that ended a moment ago."""
         found = self._kept.get((actor_id, message_id))
@@ -284,18 +290,21 @@ class ActorRegistry:
         while True:
             page = await self.storage.list_actors(open_only=True, after=after)
             for actor_id in page.items:
-                recovered += await self._recover(actor_id)
+                with contextlib.suppress(ActorOwnedElsewhere):
+                    await self.interrupt_left_behind(actor_id)
+                    recovered += 1
             after = page.next
             if after is None:
                 return recovered
 
-    async def _recover(self, actor_id: ActorId) -> bool:
-        try:
-            claim = await self.storage.claim(actor_id)
-        except ActorOwnedElsewhere:
-            return False
+    async def interrupt_left_behind(self, actor_id: ActorId) -> None:
+        """Interrupt what a dead host left of one actor that is not in memory.
+
+        Raises:
+            ActorOwnedElsewhere: if its host lives.
+        """
+        claim = await self.storage.claim(actor_id)
         if claim.open_turns:
             at = self.environment.wall_clock()
             change = interruption(claim.epoch, claim.open_turns, at)
             await self.storage.apply(actor_id, change)
-        return True

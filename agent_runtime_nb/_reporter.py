@@ -12,7 +12,7 @@ from agent_runtime_nb._listeners import Listeners
 from agent_runtime_nb._mailbox import Mailbox, Turn
 from agent_runtime_nb._settings import Environment, RuntimeSettings
 from agent_runtime_nb._updates import Feed, TurnLog
-from agent_runtime_nb._wire import decode, decode_body
+from agent_runtime_nb._wire import decode, decode_body, describe_error, encode
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     Cursor,
@@ -99,15 +99,14 @@ def caught_up(turn: Turn, after: int) -> list[TurnUpdate]:
     return told
 
 
-def shrink_feed(items: list[TurnUpdate]) -> list[TurnUpdate]:
-    """What a slow watcher must still be told: all but progress, said to be lost."""
-    kept: list[TurnUpdate] = []
-    for item in items:
-        if item.kind not in ("progress", "lost"):
-            kept.append(item)
-        elif not kept or kept[-1].kind != "lost":
-            kept.append(TurnUpdate(item.cursor, "lost", item.message_id, None))
-    return kept
+def is_progress(item: TurnUpdate) -> bool:
+    """Whether a slow watcher can do without it."""
+    return item.kind in ("progress", "lost")
+
+
+def mark_lost(item: TurnUpdate) -> TurnUpdate:
+    """What a slow watcher is told in place of what it missed."""
+    return TurnUpdate(item.cursor, "lost", item.message_id, None)
 
 
 def _error_type(turn: Turn) -> str | None:
@@ -229,6 +228,18 @@ class Reporter:
         if self._watched():
             data = ended_data(turn.status, turn.result)
             self._push(update(turn, "ended", last_sequence(turn), data))
+
+    def lost(self, turn: Turn, error: BaseException) -> None:
+        """It is not known here how the turn ends; the next claim will interrupt it."""
+        data = {"error": describe_error(error)}
+        if self._watched():
+            said = {"status": RequestStatus.INTERRUPTED.value, "data": data}
+            self._push(update(turn, "ended", last_sequence(turn), said))
+        if self._audience.listeners.wants(TurnEnded):
+            left = Turn(self._actor_id, turn.position, turn.message_id, turn.body)
+            at = self._audience.environment.wall_clock()
+            left.end(RequestStatus.INTERRUPTED, encode(data), at)
+            self._tell_ended(left, None)
 
     def _tell_ended(self, turn: Turn, duration: float | None) -> None:
         self._audience.listeners.tell(

@@ -11,7 +11,11 @@ from contextlib import AbstractContextManager
 from contextvars import Context
 from typing import cast
 
-from agent_runtime_nb._activation import InProcessActorContext, Staged
+from agent_runtime_nb._activation import (
+    InProcessActorContext,
+    Staged,
+    forget_cancellations,
+)
 from agent_runtime_nb._commit import Commit, Surroundings, end_of_turn
 from agent_runtime_nb._intake import Intake, interrupted_data
 from agent_runtime_nb._mailbox import CancelReason, Turn
@@ -22,6 +26,8 @@ from agent_runtime_nb.exceptions import (
     DeadlineExceeded,
     NotCompleted,
     NotRunning,
+    OutcomeUnknown,
+    StorageError,
 )
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
@@ -50,12 +56,14 @@ _TRIM_EVERY = 100
 class ResidentActor(Intake):
     """One actor in memory; the keeper of its activation."""
 
+    etag: str | None  # said again, or the assignments here would narrow it
+
     def __init__(self, actor_id: ActorId, around: Surroundings) -> None:
         super().__init__(actor_id, around)
-        self.etag: str | None = None
         self.context: InProcessActorContext | None = None
         self._task: asyncio.Task[None] | None = None
         self._outdated = False
+        self._hangs_since: float | None = None
         self._name = f"actor {actor_id}"
 
     @property
@@ -72,19 +80,23 @@ class ResidentActor(Intake):
         if turn.cancel_reason is not None:  # cancelled while it was being accepted
             self.mailbox.withdraw(turn)
             self._end_cancelled(turn)
-        elif interrupt and self.running is not None:
-            self.cancel(self.running, "cancelled")
+        elif interrupt:
+            # The head of the mailbox may be about to run without having begun.
+            current = self.running or self.mailbox.peek()
+            if current is not None and current is not turn:
+                self.cancel(current, "cancelled")
         if self._task is None and self.mailbox.turns:
             self._start()
 
-    def _start(self) -> None:
+    def _start(self, after: "asyncio.Future[None] | None" = None) -> None:
         self._task = self._around.tasks.start(
-            self._drive(), name=self._name, context=Context()
+            self._drive(after), name=self._name, context=Context()
         )
 
-    async def _drive(self) -> None:
+    async def _drive(self, after: "asyncio.Future[None] | None") -> None:
         task = asyncio.current_task()
         try:
+            await _wait(after)
             while self.mailbox.turns:
                 context = self.context or await self._activate()
                 if context is None:
@@ -93,19 +105,27 @@ class ResidentActor(Intake):
                 try:
                     await context.actor.run(context)
                 except BaseException as raised:
-                    if self._around.closing and context.cancel_reason is None:
+                    if self._is_the_end(raised, context.cancel_reason):
                         raise
                     error = raised
                 if error is not None or self._outdated or not context.is_clean(taken):
                     await self._after_run(context, taken, error)
                 if self._task is not task:
                     break  # given up while it ran: another task goes on
+        except GeneratorExit:  # the loop is gone already: nobody can be told
+            raise
         except BaseException as error:
-            if not self._around.closing:
-                self.lose_everything(error)
+            ending = isinstance(error, asyncio.CancelledError)
+            self.lose_everything(NotRunning("stopped") if ending else error)
             raise
         finally:
             self._rest(task)
+
+    def _is_the_end(self, error: BaseException, reason: str | None) -> bool:
+        """Whether the loop itself is ending: nobody of ours has cancelled the task."""
+        task = asyncio.current_task()
+        cancelled = isinstance(error, asyncio.CancelledError) and task is not None
+        return cancelled and reason is None and bool(task and task.cancelling())
 
     def _rest(self, task: "asyncio.Task[None] | None") -> None:
         self._around.tasks.finished(task)
@@ -121,7 +141,7 @@ class ResidentActor(Intake):
             async with asyncio.timeout(self._around.settings.turn_timeout):
                 context.actor = await self._around.make_actor(self.actor_id, context)
         except BaseException as error:
-            if self._around.closing:
+            if self._is_the_end(error, None):
                 raise
             turn = self.mailbox.take()
             if turn is not None:
@@ -136,19 +156,20 @@ class ResidentActor(Intake):
     ) -> None:
         """Deal with a run that ended otherwise than with everything completed."""
         if context.dead:
+            context.leave_scope()
             return
-        task = asyncio.current_task()
-        while task is not None and task.cancelling():
-            task.uncancel()  # dealt with here; a later timeout() must not see it
+        forget_cancellations()
         turn = context.discard()
+        cancelled = turn is not None and error is not None
         if turn is not None:
             if turn.cancel_reason is not None:
+                error = None  # not the actor's
                 await _wait(self._end_cancelled(turn))
             else:
                 left = NotCompleted(self.actor_id, "returned from run()")
                 await _wait(self._fail(turn, error or left))
         await context.settle()
-        if error is not None or self._outdated:
+        if error is not None or self._outdated or cancelled:
             self._outdated = False
             self.drop_activation(error)
         elif context.taken == taken and (idle := self.mailbox.take()) is not None:
@@ -186,7 +207,13 @@ class ResidentActor(Intake):
         """Take the next turn that runs, None if the mailbox is empty."""
         while not self._outdated and (turn := self.mailbox.take()) is not None:
             self.running = turn
-            if turn.attempts or await self._count_attempt(turn):
+            try:
+                runs = turn.attempts or await self._count_attempt(turn)
+            except BaseException:  # the actor's own timeout, say: it is still waiting
+                self.running = None
+                self.mailbox.put_back(turn)
+                raise
+            if runs:
                 self._starts(turn)
                 return turn
         return None
@@ -201,16 +228,33 @@ class ResidentActor(Intake):
 
     async def _count_attempt(self, turn: Turn) -> bool:
         change = ActorChange(epoch=self.epoch, started=(turn.position,))
+        turn.writing_since = self._clock()
         try:
-            await asyncio.shield(self._storage.apply(self.actor_id, change))
+            await self._write_patiently(change)
         except Exception as error:  # it belongs to the sender
             self.lose(turn, error)
+            return False
+        finally:
+            turn.writing_since = None
+        if turn.error is not None:
             return False
         turn.attempts = 1
         if turn.cancel_reason is not None:
             await _wait(self._end_cancelled(turn))
             return False
         return True
+
+    async def _write_patiently(self, change: ActorChange) -> None:
+        for pause in self._around.settings.commit_retries:
+            try:
+                await asyncio.shield(self.write(change))
+            except StorageError as error:
+                if not error.retryable:
+                    raise
+                await self._around.environment.sleep(pause)
+            else:
+                return
+        await asyncio.shield(self.write(change))
 
     def enter_scope(self, turn: Turn) -> AbstractContextManager[object] | None:
         """What the listeners wrap the turn in."""
@@ -233,6 +277,8 @@ class ResidentActor(Intake):
 
     def not_completed(self, turn: Turn) -> "asyncio.Future[None] | None":
         """Fail a turn that the actor left for the next one."""
+        if turn.cancel_reason is not None:
+            return self._end_cancelled(turn)
         return self._fail(turn, NotCompleted(self.actor_id, "took the next request"))
 
     def publish(self, turn: Turn, sequence: int, data: Encoded) -> None:
@@ -242,7 +288,7 @@ class ResidentActor(Intake):
     async def save_checkpoint(self, turn: Turn, data: Encoded) -> None:
         """Store partial progress of the running turn."""
         change = ActorChange(epoch=self.epoch, checkpoint=(turn.position, data))
-        await asyncio.shield(self._storage.apply(self.actor_id, change))
+        await asyncio.shield(self.write(change))
 
     async def read_turns(self, before: int | None, limit: int) -> list[TurnView]:
         """Stored turns, decoded."""
@@ -281,10 +327,18 @@ class ResidentActor(Intake):
         elif turn is self.running:
             loop = asyncio.get_running_loop()
             loop.call_later(self._around.settings.cancel_grace, self._give_up, turn)
-            context = self.context
-            if context is not None and context.turn is turn and self._task is not None:
-                self._task.cancel()
+            if asyncio.current_task() is self._task:
+                # The actor cancels itself: not before it has gone on, or the
+                # cancellation would reach whatever it awaits next.
+                loop.call_soon(self._cancel_run, turn)
+            else:
+                self._cancel_run(turn)
         return True
+
+    def _cancel_run(self, turn: Turn) -> None:
+        context = self.context
+        if context is not None and context.turn is turn and self._task is not None:
+            self._task.cancel()
 
     def _give_up(self, turn: Turn) -> None:
         # It neither completed nor returned: leave the task alone, go on without it.
@@ -294,10 +348,26 @@ class ResidentActor(Intake):
         if context is None or context.turn is not turn:
             return  # not handed out yet: whoever hands it out will see the reason
         _log.error("%s ignores its cancellation; going on without it", self._name)
-        self._task = None
         self.drop_activation()
-        self._end_cancelled(turn)
-        if self.mailbox.turns:
+        # Nothing else runs before the end of this one is stored.
+        self._start(self._end_cancelled(turn))
+
+    def sweep(self, now: float) -> None:
+        """Once a second while something is open: enforce deadlines and bounds."""
+        for turn in list(self.open.values()):
+            if turn.deadline <= now:
+                self.cancel(turn, "deadline")
+        self.give_up_waiting(now, self._around.settings.storage_timeout)
+        context = self.context
+        hangs = context is not None and context.drained and self._task is not None
+        if not hangs or not self.mailbox.turns:
+            self._hangs_since = None
+        elif self._hangs_since is None:
+            self._hangs_since = now
+        elif now - self._hangs_since >= self._around.settings.cancel_grace:
+            _log.error("%s does not return from run(); going on without it", self._name)
+            self._hangs_since = None
+            self.drop_activation()
             self._start()
 
     def _end_cancelled(self, turn: Turn) -> "asyncio.Future[None] | None":
@@ -317,6 +387,7 @@ class ResidentActor(Intake):
         if turn.committing or turn.ended:
             return None
         turn.committing = True
+        turn.writing_since = None
         end = TurnEnd(
             position=turn.position,
             status=status,
@@ -325,15 +396,12 @@ class ResidentActor(Intake):
         )
         commit_id = self._around.environment.new_id()
         change, counted = end_of_turn(self, turn, end, commit_id, staged)
-        try:
-            written = self._storage.apply(self.actor_id, change)
-        except BaseException as error:
-            self.lose(turn, error)
-            return None
+        written = self.write(change)
         if written.done() and written.exception() is None:
             self.committed(change, counted)
             self.ended(turn, end)
             return None
+        turn.writing_since = self._clock()
         return Commit(self, self._around, turn, change, counted).follow(written)
 
     def committed(self, change: ActorChange, counted: Turn | None) -> None:
@@ -351,6 +419,7 @@ class ResidentActor(Intake):
         """The turn's end is stored."""
         around = self._around
         self.forget(turn)
+        turn.writing_since = None
         turn.end(end.status, end.result, end.ended_at)
         if turn.started_at is not None:
             self.report.latency = self._clock() - turn.started_at
@@ -365,9 +434,17 @@ class ResidentActor(Intake):
     def lose(self, turn: Turn, error: BaseException) -> None:
         """The turn's end could not be stored: it stays open for a later claim."""
         _log.error("%s: %s is lost to its sender: %s", self._name, turn, error)
+        self._lose(turn, error)
+        self.lose_everything(error)
+
+    def _lose(self, turn: Turn, error: BaseException) -> None:
         self.forget(turn)
         turn.lose(error)
-        self.lose_everything(error)
+        sender = self._accepting.pop(turn, None)
+        if sender is not None and not sender.done():
+            sender.set_exception(error)
+            sender.exception()  # seen, even if the sender has gone away
+        self.report.lost(turn, error)
 
     def lose_everything(self, error: BaseException) -> None:
         """What is in memory no longer follows what is stored: give it all up.
@@ -384,8 +461,7 @@ class ResidentActor(Intake):
         for turn in list(self.open.values()):
             self.mailbox.withdraw(turn)
             if not turn.committing:  # else its own write will say how it ended
-                self.forget(turn)
-                turn.lose(error)
+                self._lose(turn, error)
 
     def forget(self, turn: Turn) -> None:
         """A turn is no longer open."""
@@ -395,16 +471,14 @@ class ResidentActor(Intake):
         if self._task is None and not self.open and self.gone is None:
             self._around.went_idle(self)
 
-    def retire(self, error: BaseException) -> None:
-        """Speak for the actor no longer; it has nothing open."""
-        self.leave(error)
+    def abandon(self, error: BaseException) -> None:
+        """Speak for the actor no longer; whoever still waits gets the error."""
+        self.refuse_senders(error)
         self.drop_activation()
-
-    def abandon(self) -> None:
-        """The runtime ends: whoever still waits is told so."""
         for turn in list(self.open.values()):
-            self.open.pop(turn.message_id)
-            turn.lose(NotRunning("stopped"))
+            self.mailbox.withdraw(turn)
+            unknown = OutcomeUnknown(self.actor_id, turn.message_id)
+            self._lose(turn, unknown if turn in self._accepting else error)
 
 
 async def _wait(future: "asyncio.Future[None] | None") -> None:

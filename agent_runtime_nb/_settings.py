@@ -25,6 +25,8 @@ class RuntimeSettings:
         update_memory: what the update logs of ended turns keep, all together.
         update_linger: how long the log of an ended turn is kept.
         dispose_timeout: how long `dispose` of an actor may take.
+        storage_timeout: how long a write may go unanswered before its fate counts as
+            unknown.
         commit_retries: the pauses before a commit is sent again that the storage could
             not take.
         take_over: claim actors that a living host owns.
@@ -43,6 +45,7 @@ class RuntimeSettings:
     update_memory: int = 16_000_000
     update_linger: float = 60.0
     dispose_timeout: float = 5.0
+    storage_timeout: float = 30.0
     commit_retries: tuple[float, ...] = (0.1, 0.5, 2.0)
     take_over: bool = False
 

@@ -60,6 +60,12 @@ class TaskOwner:
                 "%s: task %s failed", self._name, task.get_name(), exc_info=error
             )
 
+    async def wait(self, timeout: float) -> None:
+        """Wait until everything has ended, at most `timeout` seconds."""
+        tasks = self._tasks - {asyncio.current_task()}
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout)
+
     async def close(self, grace: float = 5.0) -> bool:
         """Cancel what runs and wait for it, at most `grace` seconds.
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import orjson
 
-from agent_runtime_nb.exceptions import AgentRuntimeError, NotJson
+from agent_runtime_nb.exceptions import AgentRuntimeError, NotJson, reason_of
 from agent_runtime_nb.runtime_abstractions import (
     ActorRequestMessage,
     Encoded,
@@ -31,7 +31,8 @@ def encode(value: JsonValue, what: str = "the value") -> Encoded:
     """A JSON value as UTF-8 text.
 
     Raises:
-        NotJson: for anything that JSON cannot carry, NaN and infinities included.
+        NotJson: for anything that JSON cannot carry, NaN, infinities and integers of
+            more than 64 bits included. Enum members and UUIDs become their texts.
     """
     try:
         text = orjson.dumps(value, option=_STRICT)
@@ -65,6 +66,11 @@ def encode_body(
     if metadata:
         return encode((method, params, dict(metadata)), "params")
     return encode((method, params), "params")
+
+
+def same_request(one: Encoded, other: Encoded) -> bool:
+    """Whether two bodies ask the same; metadata are headers and do not count."""
+    return one == other or decode_body(one)[:2] == decode_body(other)[:2]
 
 
 def decode_body(body: Encoded) -> tuple[str, JsonValue, Mapping[str, str]]:
@@ -115,6 +121,6 @@ def describe_error(error: BaseException) -> dict[str, Any]:
     """An error as it is recorded in a FAILED turn; never a traceback."""
     return {
         "type": type(error).__name__,
-        "message": str(error) or type(error).__name__,
+        "message": reason_of(error),
         "retryable": isinstance(error, AgentRuntimeError) and error.retryable,
     }

@@ -11,6 +11,7 @@
     ├── NotRunning
     ├── ActorStartFailed
     ├── ActorOwnedElsewhere
+    ├── ActorBeingDeleted
     ├── ActorBusy
     ├── MailboxFull
     ├── MessageIdReused
@@ -37,11 +38,20 @@ A constructor takes facts and makes the message, so the wording lives here and i
 tested here. `retryable` says whether the same call may succeed later, unchanged.
 """
 
+import difflib
 from collections.abc import Iterable
 
+_LONGEST_REASON = 10_000
 
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "none"
+
+def reason_of(error: BaseException) -> str:
+    """What an error says, as text that can always be stored: never fails itself."""
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return text[:_LONGEST_REASON] or type(error).__name__
 
 
 class AgentRuntimeError(Exception):
@@ -90,11 +100,15 @@ class AgentNameTaken(AgentRuntimeError, ValueError):
 
 
 class UnknownActorType(AgentRuntimeError, LookupError):
-    """A type name that nobody registered."""
+    """A type name that nobody registered; the message names the closest ones first."""
 
     def __init__(self, type_name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        close = difflib.get_close_matches(type_name, names, n=3, cutoff=0.5)
+        ordered = close + [name for name in names if name not in close]
         super().__init__(
-            f"no actor type {type_name!r} is registered here; known: {_list(known)}"
+            f"no actor type {type_name!r} is registered here; "
+            f"known: {', '.join(ordered) or 'none'}"
         )
         self.type_name = type_name
 
@@ -131,7 +145,8 @@ class ActorStartFailed(AgentRuntimeError):
 
     def __init__(self, actor_id: object, cause: BaseException) -> None:
         super().__init__(
-            f"the factory of {actor_id} raised {type(cause).__name__}: {cause}"
+            f"the factory of {actor_id} raised "
+            f"{type(cause).__name__}: {reason_of(cause)}"
         )
         self.actor_id = actor_id
 
@@ -148,6 +163,16 @@ class ActorOwnedElsewhere(AgentRuntimeError):
         )
         self.actor_id = actor_id
         self.owner = owner
+
+
+class ActorBeingDeleted(AgentRuntimeError):
+    """The actor and what it has stored are being deleted."""
+
+    retryable = True
+
+    def __init__(self, actor_id: object) -> None:
+        super().__init__(f"{actor_id} is being deleted; send again when it is gone")
+        self.actor_id = actor_id
 
 
 class ActorBusy(AgentRuntimeError):

@@ -7,7 +7,6 @@ a mapping of names to any of these. An agent's own name is made a type name ("We
 Agent" becomes `weather-agent`); both find it.
 """
 
-import difflib
 import importlib
 import inspect
 import os
@@ -304,7 +303,7 @@ class Host:
         type_name = type_name_of(name)
         if type_name in self._agents:
             return type_name
-        raise self._unknown(name)
+        raise UnknownActorType(name, self._agents)
 
     def _only_agent(self) -> str:
         if len(self._agents) == 1:
@@ -312,13 +311,6 @@ class Host:
         if not self._agents:
             raise InvalidRequest("agent", "none is hosted; give one to start(agent)")
         raise InvalidRequest("agent", f"say which one: {', '.join(self._agents)}")
-
-    def _unknown(self, name: str) -> UnknownActorType:
-        error = UnknownActorType(name, self._agents)
-        near = difflib.get_close_matches(name, self._agents, n=1, cutoff=0.4)
-        if near:
-            error.add_note(f"did you mean {near[0]!r}?")
-        return error
 
     def _register(self, hosted: Mapping[str, HostedAgent]) -> None:
         for agent in hosted.values():

@@ -10,6 +10,7 @@ from any thread and any loop through a bridge.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import platform
@@ -25,7 +26,7 @@ from agent_runtime_nb._mailbox import Submission, Turn
 from agent_runtime_nb._registry import ActorFactory, ActorRegistry, ActorType
 from agent_runtime_nb._settings import Environment, RuntimeSettings
 from agent_runtime_nb._updates import Feed, Slice, TurnLog
-from agent_runtime_nb.exceptions import NotRunning, OutcomeUnknown
+from agent_runtime_nb.exceptions import NotRunning, OutcomeUnknown, StorageError
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     Cursor,
@@ -152,6 +153,8 @@ class InProcessActorRuntime(RuntimeDirectory):
             InvalidActorId: if the name cannot be a type name.
         """
         self._actors.register(type_name, ActorType(factory, description))
+        if self._bridge is not None:
+            self._bridge.post(lambda: self._actors.renew(type_name))
 
     def add_listener(self, listener: RuntimeListener) -> Callable[[], None]:
         """Tell a listener of events from now on; returns what removes it."""
@@ -175,6 +178,8 @@ class InProcessActorRuntime(RuntimeDirectory):
         """
         if self._state == "running":
             return
+        if self._state == "starting":
+            raise NotRunning("being started by somebody else")
         if self._state != "not started":
             raise NotRunning(self._state)
         self._state = "starting"
@@ -184,8 +189,13 @@ class InProcessActorRuntime(RuntimeDirectory):
             await self.storage.open(host)
             recovered = await self._actors.recover()
         except BaseException:
-            self._state, self._bridge = "not started", None
+            with contextlib.suppress(StorageError):
+                await self.storage.close()
+            if self.state == "starting":
+                self._state, self._bridge = "not started", None
             raise
+        if self.state != "starting":  # stopped meanwhile
+            raise NotRunning(self._state)
         if recovered:
             _log.info("interrupted what was left behind of %s actor(s)", recovered)
         self._state = "running"
@@ -222,8 +232,8 @@ class InProcessActorRuntime(RuntimeDirectory):
             self._sweeping.cancel()
         actors.passivate_all()
         actors.close_feeds()
-        await asyncio.sleep(0)  # lets the disposals begin
-        actors.closing = True
+        await actors.disposals.wait(self.settings.dispose_timeout)
+        await actors.disposals.close(0)
         await actors.tasks.close(self.settings.cancel_grace)
         await self.storage.close()
         self._state = "stopped"
@@ -272,7 +282,8 @@ class InProcessActorRuntime(RuntimeDirectory):
         if record is not None and not record.status.is_final:
             # Open, but not here: a dead host left it, then the claim ends it; or a
             # living one has it, then the claim says so.
-            await self._actors.adopt(actor_id).ready()
+            if self._actors.find(actor_id) is None:
+                await self._actors.interrupt_left_behind(actor_id)
             known = self._known_turn(actor_id, message_id)
             if known is not None:
                 return known
@@ -353,7 +364,11 @@ class InProcessActorRuntime(RuntimeDirectory):
 
     async def health(self) -> Health:
         """See `RuntimeDirectory.health`."""
-        return await self.bridge.call(self._health)
+        return (
+            self._health()
+            if self._bridge is None
+            else await self.bridge.call(self._health)
+        )
 
     def _health(self) -> Health:
         busy = self._actors.busy

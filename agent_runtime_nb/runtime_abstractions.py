@@ -35,6 +35,7 @@ WhenBusy: TypeAlias = Literal["queue", "reject", "interrupt"]
 T = TypeVar("T")
 
 _TYPE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}")
+_CURSOR = re.compile(r"([0-9]+)\.(-1|[0-9]+)")
 _NOT_IN_INSTANCE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -314,8 +315,11 @@ class Cursor(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> "Cursor":
         """Read `turn.sequence`; raises ValueError for anything else."""
-        turn, _, sequence = text.partition(".")
-        return cls(int(turn), int(sequence))
+        match = _CURSOR.fullmatch(text)
+        if match is None:
+            problem = f"a cursor is turn.sequence, got {text!r}"
+            raise ValueError(problem)
+        return cls(int(match[1]), int(match[2]))
 
 
 @dataclass(frozen=True, slots=True)

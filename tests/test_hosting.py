@@ -309,13 +309,11 @@ def test_without_any_agent_one_is_asked_for() -> None:
         Host(storage="memory:").find()
 
 
-def test_an_unknown_agent_is_answered_with_the_known_and_the_nearest() -> None:
+def test_an_unknown_agent_is_answered_with_the_known_ones_the_nearest_first() -> None:
     host = Host("echo", "mock-ai", storage="memory:")
 
-    with pytest.raises(UnknownActorType, match="echo, mock-ai") as caught:
+    with pytest.raises(UnknownActorType, match="mock-ai, echo"):
         host.find("mok-ai")
-
-    assert caught.value.__notes__ == ["did you mean 'mock-ai'?"]
 
 
 def test_an_unusable_environment_variable_is_named_in_the_error(

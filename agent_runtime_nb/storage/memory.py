@@ -70,7 +70,7 @@ class _Actor:
         self.open: dict[int, TurnRecord] = {}
         self.results: dict[int, TurnRecord] = {}  # ended and not trimmed
 
-    def __bool__(self) -> bool:
+    def has_data(self) -> bool:
         """Whether there is anything to list or delete."""
         return bool(self.turns or self.values)
 
@@ -89,7 +89,8 @@ class _Data:
         """The actor, made if it is new."""
         actor = self.actors.get(actor_id)
         if actor is None:
-            actor = self.actors[tuple(actor_id)] = _Actor()
+            key = (actor_id.type_name, actor_id.instance_id)
+            actor = self.actors[key] = _Actor()
         return actor
 
     def sorted_keys(self) -> list[_Key]:
@@ -262,7 +263,7 @@ class InMemoryStateStorage(IActorStateStorage):
                 if type_name is not None and key[0] != type_name:
                     break
                 actor = self._data.actors[key]
-                if actor.open if open_only else actor:
+                if actor.open if open_only else actor.has_data():
                     found.append(key)
                     if len(found) > limit:
                         break
@@ -366,7 +367,7 @@ class InMemoryStateStorage(IActorStateStorage):
             raise StaleEpoch(actor_id, epoch, self._data.owner_name(actor))
         if actor is None:
             return False
-        existed = bool(actor)
+        existed = actor.has_data()
         actor.values.clear()
         actor.turns.clear()
         actor.by_message.clear()

@@ -7,7 +7,7 @@ panel of yesterday show the same.
 Messages of a front end, all with `type`:
 
     ping, resync                          see `LiveWidget`
-    send       message_id, text           a new request; the id makes sending safe twice
+    send       message_id, instance_id, text   a new request; safe to send twice
     stop       message_id                 cancel a waiting or running turn
     retry      turn, message_id           the same message again as a new request
     answer     turn, request_id, approved   of an approval request
@@ -193,12 +193,17 @@ class ChatPanel(LiveWidget):
 
     def _on_send(self, content: dict[str, Any]) -> None:
         text, message_id = str(content["text"]), str(content["message_id"])
+        # Another view may have switched to another conversation meanwhile.
+        name = str(content.get("instance_id") or self._actor_id.instance_id)
+        actor_id = ActorId(self._actor_id.type_name, name)
         message = {
             "role": "user",
             "content": text[:_MAX_TEXT],
             "message_id": message_id,
         }
-        self._send_request({"messages": [message]}, message_id)
+        params = {"messages": [message]}
+        work = self._request(actor_id, "run", params, message_id)
+        self._spawn(_discard(work), "send")
 
     def _on_stop(self, content: dict[str, Any]) -> None:
         turn = self._transcript.turn(str(content["message_id"]))
@@ -315,10 +320,6 @@ class ChatPanel(LiveWidget):
         return ActorId(self._actor_id.type_name, name)
 
     # --- requests ---------------------------------------------------------------------
-
-    def _send_request(self, params: dict[str, Any], message_id: str) -> None:
-        work = self._request(self._actor_id, "run", params, message_id)
-        self._spawn(_discard(work), "send")
 
     async def _request(
         self,

@@ -39,9 +39,10 @@ async def _run(scale: float) -> Figures:
     runtime = SingleThreadedAgentRuntime()
     await EchoAgent.register(runtime, "echo", EchoAgent)
     runtime.start()
+    agents = [AgentId("echo", str(number)) for number in range(actors_at_once(scale))]
 
     def ask(actor: int, value: int) -> Awaitable[object]:
-        return runtime.send_message(Ping(value), AgentId("echo", str(actor)))
+        return runtime.send_message(Ping(value), agents[actor])
 
     # Fewer asks than the others: one costs some twenty times as much.
     one = await alone(ask, amount(2_000, scale))

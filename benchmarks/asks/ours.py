@@ -15,15 +15,15 @@ from benchmarks.own_actors import CountingActor, EchoActor
 
 
 @contextlib.asynccontextmanager
-async def _actors(actor_type: type[EchoActor]) -> AsyncGenerator[Ask]:
+async def _actors(count: int, actor_type: type[EchoActor]) -> AsyncGenerator[Ask]:
     runtime = InProcessActorRuntime()
     runtime.register_actor_type("echo", lambda _: actor_type())
     await runtime.start()
     client = InProcessActorClient(runtime)
+    actors = [ActorId("echo", str(number)) for number in range(count)]
 
     async def ask(actor: int, value: int) -> object:
-        actor_id = ActorId("echo", str(actor))
-        handle = await client.send_request(actor_id, "echo", value)
+        handle = await client.send_request(actors[actor], "echo", value)
         return (await handle.get_response()).data
 
     yield ask
@@ -31,9 +31,9 @@ async def _actors(actor_type: type[EchoActor]) -> AsyncGenerator[Ask]:
 
 
 async def _run(scale: float) -> Figures:
-    async with _actors(EchoActor) as ask:
+    async with _actors(1, EchoActor) as ask:
         one = await alone(ask, amount(20_000, scale))
-    async with _actors(CountingActor) as ask:
+    async with _actors(actors_at_once(scale), CountingActor) as ask:
         thousand = await at_once(ask, actors_at_once(scale))
     return {"alone_us": one, "thousand_us": thousand}
 

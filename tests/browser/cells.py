@@ -44,6 +44,6 @@ rt = arn.start(arn.EchoAgent(), arn.scripted_agent())
 PANEL_AND_BOARD = """
 from ipywidgets import VBox
 
-panel = rt.chat("scripted", layout={"height": "1500px"})
+panel = rt.chat("scripted", layout={"height": "1760px"})
 VBox([panel, rt.dashboard()])
 """

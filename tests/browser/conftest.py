@@ -43,7 +43,7 @@ _NOT_OURS = ()
 
 class OpenNotebook(Protocol):
     def __call__(
-        self, *cells: str, height: int = 1000, scale: float = 1
+        self, *cells: str, name: str = "work", height: int = 1000, scale: float = 1
     ) -> LabPage: ...
 
 
@@ -113,7 +113,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 @pytest.fixture
 def notebook_folder(server: JupyterServer, request: pytest.FixtureRequest) -> Path:
     """A folder of the test's own in JupyterLab, with copies of the notebooks."""
-    folder = server.root / request.node.name
+    folder = server.root / request.node.name / "notebooks"
     shutil.copytree(NOTEBOOKS, folder, ignore=shutil.ignore_patterns(".*"))
     return folder
 
@@ -122,25 +122,27 @@ def notebook_folder(server: JupyterServer, request: pytest.FixtureRequest) -> Pa
 def open_notebook(
     browser: Browser, server: JupyterServer, notebook_folder: Path
 ) -> Iterator[OpenNotebook]:
-    """Opens a notebook with these cells, or without any the quick start.
+    """Opens a notebook of these cells; without any, the quick start.
 
     Afterwards nothing may have left this machine, and no script complained.
     """
     contexts: list[BrowserContext] = []
     witnesses: list[Witness] = []
 
-    def open_notebook(*cells: str, height: int = 1000, scale: float = 1) -> LabPage:
+    def open_notebook(
+        *cells: str, name: str = "work", height: int = 1000, scale: float = 1
+    ) -> LabPage:
         context = browser.new_context(
             viewport={"width": 1280, "height": height}, device_scale_factor=scale
         )
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
         witnesses.append(Witness(context))
-        name = "01_quickstart.ipynb"
+        path = notebook_folder / "01_quickstart.ipynb"
         if cells:
-            name = "work.ipynb"
-            write_notebook(notebook_folder / name, *cells)
-        address = server.address(f"{notebook_folder.name}/{name}")
+            path = notebook_folder / f"{name}.ipynb"
+            write_notebook(path, *cells)
+        address = server.address(path.relative_to(server.root).as_posix())
         lab = LabPage(context.new_page(), address)
         lab.open()
         return lab

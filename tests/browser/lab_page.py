@@ -31,6 +31,15 @@ _WATCH = """
 }
 """
 
+_HAS_WORDS = """
+([root, count]) => {
+  const turn = [...root.querySelectorAll("[data-testid=turn]")].at(-1);
+  const answers = [...(turn?.querySelectorAll("[data-testid=answer]") ?? [])];
+  const text = answers.map((answer) => answer.textContent).join(" ");
+  return turn?.dataset.status === "running" && text.split(/\\s+/).length >= count;
+}
+"""
+
 
 class ChatPanel:
     """A chat panel in the output of a cell."""
@@ -67,10 +76,9 @@ class ChatPanel:
             expect(turn).to_have_attribute("data-status", status)
 
     def expect_words(self, count: int) -> None:
-        """Wait until the newest answer has at least so many words."""
+        """Wait until a turn is running and has said at least so many words."""
         self.root.page.wait_for_function(
-            "([answer, count]) => answer.textContent.split(/\\s+/).length >= count",
-            arg=[self.answer(-1).element_handle(), count],
+            _HAS_WORDS, arg=[self.root.element_handle(), count]
         )
 
     def answer(self, index: int) -> Locator:
@@ -186,21 +194,27 @@ class LabPage:
         )
 
     def execute(self, code: str) -> str:
-        """Run code in the kernel beside the notebook; what it prints."""
-        return self.page.evaluate(
+        """Run code in the kernel beside the notebook; what it prints.
+
+        An exception in it fails the test.
+        """
+        text, error = self.page.evaluate(
             f"""async (code) => {{
               const {{ kernel }} = {_NOTEBOOK}.context.sessionContext.session;
               const future = kernel.requestExecute({{ code, store_history: false }});
               let text = "";
+              let error = "";
               future.onIOPub = ({{ header, content }}) => {{
                 if (header.msg_type === "stream") text += content.text;
-                if (header.msg_type === "error") text += content.evalue;
+                if (header.msg_type === "error") error = content.evalue;
               }};
               await future.done;
-              return text;
+              return [text, error];
             }}""",
             code,
         )
+        assert not error, f"{code}: {error}"
+        return text
 
     def collapse_side_bar(self) -> None:
         """Give the notebook the whole width."""
@@ -210,7 +224,9 @@ class LabPage:
         """Choose a theme of JupyterLab and wait until it is there."""
         is_light = str("Light" in name).lower()
         self.command("apputils:change-theme", theme=name)
-        self.page.wait_for_selector(f"body[data-jp-theme-light={is_light}]")
+        body = self.page.locator("body")
+        expect(body).to_have_attribute("data-jp-theme-light", is_light)
+        expect(self.page.locator("#jupyterlab-splash")).to_have_count(0)
 
     def save(self) -> None:
         """Save the notebook."""

@@ -119,7 +119,7 @@ class KillLoop:
         for _ in range(kills):
             host = self._start()
             try:
-                self._live(host, self._random.uniform(0.0, 0.4))
+                self._live(host)
             finally:
                 host.kill()
         self._finish()
@@ -128,15 +128,21 @@ class KillLoop:
         self._life += 1
         return HostProcess(self._storage, self.witness, self._life)
 
-    def _live(self, host: HostProcess, seconds: float) -> None:
+    def _live(self, host: HostProcess) -> None:
+        # By reports, so that a slow machine does not make every life an idle one; and
+        # then a moment more, because a host that has just spoken is not any host.
+        moment = self._random.uniform(0.0, 0.02)
         if self._random.random() < 0.2:  # killed while it starts, or soon after
-            host.hear(seconds / 3)
+            host.hear(moment * 5)
             return
         host.hear_until(Ready)
-        until = time.monotonic() + seconds
         self._go_on(host)
-        while (left := until - time.monotonic()) > 0:
+        for _ in range(self._random.randint(0, 160)):
             self._ask_more(host)
+            if host.hear(1.0) is None:
+                break
+        until = time.monotonic() + moment
+        while (left := until - time.monotonic()) > 0:
             host.hear(left)
 
     def _go_on(self, host: HostProcess) -> None:

@@ -12,7 +12,7 @@ from agent_runtime_nb.runtime_abstractions import (
     RequestStatus,
 )
 from agent_runtime_nb.storage.sqlite import SqliteStateStorage
-from tests.chaos.broken import AcknowledgesFirst
+from tests.chaos.broken import AcknowledgesFirst, AnswersFirst, LateStorage
 from tests.chaos.driver import PATIENCE, KillLoop
 from tests.chaos.witness import Finding, judge, read_all
 
@@ -62,11 +62,14 @@ def test_500_kills_lose_no_request_and_give_none_two_answers(
 
 
 @pytest.mark.timeout(180)
-def test_the_judge_finds_losses_where_requests_are_acknowledged_before_they_are_stored(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("broken", "kind"), [(AcknowledgesFirst, "lost"), (AnswersFirst, "count")]
+)
+def test_the_judge_finds_what_a_broken_storage_does(
+    tmp_path: Path, broken: type[LateStorage], kind: str
 ) -> None:
-    storage = AcknowledgesFirst(tmp_path / "state.db")
+    storage = broken(tmp_path / "state.db")
 
-    findings = run_loop(storage, seed=5, kills=6, patience=2.0)
+    findings = run_loop(storage, seed=5, kills=8, patience=2.0)
 
-    assert "lost" in {finding.kind for finding in findings}
+    assert kind in {finding.kind for finding in findings}

@@ -19,7 +19,8 @@ async def kind(
     kind = KINDS[request.param](tmp_path)
     yield kind
     await kind.close()
-    assert [record.getMessage() for record in caplog.records] == []
+    records = caplog.get_records("call")
+    assert [record.getMessage() for record in records] == []
 
 
 @pytest.fixture

@@ -129,6 +129,16 @@ async def test_the_version_must_be_the_stored_one(storage: IActorStateStorage):
     assert await storage.read_state(A) == ActorState({"k": b"1"}, etag, 0)
 
 
+async def test_an_actor_without_values_keeps_its_version(storage: IActorStateStorage):
+    etag = await storage.write_state(A, set={})
+
+    with pytest.raises(Conflict):
+        await storage.write_state(A, set={"k": b"1"})
+
+    await storage.write_state(A, set={"k": b"2"}, etag=etag)
+    assert (await storage.read_state(A)).values == {"k": b"2"}
+
+
 async def test_one_of_fifty_creators_wins(kind: StorageKind):
     one, two = await kind.open(), await kind.open()
 

@@ -356,3 +356,31 @@ def test_many_conversations_answer_at_once(place: Place):
 
     texts = [answer.json()["messages"][0]["content"] for answer in answers]
     assert texts == [f"Echo: {n}" for n in range(100)]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "[" * 900 + "]" * 900,
+        "[" * 5000 + "]" * 5000,
+        "9" * 30,
+        "9" * 5000,
+        "NaN",
+        r'"\ud800"',
+    ],
+    ids=["deep", "very deep", "large", "very large", "nan", "surrogate"],
+)
+def test_json_that_cannot_be_stored_is_the_callers_error(place: Place, value: str):
+    template = (
+        '{"messages": [{"role": "user", "content": [{"type": "text", "x": VALUE}]}]}'
+    )
+    body = template.replace("VALUE", value)
+
+    answer = place.http.post(
+        "/agents/echo/run",
+        content=body.encode(),
+        headers={"Content-Type": "application/json"},
+    )
+
+    assert answer.status_code in (400, 422)
+    assert answer.headers["content-type"] == "application/problem+json"

@@ -1,6 +1,6 @@
 """A running runtime with the sample agents, and panels on it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -9,6 +9,7 @@ from agent_runtime_nb.agent_actor import AgentActor
 from agent_runtime_nb.runtime import InProcessActorRuntime
 from agent_runtime_nb.sample_agents import EchoAgent, scripted_agent
 from tests.widgets.gate import GatedActor
+from tests.widgets.panels import Panels
 
 
 @pytest.fixture
@@ -27,3 +28,13 @@ async def runtime() -> AsyncIterator[InProcessActorRuntime]:
 @pytest.fixture
 def client(runtime: InProcessActorRuntime) -> InProcessActorClient:
     return InProcessActorClient(runtime)
+
+
+@pytest.fixture
+def panels(
+    client: InProcessActorClient, runtime: InProcessActorRuntime
+) -> Iterator[Panels]:
+    panels = Panels(client, runtime)
+    yield panels
+    for panel in panels.made:
+        panel.close()

@@ -1,92 +1,15 @@
 """The chat panel over a real runtime, driven through its comm."""
 
-import asyncio
-import threading
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 from agent_framework import Content
-from anywidget import AnyWidget
 
 from agent_runtime_nb._client import InProcessActorClient
 from agent_runtime_nb.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
 )
-from agent_runtime_nb.widgets._channel import MessageBudget
-from agent_runtime_nb.widgets.chat_panel import ChatPanel
-from tests.widgets.front_end import FakeComm, FrontEnd, Picture, reduce_chat
-
-
-class Panels:
-    """Makes panels with a front end each."""
-
-    def __init__(
-        self, client: InProcessActorClient, runtime: InProcessActorRuntime
-    ) -> None:
-        self.client = client
-        self.runtime = runtime
-        self.made: list[ChatPanel] = []
-
-    def panel(self, actor: str = "scripted/c1", **options: Any) -> ChatPanel:
-        actor_id = ActorId.parse(actor)
-        panel = ChatPanel(
-            self.client, self.runtime, actor_id, comm=FakeComm(), **options
-        )
-        self.made.append(panel)
-        return panel
-
-    async def open(
-        self, actor: str = "scripted/c1", **options: Any
-    ) -> tuple[ChatPanel, FrontEnd]:
-        panel = self.panel(actor, **options)
-        return panel, await look(panel)
-
-
-def comm_of(panel: ChatPanel) -> FakeComm:
-    comm = panel.comm
-    assert isinstance(comm, FakeComm)
-    return comm
-
-
-async def look(panel: ChatPanel) -> FrontEnd:
-    front_end = FrontEnd(comm_of(panel), reduce_chat)
-    await front_end.until(lambda picture: picture["phase"] == "live")
-    return front_end
-
-
-@pytest.fixture
-def panels(
-    client: InProcessActorClient, runtime: InProcessActorRuntime
-) -> Iterator[Panels]:
-    panels = Panels(client, runtime)
-    yield panels
-    for panel in panels.made:
-        panel.close()
-
-
-def ended(status: str, turn: int = -1) -> Any:
-    """Whether a turn has ended with a status."""
-
-    def holds(picture: Picture) -> Any:
-        turns = picture["turns"]
-        there = len(turns) > turn
-        return there and turns and turns[turn]["status"] == status and turns[turn]
-
-    return holds
-
-
-def texts(turn: Any, kind: str = "text") -> str:
-    return "".join(item["text"] for item in turn["items"] if item["kind"] == kind)
-
-
-def without_times(picture: Picture) -> Any:
-    times = ("started_at", "duration")
-    return [
-        {key: value for key, value in turn.items() if key not in times}
-        for turn in picture["turns"]
-    ]
+from tests.widgets.front_end import FrontEnd, reduce_chat
+from tests.widgets.panels import Panels, comm_of, ended, look, texts, without_times
 
 
 async def test_a_message_is_answered_in_the_panel(panels: Panels) -> None:
@@ -345,138 +268,15 @@ async def test_a_conversation_can_be_begun_listed_and_switched_to(
     assert panel.actor_id == ActorId("echo", "c1")
 
 
-async def test_a_handler_on_a_foreign_thread_hands_over_to_the_home_loop(
-    panels: Panels,
-) -> None:
-    _, page = await panels.open("echo/c1")
-    say = threading.Thread(
-        target=lambda: page.say("send", message_id="m1", text="from elsewhere")
-    )
-
-    say.start()
-
-    assert texts(await page.until(ended("completed"))) == "Echo: from elsewhere"
-    say.join()
-
-
-async def test_a_closed_panel_has_no_tasks_and_leaves_the_turn_alone(
+async def test_a_message_goes_to_the_conversation_that_it_was_written_in(
     panels: Panels, client: InProcessActorClient
 ) -> None:
-    panel, page = await panels.open()
-    page.say("send", message_id="m1", text="think")
-    await page.until(lambda picture: picture["turns"])
-    following = panel._following
-    assert following is not None
-
-    panel.close()
-    await asyncio.wait([following], timeout=5)
-
-    assert following.cancelled()
-    handle = await client.get_response(ActorId("scripted", "c1"), "m1")
-    assert (await handle.get_response()).status == "completed"
-
-
-async def test_a_panel_that_nobody_looks_at_stops_watching_and_comes_back(
-    panels: Panels,
-) -> None:
-    panel = panels.panel("echo/c1", lease=0.4)
-    first = await look(panel)
-    following = panel._following
-    assert following is not None
-    first.say("send", message_id="m1", text="Hello")
-    await asyncio.wait([following], timeout=5)
-    watching = panel._following
-
-    again = await look(panel)
-
-    assert following.cancelled()
-    assert watching is None
-    assert texts(await again.until(ended("completed"))) == "Echo: Hello"
-
-
-async def test_a_panel_that_was_never_displayed_has_no_task(panels: Panels) -> None:
-    panel = panels.panel()
-
-    await asyncio.get_running_loop().run_in_executor(None, lambda: None)
-
-    assert len(panel._owner) == 0
-
-
-async def test_a_fast_answer_is_sent_in_few_messages(panels: Panels) -> None:
-    budget = MessageBudget(per_second=100)
-    _, page = await panels.open(budget=budget)
-
-    page.say("send", message_id="m1", text="help")
-
-    turn = await page.until(ended("completed"))
-    batches = [one for one in page.messages if one["type"] == "batch"]
-    assert len(texts(turn).split()) > 60
-    assert len(batches) <= 10
-
-
-async def test_the_saved_output_can_be_read_without_widgets(panels: Panels) -> None:
-    panel, page = await panels.open("echo/c1", title="Parrot")
-    page.say("send", message_id="m1", text="Hello")
-    await page.until(ended("completed"))
-
-    data, _ = panel._repr_mimebundle_()
-
-    assert data["text/plain"] == "ChatPanel('echo/c1', 1 turn)"
-    assert data["text/markdown"] == ("**Parrot · c1**\n\n> Hello\n\nEcho: Hello\n")
-    assert "application/vnd.jupyter.widget-view+json" in data
-
-
-async def test_a_front_end_cannot_change_what_the_kernel_knows(panels: Panels) -> None:
-    panel, page = await panels.open("echo/c1")
-    page.say("send", message_id="m1", text="Hello")
-    await page.until(ended("completed"))
-
-    comm_of(panel).deliver(
-        {"method": "update", "state": {"snapshot": {"turns": []}}, "buffer_paths": []}
-    )
-
-    assert len(panel.channel.snapshot()["turns"]) == 1
-
-
-async def test_only_the_picture_and_the_bundle_are_in_the_saved_state(
-    panels: Panels,
-) -> None:
-    inherited: set[str] = set(AnyWidget.class_traits(sync=True))
-
-    panel, _ = await panels.open("echo/c1")
-
-    names: list[str] = list(panel.traits(sync=True))
-    assert set(names) - inherited == {"snapshot", "_esm", "_css", "_anywidget_id"}
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        None,
-        "ping",
-        {"type": "send"},
-        {"type": "switch", "instance_id": ""},
-        {"type": "earlier", "before": "x"},
-        {"type": "unheard-of"},
-    ],
-)
-async def test_a_message_of_the_wrong_shape_does_no_harm(
-    panels: Panels, content: Any
-) -> None:
-    panel, page = await panels.open("echo/c1")
-
-    comm_of(panel).deliver({"method": "custom", "content": content})
-    page.say("send", message_id="m1", text="Hello")
-
-    await page.until(ended("completed"))
-
-
-async def test_a_runtime_that_stops_is_said_in_the_panel(
-    panels: Panels, runtime: InProcessActorRuntime
-) -> None:
     _, page = await panels.open("echo/c1")
+    page.say("switch", instance_id="c2")
 
-    await runtime.stop(drain=0)
+    page.say("send", message_id="m1", instance_id="c1", text="Hello")
 
-    await page.until(lambda picture: picture["phase"] == "offline")
-    assert page.picture["detail"]
+    await page.until(lambda picture: picture["instance_id"] == "c2")
+    handle = await client.get_response(ActorId("echo", "c1"), "m1")
+    assert (await handle.get_response()).status == "completed"
+    assert page.picture["turns"] == []

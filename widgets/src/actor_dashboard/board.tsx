@@ -1,5 +1,5 @@
 import { useEffect, useId } from "preact/hooks";
-import { count, duration, elapsed } from "../shared/format.ts";
+import { count, duration, elapsed, pathEnd } from "../shared/format.ts";
 import { memo } from "../shared/memo.tsx";
 import { type Row, sparkline } from "./model.ts";
 import type { BoardStore } from "./store.ts";
@@ -103,15 +103,28 @@ function Head({ store, heading }: { store: BoardStore; heading: string }) {
             tone={lag > BLOCKED_LAG ? "attention" : ""}
           />
         )}
-        {head.storage && <Figure id="figure-storage" text={head.storage} />}
+        {head.storage && (
+          <Figure
+            id="figure-storage"
+            text={pathEnd(head.storage)}
+            title={head.storage}
+          />
+        )}
       </ul>
     </header>
   );
 }
 
-function Figure({ id, text, tone = "" }: { id: string; text: string; tone?: string }) {
+interface FigureProps {
+  id: string;
+  text: string;
+  title?: string;
+  tone?: string;
+}
+
+function Figure({ id, text, title = text, tone = "" }: FigureProps) {
   return (
-    <li class="arn-figure" data-tone={tone} data-testid={id} title={text}>
+    <li class="arn-figure" data-tone={tone} data-testid={id} title={title}>
       {tone && <span class="arn-dot" aria-hidden="true" />}
       <span class="arn-figure-text">{text}</span>
     </li>

@@ -11,6 +11,7 @@ export class BottomFollower {
   #box: HTMLElement;
   #onChange: (following: boolean) => void;
   #following = true;
+  #lastTop = 0;
   #observer: ResizeObserver;
   #content: HTMLElement;
 
@@ -46,9 +47,14 @@ export class BottomFollower {
     this.#box.removeEventListener("scroll", this.#scrolled);
   }
 
+  /** Only moving up lets go: content may have grown since the last paint. */
   #scrolled = (): void => {
     const box = this.#box;
-    this.#set(box.scrollHeight - box.scrollTop - box.clientHeight < NEAR);
+    const near = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR;
+    const movedUp = box.scrollTop < this.#lastTop;
+    this.#lastTop = box.scrollTop;
+    if (near) this.#set(true);
+    else if (movedUp) this.#set(false);
   };
 
   #grown(): void {

@@ -2,6 +2,8 @@ import type { AnyWidget } from "@anywidget/types";
 import { render } from "preact";
 import "../shared/theme.css";
 import "./chat_panel.css";
+import "./transcript.css";
+import "./items.css";
 import "./markdown.css";
 import { Panel } from "./panel.tsx";
 import { ChatStore } from "./store.ts";

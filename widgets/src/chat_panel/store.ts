@@ -61,6 +61,7 @@ export class ChatStore {
       onPong: () => this.#sendAgain(),
     });
     this.draft.value = this.#storedDraft();
+    this.picture.subscribe((picture) => this.#forgetConfirmed(picture));
   }
 
   get picture() {
@@ -84,7 +85,7 @@ export class ChatStore {
   say(text: string): void {
     const conversation = this.picture.value.instance_id;
     const message = { id: newId(), conversation, text, sentAt: Date.now() };
-    this.outbox.value = [...this.sending.value, message];
+    this.outbox.value = [...this.outbox.value, message];
     this.#post(message);
   }
 
@@ -130,7 +131,16 @@ export class ChatStore {
   }
 
   #post(message: Sending): void {
-    this.connection.send({ type: "send", message_id: message.id, text: message.text });
+    const { id, conversation, text } = message;
+    const address = { message_id: id, instance_id: conversation };
+    this.connection.send({ type: "send", ...address, text });
+  }
+
+  #forgetConfirmed(picture: Conversation): void {
+    const known = new Set(picture.turns.map((turn) => turn.id));
+    const outbox = this.outbox.peek();
+    const left = outbox.filter((message) => !known.has(message.id));
+    if (left.length < outbox.length) this.outbox.value = left;
   }
 
   /** The same id twice is one request, so sending again is safe. */
@@ -186,8 +196,7 @@ export class ChatStore {
 export function unconfirmed(outbox: Sending[], picture: Conversation): Sending[] {
   const known = new Set(picture.turns.map((turn) => turn.id));
   return outbox.filter(
-    (message) =>
-      message.conversation === picture.instance_id && !known.has(message.id),
+    (message) => message.conversation === picture.instance_id && !known.has(message.id),
   );
 }
 

@@ -25,3 +25,9 @@ export function short(text: string, length: number): string {
   const flat = text.replace(/\s+/g, " ").trim();
   return flat.length <= length ? flat : `${flat.slice(0, length - 1)}…`;
 }
+
+/** The last parts of a path, which tell more than the first ones. */
+export function pathEnd(path: string, parts = 3): string {
+  const all = path.split(/[\\/]/);
+  return all.length <= parts ? path : `…/${all.slice(-parts).join("/")}`;
+}
