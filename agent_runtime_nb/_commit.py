@@ -145,32 +145,27 @@ class Commit:
 
     def follow(
         self, written: "asyncio.Future[tuple[TurnRecord, ...]]"
-    ) -> "asyncio.Future[None]":
-        """Tell the resident how it went; the future, of the end of that, never fails."""
-        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        written.add_done_callback(lambda done: self._written(done, settled))
-        return settled
+    ) -> "asyncio.Future[None] | None":
+        """Tell the resident how it went; a future of the turn's end, which never fails."""
+        written.add_done_callback(self._written)
+        return self._turn.wait()
 
     def _succeeded(self) -> None:
         self._resident.committed(self._change, self._counted)
         self._resident.ended(self._turn, self._change.ended[0])
 
-    def _written(
-        self,
-        written: "asyncio.Future[tuple[TurnRecord, ...]]",
-        settled: asyncio.Future[None],
-    ) -> None:
+    def _written(self, written: "asyncio.Future[tuple[TurnRecord, ...]]") -> None:
+        if self._turn.ended:
+            return  # given up before the storage answered
         if written.cancelled():
             error: BaseException | None = StorageClosed(self._around.storage.location)
         else:
             error = written.exception()
         if error is None:
             self._succeeded()
-            settled.set_result(None)
             return
         resolving = self._resolve(error)
-        task = self._around.tasks.spawn(resolving, name=f"commit {self._turn.actor_id}")
-        task.add_done_callback(lambda _: settled.done() or settled.set_result(None))
+        self._around.tasks.spawn(resolving, name=f"commit {self._turn.actor_id}")
 
     async def _resolve(self, refused: BaseException) -> None:
         """Decide what a refused or unanswered write means for the turn."""

@@ -190,10 +190,15 @@ class Intake(ABC):
         """A claim or an accept that the storage never answers has an unknown fate."""
         if self._before_claim is not None and now - self._claiming_since > limit:
             self.refuse_senders(Unavailable(self._storage.location, "no answer"))
-        for turn in list(self.open.values()):
-            since = turn.writing_since
-            if since is not None and now - since > limit:
-                self.lose(turn, OutcomeUnknown(self.actor_id, turn.message_id))
+        oldest = min(
+            (turn.writing_since for turn in self.open.values() if turn.writing_since),
+            default=now,
+        )
+        if now - oldest > limit:
+            # Whatever else is on its way waits for the same silent storage.
+            for turn in list(self.open.values()):
+                if not turn.ended:
+                    self.lose(turn, OutcomeUnknown(self.actor_id, turn.message_id))
 
     def refuse_senders(self, error: BaseException) -> None:
         """Answer those who wait for the claim, and let no one else in."""

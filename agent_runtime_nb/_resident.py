@@ -211,7 +211,8 @@ class ResidentActor(Intake):
                 runs = turn.attempts or await self._count_attempt(turn)
             except BaseException:  # the actor's own timeout, say: it is still waiting
                 self.running = None
-                self.mailbox.put_back(turn)
+                if not turn.ended:
+                    self.mailbox.put_back(turn)
                 raise
             if runs:
                 self._starts(turn)
@@ -358,14 +359,21 @@ class ResidentActor(Intake):
             if turn.deadline <= now:
                 self.cancel(turn, "deadline")
         self.give_up_waiting(now, self._around.settings.storage_timeout)
-        context = self.context
-        hangs = context is not None and context.drained and self._task is not None
-        if not hangs or not self.mailbox.turns:
+        context, settings = self.context, self._around.settings
+        waits_for_run = (
+            context is not None
+            and self._task is not None
+            and self.running is None
+            and bool(self.mailbox.turns)
+        )
+        if context is None or not waits_for_run:
             self._hangs_since = None
-        elif self._hangs_since is None:
+            return
+        patience = settings.cancel_grace if context.drained else settings.turn_timeout
+        if self._hangs_since is None:
             self._hangs_since = now
-        elif now - self._hangs_since >= self._around.settings.cancel_grace:
-            _log.error("%s does not return from run(); going on without it", self._name)
+        elif now - self._hangs_since >= patience:
+            _log.error("%s takes no message; going on without it", self._name)
             self._hangs_since = None
             self.drop_activation()
             self._start()
@@ -478,7 +486,8 @@ class ResidentActor(Intake):
         for turn in list(self.open.values()):
             self.mailbox.withdraw(turn)
             unknown = OutcomeUnknown(self.actor_id, turn.message_id)
-            self._lose(turn, unknown if turn in self._accepting else error)
+            on_its_way = turn.committing or turn in self._accepting
+            self._lose(turn, unknown if on_its_way else error)
 
 
 async def _wait(future: "asyncio.Future[None] | None") -> None:

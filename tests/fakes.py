@@ -198,3 +198,9 @@ async def ask(
 def background(work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
     """Start something that the test awaits later."""
     return asyncio.get_running_loop().create_task(work)
+
+
+async def settled() -> None:
+    """Let what is ready run, the end of a run behind its last turn among it."""
+    for _ in range(5):
+        await asyncio.sleep(0)

@@ -132,6 +132,18 @@ def test_a_removed_listener_hears_nothing_more_and_the_others_still_do() -> None
     assert stays.told == [DELETED]
 
 
+def test_a_listener_that_is_added_twice_is_told_once() -> None:
+    listeners, listener = Listeners(), Collector(ActorDeleted)
+
+    listeners.add(listener)
+    remove = listeners.add(listener)
+    listeners.tell(DELETED)
+    remove()
+    listeners.tell(DELETED)
+
+    assert listener.told == [DELETED]
+
+
 def test_a_listener_that_raises_is_logged_and_hurts_nobody(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -325,6 +325,7 @@ async def test_a_caller_is_told_when_home_closes_while_it_waits(
     home: HomeLoop, monkeypatch: pytest.MonkeyPatch, *, begun: bool
 ) -> None:
     monkeypatch.setattr(_loop_bridge, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(_loop_bridge, "_GONE_AFTER", 1_000_000)
     never: asyncio.Future[None] = home.loop.create_future()
     let_go = (lambda: None) if begun else home.block()
     call = background(home.bridge.call(lambda: never))

@@ -1,6 +1,8 @@
 """The order of waiting turns, and what a turn tells those who wait for it."""
 
 import asyncio
+import gc
+import weakref
 from collections import deque
 from typing import Any
 
@@ -57,6 +59,16 @@ def test_a_turn_can_be_withdrawn_from_any_place_once() -> None:
     assert not mailbox.withdraw(turns[1])
 
     assert list(mailbox) == [turns[0], turns[2]]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_turn_that_is_put_back_is_the_next_again(count: int) -> None:
+    mailbox, turns = filled(count)
+    assert mailbox.take() is turns[0]
+
+    mailbox.put_back(turns[0])
+
+    assert list(mailbox) == turns
 
 
 def test_a_turn_that_was_taken_cannot_be_withdrawn() -> None:
@@ -161,6 +173,22 @@ async def test_a_waiter_that_gave_up_neither_ends_the_turn_nor_hurts_the_others(
     turn.end(RequestStatus.COMPLETED, b"1", 1.0)
 
     await soon(stays)
+
+
+async def test_waiters_that_gave_up_are_not_kept_until_the_end() -> None:
+    turn, gone = a_turn(), list[weakref.ref[asyncio.Future[None]]]()
+
+    def wait_and_give_up() -> None:
+        waiter = turn.wait()
+        assert waiter is not None
+        waiter.cancel()
+        gone.append(weakref.ref(waiter))
+
+    for _ in range(500):
+        wait_and_give_up()
+    gc.collect()
+
+    assert sum(one() is not None for one in gone) < 100
 
 
 async def test_a_lost_turn_wakes_everybody_with_its_error() -> None:

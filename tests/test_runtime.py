@@ -34,6 +34,7 @@ from tests.fakes import (
     background,
     count,
     echo,
+    settled,
 )
 
 # --- order and identity
@@ -222,7 +223,7 @@ async def test_idle_actors_hold_no_task(start: StartRuntime) -> None:
     await asyncio.gather(
         *[ask(runtime, None, ActorId("worker", str(n))) for n in range(100)]
     )
-    await asyncio.sleep(0)
+    await settled()
 
     assert len(asyncio.all_tasks()) == before
     assert (await runtime.health()).resident == 100
@@ -241,6 +242,7 @@ async def test_an_idle_actor_is_dropped_and_comes_back_with_its_state(
 
     runtime = await start(Worker, environment=Environment(clock=clock))
     await ask(runtime)
+    await settled()
 
     clock.advance(301)
     runtime._actors.sweep()

@@ -158,6 +158,37 @@ async def test_closing_reports_a_task_that_ignores_its_cancellation(
     await task
 
 
+async def test_waiting_cancels_nothing_and_ends_with_the_last_task() -> None:
+    owner, release, ended = TaskOwner("test"), asyncio.Event(), list[str]()
+
+    async def work() -> None:
+        await release.wait()
+        await asyncio.sleep(0)
+        ended.append("well")
+
+    owner.spawn(work(), name="work")
+    waiting = owner.spawn(owner.wait(60), name="waiting")
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    release.set()
+    await asyncio.wait_for(waiting, 5)
+
+    assert ended == ["well"]
+
+
+async def test_waiting_is_bounded_and_leaves_the_task_alone() -> None:
+    owner, release = TaskOwner("test"), asyncio.Event()
+    task = owner.spawn(deaf(release), name="work")
+
+    await owner.wait(0.01)
+
+    assert not task.done()
+    assert task.cancelling() == 0
+    release.set()
+    await task
+
+
 async def test_an_owner_without_tasks_closes_at_once_and_again() -> None:
     owner = TaskOwner("test")
 

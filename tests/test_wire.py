@@ -15,6 +15,7 @@ from agent_runtime_nb._wire import (
     encode,
     encode_body,
     request_message,
+    same_request,
     turn_view,
 )
 from agent_runtime_nb.exceptions import ActorBusy, NotJson, OutcomeUnknown
@@ -176,6 +177,22 @@ def test_a_body_gives_back_method_params_and_metadata(
 
 def test_no_metadata_and_empty_metadata_are_the_same_body() -> None:
     assert encode_body("run", 1, None) == encode_body("run", 1, {})
+
+
+def test_metadata_and_the_order_of_keys_do_not_make_another_request() -> None:
+    body = encode_body("run", {"a": 1, "b": [2]}, {"trace": "one"})
+
+    assert same_request(body, body)
+    assert same_request(body, encode_body("run", {"b": [2], "a": 1}, {"trace": "two"}))
+    assert same_request(body, encode_body("run", {"a": 1, "b": [2]}, None))
+
+
+def test_another_method_or_other_params_make_another_request() -> None:
+    body = encode_body("run", {"a": 1}, None)
+
+    assert not same_request(body, encode_body("stop", {"a": 1}, None))
+    assert not same_request(body, encode_body("run", {"a": 2}, None))
+    assert not same_request(body, encode_body("run", None, None))
 
 
 def test_params_that_are_no_json_are_named_in_the_error() -> None:

@@ -13,9 +13,10 @@ def as_text(title: str, facts: Mapping[str, str]) -> str:
 
 def as_html(title: str, facts: Mapping[str, str]) -> str:
     """A table; values are text, never markup."""
+    label = '<td style="text-align: left; white-space: nowrap">'
     cell = '<td style="text-align: left; overflow-wrap: anywhere">'
     rows = "".join(
-        f"<tr>{cell}<b>{html.escape(name)}</b></td>"
+        f"<tr>{label}<b>{html.escape(name)}</b></td>"
         f"{cell}<code>{html.escape(value)}</code></td></tr>"
         for name, value in facts.items()
     )

@@ -338,7 +338,8 @@ class InMemoryStateStorage(IActorStateStorage):
             actor.next_position = turn.position + 1
             if turn.status is _PENDING:
                 actor.open[turn.position] = turn
-        _change_turns(actor, change)
+        if change.ended or change.started or change.checkpoint:
+            _change_turns(actor, change)
         if change.set or change.remove:
             _set_values(actor, change.set, change.remove)
         if change.new_etag is not None:

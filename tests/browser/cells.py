@@ -16,10 +16,10 @@ async def paced(seconds):
 
 
 def script(messages):
-    """Count to 400, which takes 20 seconds unless the gate is open; or say hello."""
+    """Count to 1000, which takes 50 seconds unless the gate is open; or say hello."""
     asked = sum(message.role == "user" for message in messages)
     if messages[-1].text == "count":
-        return [f"Answer {asked}: ", " ".join(map(str, range(1, 401))), " done."]
+        return [f"Answer {asked}: ", " ".join(map(str, range(1, 1001))), " done."]
     return [f"Hello {asked}."]
 
 
@@ -32,7 +32,7 @@ SECOND_CHAT = 'same = rt.chat("counter")\nsame'
 
 BOARD = "rt.dashboard()"
 
-WHOLE = " ".join(map(str, range(1, 401))) + " done."
+WHOLE = " ".join(map(str, range(1, 1001))) + " done."
 """What an answer to "count" says after its number."""
 
 DEMO = """

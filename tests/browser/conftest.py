@@ -37,9 +37,6 @@ _FLAGS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 
-# What JupyterLab itself says, not we.
-_NOT_OURS = ()
-
 
 class OpenNotebook(Protocol):
     def __call__(
@@ -71,11 +68,9 @@ class Witness:
             self.hosts.add(urlsplit(url).hostname or url)
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and not any(
-            words in message.text for words in _NOT_OURS
-        ):
-            where = message.location
-            self.complaints.append(f"{message.text} ({where['url']})")
+        if message.type == "error":
+            url = message.location["url"]
+            self.complaints.append(f"{message.text} ({url})")
 
 
 @pytest.fixture(scope="session")

@@ -15,20 +15,24 @@ PATIENCE = 40_000
 
 _NOTEBOOK = "window.jupyterapp?.shell?.currentWidget"
 
-# Notes each text that an element has had, as long as it is there.
+# Notes each value that something has had below an element, from now on.
 _WATCH = """
-(root) => {
-  const texts = [];
+(root, look) => {
+  const values = [];
   const note = () => {
-    const turn = [...root.querySelectorAll("[data-testid=turn]")].at(-1);
-    const text = turn?.querySelector("[data-testid=answer]")?.textContent ?? "";
-    if (text && text !== texts.at(-1)) texts.push(text);
+    const value = eval(look)(root);
+    if (value && value !== values.at(-1)) values.push(value);
   };
   new MutationObserver(note).observe(root, {
-    childList: true, subtree: true, characterData: true,
+    attributes: true, childList: true, subtree: true, characterData: true,
   });
-  window.seenTexts = texts;
+  return values;
 }
+"""
+
+_NEWEST_ANSWER = """
+(root) => [...root.querySelectorAll("[data-testid=turn]")].at(-1)
+  ?.querySelector("[data-testid=answer]")?.textContent
 """
 
 _HAS_WORDS = """
@@ -39,6 +43,11 @@ _HAS_WORDS = """
   return turn?.dataset.status === "running" && text.split(/\\s+/).length >= count;
 }
 """
+
+
+def _watch(root: Locator, look: str) -> Callable[[], list[str]]:
+    values = root.evaluate_handle(_WATCH, look)
+    return values.json_value
 
 
 class ChatPanel:
@@ -65,8 +74,7 @@ class ChatPanel:
 
     def watch_answers(self) -> Callable[[], list[str]]:
         """From here on note what the newest answer looks like, at every change."""
-        self.root.evaluate(_WATCH)
-        return lambda: self.root.page.evaluate("window.seenTexts")
+        return _watch(self.root, _NEWEST_ANSWER)
 
     def expect_turns(self, *statuses: str) -> None:
         """Wait until these are the turns, in order."""
@@ -105,6 +113,12 @@ class Board:
     def row(self, actor: str) -> Locator:
         """The row of an actor, `type/conversation`."""
         return self.root.locator(f"[data-testid=actor][data-actor='{actor}']")
+
+    def watch_activity(self, actor: str) -> Callable[[], list[str]]:
+        """From here on note what an actor does, at every change."""
+        row = f"[data-actor='{actor}']"
+        look = f'(root) => root.querySelector("{row}")?.dataset.activity'
+        return _watch(self.root, look)
 
     def cell(self, actor: str, name: str) -> Locator:
         """What stands in a column of an actor's row."""

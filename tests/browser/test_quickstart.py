@@ -35,17 +35,18 @@ def test_a_message_is_answered_piece_by_piece_while_the_board_follows(
     lab = open_notebook()
     lab.run("arn.start(arn.EchoAgent()", "rt.chat(", "rt.dashboard()")
     panel, board, actor = lab.panel(), lab.board(), "scripted/01_quickstart"
-    seen = panel.watch_answers()
+    answers, activities = panel.watch_answers(), board.watch_activity(actor)
 
     panel.say("help")
-    expect(board.row(actor)).to_have_attribute("data-activity", "running")
+    panel.expect_words(5)
     lab.page.screenshot(path=screenshots / "streaming.png")
     panel.expect_turns("completed")
+    expect(board.row(actor)).to_have_attribute("data-activity", "idle")
 
     assert "streamed" in panel.answers()[0]
-    assert len(seen()) > 10
-    assert seen()[0] in seen()[-1]
-    expect(board.row(actor)).to_have_attribute("data-activity", "idle")
+    assert len(answers()) > 10
+    assert answers()[0] in answers()[-1]
+    assert activities()[-2:] == ["running", "idle"]
     expect(board.cell(actor, "turns")).to_have_text("1")
     expect(board.cell(actor, "last-status")).to_have_text("completed")
     assert board.cell(actor, "latency").inner_text()
