@@ -2,7 +2,7 @@
 # .venv. Everything is safe to run twice and does nothing where nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check fix build bench soak clean setup constraints \
+.PHONY: help lab test check fix build bench soak clean setup constraints screenshots \
 	test-frontend test-python test-notebooks \
 	check-format check-lint check-types check-imports check-frontend
 
@@ -70,6 +70,9 @@ bench: setup  ## measure speed beside the raw floor and peers
 
 soak: setup  ## the long tests
 	@$(PY) -m pytest -m soak --timeout=0 $(ARGS)
+
+screenshots: setup  ## make the README's picture anew
+	@AGENT_RUNTIME_SCREENSHOTS=docs/images $(PY) -m pytest tests/browser -k readmes_picture
 
 constraints:  ## compile constraints.txt anew from pyproject.toml (needs uv)
 	@uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade \

@@ -276,3 +276,20 @@ class FeedWatch(Generic[T]):
             # the items in the feed.
             self._seen = taken.last
             self._items.extend(taken.items)
+
+
+class BatchWatch(Generic[T]):
+    """As `FeedWatch`, in batches of what there is."""
+
+    def __init__(
+        self,
+        bridge: LoopBridge,
+        open_feed: Callable[[], "asyncio.Future[tuple[Feed[T], list[T]]]"],
+    ) -> None:
+        self._watch = FeedWatch(bridge, open_feed)
+
+    def __aiter__(self) -> "BatchWatch[T]":
+        return self
+
+    async def __anext__(self) -> tuple[T, ...]:
+        return await self._watch.take()

@@ -66,6 +66,7 @@ class Intake(ABC):
 
     def __init__(self, actor_id: ActorId, around: Surroundings) -> None:
         self.actor_id = actor_id
+        self.name = f"actor {actor_id}"
         self.values: dict[str, Encoded] = {}
         self.epoch = 0
         self.etag: str | None = None

@@ -9,54 +9,37 @@ import asyncio
 import logging
 from contextlib import AbstractContextManager
 from contextvars import Context
-from typing import cast
 
 from agent_runtime_nb._activation import (
     InProcessActorContext,
     Staged,
     forget_cancellations,
 )
-from agent_runtime_nb._commit import Commit, Surroundings, end_of_turn
-from agent_runtime_nb._intake import Intake, interrupted_data
+from agent_runtime_nb._commit import Surroundings
+from agent_runtime_nb._ending import STAMPS, Ending
 from agent_runtime_nb._mailbox import CancelReason, Turn
-from agent_runtime_nb._wire import describe_error, encode, turn_view
+from agent_runtime_nb._wire import turn_view
 from agent_runtime_nb.exceptions import (
     ActorStartFailed,
-    AgentRuntimeError,
-    DeadlineExceeded,
     NotCompleted,
     NotRunning,
-    OutcomeUnknown,
     StorageError,
 )
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorResponseMessage,
     Encoded,
-    JsonValue,
-    RequestStatus,
     TurnView,
 )
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
-    TurnEnd,
 )
 
 _log = logging.getLogger(__name__)
 
-_STAMPS: dict[CancelReason, RequestStatus] = {
-    "cancelled": RequestStatus.CANCELLED,
-    "deadline": RequestStatus.FAILED,
-    "stopped": RequestStatus.INTERRUPTED,
-    "stale": RequestStatus.INTERRUPTED,
-}
-_TRIM_EVERY = 100
 
-
-class ResidentActor(Intake):
+class ResidentActor(Ending):
     """One actor in memory; the keeper of its activation."""
-
-    etag: str | None  # said again, or the assignments here would narrow it
 
     def __init__(self, actor_id: ActorId, around: Surroundings) -> None:
         super().__init__(actor_id, around)
@@ -64,12 +47,21 @@ class ResidentActor(Intake):
         self._task: asyncio.Task[None] | None = None
         self._outdated = False
         self._hangs_since: float | None = None
-        self._name = f"actor {actor_id}"
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is open, no task runs and the claim has ended."""
         return not self.open and self._task is None and self._before_claim is None
+
+    @property
+    def has_task(self) -> bool:
+        """Whether a task runs the actor."""
+        return self._task is not None
+
+    def stop_run(self) -> None:
+        """Cancel the task that runs the actor, unless that is the present one."""
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
 
     # --- run
 
@@ -79,7 +71,7 @@ class ResidentActor(Intake):
             self.report.accepted(turn)
         if turn.cancel_reason is not None:  # cancelled while it was being accepted
             self.mailbox.withdraw(turn)
-            self._end_cancelled(turn)
+            self.end_cancelled(turn)
         elif interrupt:
             # The head of the mailbox may be about to run without having begun.
             current = self.running or self.mailbox.peek()
@@ -90,7 +82,7 @@ class ResidentActor(Intake):
 
     def _start(self, after: "asyncio.Future[None] | None" = None) -> None:
         self._task = self._around.tasks.start(
-            self._drive(after), name=self._name, context=Context()
+            self._drive(after), name=self.name, context=Context()
         )
 
     async def _drive(self, after: "asyncio.Future[None] | None") -> None:
@@ -145,7 +137,7 @@ class ResidentActor(Intake):
                 raise
             turn = self.mailbox.take()
             if turn is not None:
-                await _wait(self._fail(turn, ActorStartFailed(self.actor_id, error)))
+                await _wait(self.fail(turn, ActorStartFailed(self.actor_id, error)))
             return None
         self.context = context
         self.report.activated(started)
@@ -164,24 +156,24 @@ class ResidentActor(Intake):
         if turn is not None:
             if turn.cancel_reason is not None:
                 error = None  # not the actor's
-                await _wait(self._end_cancelled(turn))
+                await _wait(self.end_cancelled(turn))
             else:
                 left = NotCompleted(self.actor_id, "returned from run()")
-                await _wait(self._fail(turn, error or left))
+                await _wait(self.fail(turn, error or left))
         await context.settle()
         if error is not None or self._outdated or cancelled:
             self._outdated = False
             self.drop_activation(error)
         elif context.taken == taken and (idle := self.mailbox.take()) is not None:
             how = "returned from run() without taking a message, that is"
-            await _wait(self._fail(idle, NotCompleted(self.actor_id, how)))
+            await _wait(self.fail(idle, NotCompleted(self.actor_id, how)))
 
     def drop_activation(self, error: BaseException | None = None) -> None:
         """Let the actor object go; the next request makes a new one."""
         context, self.context = self.context, None
         if context is not None:
             context.kill()
-            self._around.dispose(context.actor, self._name)
+            self._around.dispose(context.actor, self.name)
             self.report.deactivated(error)
 
     def renew(self) -> None:
@@ -241,7 +233,7 @@ class ResidentActor(Intake):
             return False
         turn.attempts = 1
         if turn.cancel_reason is not None:
-            await _wait(self._end_cancelled(turn))
+            await _wait(self.end_cancelled(turn))
             return False
         return True
 
@@ -273,14 +265,14 @@ class ResidentActor(Intake):
         """Store a turn that the actor completed, with all it has staged."""
         status = response.status
         if turn.cancel_reason is not None:
-            status = _STAMPS[turn.cancel_reason]
-        return self._end(turn, status, result, staged)
+            status = STAMPS[turn.cancel_reason]
+        return self.end(turn, status, result, staged)
 
     def not_completed(self, turn: Turn) -> "asyncio.Future[None] | None":
         """Fail a turn that the actor left for the next one."""
         if turn.cancel_reason is not None:
-            return self._end_cancelled(turn)
-        return self._fail(turn, NotCompleted(self.actor_id, "took the next request"))
+            return self.end_cancelled(turn)
+        return self.fail(turn, NotCompleted(self.actor_id, "took the next request"))
 
     def publish(self, turn: Turn, sequence: int, data: Encoded) -> None:
         """Tell progress to whoever watches."""
@@ -298,23 +290,7 @@ class ResidentActor(Intake):
         )
         return [turn_view(record) for record in records]
 
-    def final_data(self, turn: Turn, data: JsonValue) -> JsonValue:
-        """What a cancelled turn answers: the reason, beside what the actor gave."""
-        settings = self._around.settings
-        if turn.cancel_reason == "deadline":
-            never_ran = turn.started_at is None
-            limit = settings.waiting_timeout if never_ran else settings.turn_timeout
-            error = DeadlineExceeded("the request", turn.time_limit or limit)
-            said: dict[str, JsonValue] = {"error": describe_error(error)}
-        elif turn.cancel_reason in ("stopped", "stale"):
-            said = interrupted_data("its host stopped before it ended")
-        else:
-            return data
-        if isinstance(data, dict):
-            return {**cast("dict[str, JsonValue]", data), **said}
-        return said
-
-    # --- end
+    # --- cancel
 
     def cancel(self, turn: Turn, reason: CancelReason) -> bool:
         """Cancel a turn that waits or runs; whether that was still possible."""
@@ -324,7 +300,7 @@ class ResidentActor(Intake):
             return True
         turn.cancel_reason = reason
         if self.mailbox.withdraw(turn):
-            self._end_cancelled(turn)
+            self.end_cancelled(turn)
         elif turn is self.running:
             loop = asyncio.get_running_loop()
             loop.call_later(self._around.settings.cancel_grace, self._give_up, turn)
@@ -348,10 +324,10 @@ class ResidentActor(Intake):
         context = self.context
         if context is None or context.turn is not turn:
             return  # not handed out yet: whoever hands it out will see the reason
-        _log.error("%s ignores its cancellation; going on without it", self._name)
+        _log.error("%s ignores its cancellation; going on without it", self.name)
         self.drop_activation()
         # Nothing else runs before the end of this one is stored.
-        self._start(self._end_cancelled(turn))
+        self._start(self.end_cancelled(turn))
 
     def sweep(self, now: float) -> None:
         """Once a second while something is open: enforce deadlines and bounds."""
@@ -373,121 +349,10 @@ class ResidentActor(Intake):
         if self._hangs_since is None:
             self._hangs_since = now
         elif now - self._hangs_since >= patience:
-            _log.error("%s takes no message; going on without it", self._name)
+            _log.error("%s takes no message; going on without it", self.name)
             self._hangs_since = None
             self.drop_activation()
             self._start()
-
-    def _end_cancelled(self, turn: Turn) -> "asyncio.Future[None] | None":
-        status = _STAMPS[turn.cancel_reason or "cancelled"]
-        return self._end(turn, status, encode(self.final_data(turn, None)), None)
-
-    def _fail(self, turn: Turn, error: BaseException) -> "asyncio.Future[None] | None":
-        if not isinstance(error, AgentRuntimeError):
-            _log.error("%s failed in %s", self._name, turn.message_id, exc_info=error)
-        result = encode({"error": describe_error(error)})
-        return self._end(turn, RequestStatus.FAILED, result, None)
-
-    def _end(
-        self, turn: Turn, status: RequestStatus, result: Encoded, staged: Staged | None
-    ) -> "asyncio.Future[None] | None":
-        """Store the end of a turn, once; a future of that, None if it is done."""
-        if turn.committing or turn.ended:
-            return None
-        turn.committing = True
-        turn.writing_since = None
-        end = TurnEnd(
-            position=turn.position,
-            status=status,
-            result=result,
-            ended_at=self._wall_clock(),
-        )
-        commit_id = self._around.environment.new_id()
-        change, counted = end_of_turn(self, turn, end, commit_id, staged)
-        written = self.write(change)
-        if written.done() and written.exception() is None:
-            self.committed(change, counted)
-            self.ended(turn, end)
-            return None
-        turn.writing_since = self._clock()
-        return Commit(self, self._around, turn, change, counted).follow(written)
-
-    def committed(self, change: ActorChange, counted: Turn | None) -> None:
-        """A change of the state is stored."""
-        if change.new_etag is not None:
-            self.etag = change.new_etag
-            if change.set:
-                self.values.update(change.set)
-            for key in change.remove:
-                self.values.pop(key, None)
-        if counted is not None:
-            counted.attempts = 1
-
-    def ended(self, turn: Turn, end: TurnEnd) -> None:
-        """The turn's end is stored."""
-        around = self._around
-        self.forget(turn)
-        turn.writing_since = None
-        turn.end(end.status, end.result, end.ended_at)
-        if turn.started_at is not None:
-            self.report.latency = self._clock() - turn.started_at
-        self.report.last_status = end.status
-        if turn.log is not None or self._listeners.any or self._feeds:
-            self.report.ended(turn)
-        keep = around.settings.keep_results
-        if turn.position > keep and turn.position % _TRIM_EVERY == 0:
-            trimming = self._storage.trim(self.actor_id, keep)
-            around.tasks.spawn(trimming, name=f"trim {self.actor_id}")
-
-    def lose(self, turn: Turn, error: BaseException) -> None:
-        """The turn's end could not be stored: it stays open for a later claim."""
-        _log.error("%s: %s is lost to its sender: %s", self._name, turn, error)
-        self._lose(turn, error)
-        self.lose_everything(error)
-
-    def _lose(self, turn: Turn, error: BaseException) -> None:
-        self.forget(turn)
-        turn.lose(error)
-        sender = self._accepting.pop(turn, None)
-        if sender is not None and not sender.done():
-            sender.set_exception(error)
-            sender.exception()  # seen, even if the sender has gone away
-        self.report.lost(turn, error)
-
-    def lose_everything(self, error: BaseException) -> None:
-        """What is in memory no longer follows what is stored: give it all up.
-
-        Whoever comes next makes a new resident, which claims the actor again.
-        """
-        self.leave(error)
-        running, task = self.running, self._task
-        if running is not None and not running.committing:
-            running.cancel_reason = "stale"
-            if task is not None and task is not asyncio.current_task():
-                task.cancel()
-        self.drop_activation(error)
-        for turn in list(self.open.values()):
-            self.mailbox.withdraw(turn)
-            if not turn.committing:  # else its own write will say how it ended
-                self._lose(turn, error)
-
-    def forget(self, turn: Turn) -> None:
-        """A turn is no longer open."""
-        self.open.pop(turn.message_id, None)
-        if self.running is turn:
-            self.running = None
-        if self._task is None and not self.open and self.gone is None:
-            self._around.went_idle(self)
-
-    def abandon(self, error: BaseException) -> None:
-        """Speak for the actor no longer; whoever still waits gets the error."""
-        self.refuse_senders(error)
-        self.drop_activation()
-        for turn in list(self.open.values()):
-            self.mailbox.withdraw(turn)
-            unknown = OutcomeUnknown(self.actor_id, turn.message_id)
-            on_its_way = turn.committing or turn in self._accepting
-            self._lose(turn, unknown if on_its_way else error)
 
 
 async def _wait(future: "asyncio.Future[None] | None") -> None:

@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Literal, TypeVar, cast
 
 from agent_runtime_nb import _directory
-from agent_runtime_nb._client import FeedWatch
+from agent_runtime_nb._client import BatchWatch
 from agent_runtime_nb._listeners import Listeners
 from agent_runtime_nb._loop_bridge import LoopBridge
 from agent_runtime_nb._mailbox import Submission, Turn
@@ -385,24 +385,6 @@ class InProcessActorRuntime(RuntimeDirectory):
 
     def watch_events(self) -> AsyncIterator[tuple[RuntimeEvent, ...]]:
         """See `RuntimeDirectory.watch_events`."""
-        return _EventWatch(
+        return BatchWatch(
             self.bridge, lambda: cast("Any", _directory.open_event_feed(self._actors))
         )
-
-
-class _EventWatch:
-    # Batches, where `FeedWatch` gives single items.
-    def __init__(
-        self,
-        bridge: LoopBridge,
-        open_feed: Callable[
-            [], "asyncio.Future[tuple[Feed[RuntimeEvent], list[RuntimeEvent]]]"
-        ],
-    ) -> None:
-        self._watch = FeedWatch(bridge, open_feed)
-
-    def __aiter__(self) -> "_EventWatch":
-        return self
-
-    async def __anext__(self) -> tuple[RuntimeEvent, ...]:
-        return await self._watch.take()

@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(command: str, folder: Path) -> Iterator[None]:
+def serving(command: str, folder: Path) -> Generator[None]:
     module = command.removeprefix("python ").split()
     process = subprocess.Popen(
         [sys.executable, *module],

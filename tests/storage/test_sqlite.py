@@ -366,8 +366,8 @@ def test_an_error_of_the_system_becomes_one_of_ours(
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("/home/ada/state.db", True),
-        ("/home/local/state.db", False),
+        ("/data/ada/state.db", True),
+        ("/data/local/state.db", False),
         ("/homeward/state.db", False),
         ("/mnt/my share/state.db", True),
         ("/mnt/ssh/deep/state.db", True),
@@ -378,7 +378,7 @@ def test_a_network_file_system_is_known_by_its_mount(path: str, expected: object
     table = (
         "/dev/vda / ext4 rw 0 0\n"
         "server:/home /home nfs4 rw 0 0\n"
-        "/dev/vdb /home/local xfs rw 0 0\n"
+        "/dev/vdb /data/local xfs rw 0 0\n"
         "//server/share /mnt/my\\040share cifs rw 0 0\n"
         "ada@server: /mnt/ssh fuse.sshfs rw 0 0\n"
         "\n"
@@ -388,7 +388,7 @@ def test_a_network_file_system_is_known_by_its_mount(path: str, expected: object
 
 
 def test_without_a_list_of_mounts_a_path_is_local():
-    assert is_network_path(Path("/home/ada"), "") is False
+    assert is_network_path(Path("/data/ada"), "") is False
 
 
 async def test_on_a_network_file_system_there_is_no_write_ahead_log(tmp_path: Path):
