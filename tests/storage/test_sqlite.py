@@ -377,7 +377,7 @@ def test_an_error_of_the_system_becomes_one_of_ours(
 def test_a_network_file_system_is_known_by_its_mount(path: str, expected: object):
     table = (
         "/dev/vda / ext4 rw 0 0\n"
-        "server:/home /home nfs4 rw 0 0\n"
+        "server:/data /data nfs4 rw 0 0\n"
         "/dev/vdb /data/local xfs rw 0 0\n"
         "//server/share /mnt/my\\040share cifs rw 0 0\n"
         "ada@server: /mnt/ssh fuse.sshfs rw 0 0\n"

@@ -118,6 +118,22 @@ def open_writer(
         SchemaTooNew, Corrupt: and the file is as it was.
         sqlite3.Error: see `translate`.
     """
+    deadline = time.monotonic() + _BUSY_MS / 1000
+    while True:
+        try:
+            return _open_writer(path, synchronous=synchronous, network=network)
+        except sqlite3.OperationalError as error:
+            # While another host makes the file, the switch to WAL is refused at once:
+            # SQLite does not wait where waiting could be a deadlock.
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _open_writer(
+    path: Path, *, synchronous: Synchronous, network: bool
+) -> sqlite3.Connection:
     connection = _connect(path)
     try:
         _check_version(connection, path)
