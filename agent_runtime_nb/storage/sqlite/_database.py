@@ -173,10 +173,14 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    # Both from one snapshot: another host may be making the schema at this moment.
+    connection.execute("begin")
     (found,) = connection.execute("pragma user_version").fetchone()
+    tables = connection.execute("select count(*) from sqlite_master").fetchone()[0]
+    connection.execute("commit")
     if found > SCHEMA_VERSION:
         raise SchemaTooNew(str(path), found, SCHEMA_VERSION)
-    if found == 0 and connection.execute("select 1 from sqlite_master").fetchone():
+    if found == 0 and tables:
         raise Corrupt(str(path), "it is a database of another program")
 
 
