@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from agent_runtime_nb._listeners import Listeners
 from agent_runtime_nb._mailbox import Mailbox, Turn
 from agent_runtime_nb._wire import decode, encode, request_message
 from agent_runtime_nb.exceptions import InvalidRequest, MailboxDrained, OutsideTurn
@@ -71,7 +72,12 @@ class Keeper(Protocol):
         """Take the next turn that runs, None if the mailbox is empty."""
         ...
 
-    def enter_scope(self, turn: Turn) -> AbstractContextManager[object] | None:
+    @property
+    def listeners(self) -> Listeners:
+        """Who may wrap turns."""
+        ...
+
+    def enter_scope(self, turn: Turn) -> AbstractContextManager[object]:
         """What wraps the turn, entered."""
         ...
 
@@ -120,6 +126,7 @@ class InProcessActorContext(IActorRuntimeContext):
         "scope",
         "taken",
         "turn",
+        "was_cancelled",
     )
 
     actor: IActor
@@ -134,12 +141,13 @@ class InProcessActorContext(IActorRuntimeContext):
         self.last_turn: Turn | None = None
         self.taken = 0
         self.dead = False
+        self.was_cancelled = False  # a turn of the present run
 
     # --- for the keeper
 
     def begin(self) -> int:
         """`run` is about to be called; returns how many turns were taken before."""
-        self.drained = False
+        self.drained = self.was_cancelled = False
         return self.taken
 
     def is_clean(self, taken: int) -> bool:
@@ -183,6 +191,7 @@ class InProcessActorContext(IActorRuntimeContext):
         if self.dead or self.drained:
             raise MailboxDrained(self.actor_id)
         forget_cancellations()
+        self.was_cancelled = False
         left = self.discard()
         if left is not None:
             self.commit = self.keeper.not_completed(left)
@@ -251,6 +260,7 @@ class InProcessActorContext(IActorRuntimeContext):
         data = response.data
         if turn.cancel_reason is not None:
             data = self.keeper.final_data(turn, data)
+            self.was_cancelled = True
         result = encode(data, "the response's data")
         staged, self._staged = self._staged, None
         self.turn = self.last_turn = None
@@ -285,6 +295,7 @@ class _Messages:
         context = self._context
         unsettled = (
             context.drained
+            or context.was_cancelled
             or context.dead
             or context.turn is not None
             or context.commit is not None
@@ -308,5 +319,6 @@ class _Messages:
             raise StopAsyncIteration
         context.turn = context.last_turn = turn
         context.taken += 1
-        context.scope = keeper.enter_scope(turn)
+        if keeper.listeners.has_scopes:
+            context.scope = keeper.enter_scope(turn)
         return request_message(turn.message_id, turn.body, turn.accepted_at)

@@ -27,6 +27,7 @@ from agent_runtime_nb.runtime_abstractions import (
 )
 
 T = TypeVar("T")
+_PENDING = RequestStatus.PENDING
 _MESSAGE_ID = re.compile("[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,200}")
 
 
@@ -85,6 +86,9 @@ class InProcessActorClient(IActorClient):
 
     def __init__(self, runtime: Home) -> None:
         self._home = runtime
+        self._listeners = runtime.listeners
+        self._limit = runtime.settings.request_limit
+        self._new_id = runtime.environment.new_id
 
     async def send_request(
         self,
@@ -99,17 +103,18 @@ class InProcessActorClient(IActorClient):
     ) -> ActorResponseHandle:
         home = self._home
         bridge = home.bridge
-        _check(method, message_id, metadata)
+        if message_id is not None or metadata or method.__class__ is not str:
+            _check(method, message_id, metadata)
         if when_busy != "queue" or timeout is not None:
             _check_waiting(when_busy, timeout)
-        if home.listeners.has_scopes:
-            metadata = {**home.listeners.outgoing_headers(), **(metadata or {})}
+        if self._listeners.has_scopes:
+            metadata = {**self._listeners.outgoing_headers(), **(metadata or {})}
         body = encode_body(method, params, metadata)
-        if len(body) > home.settings.request_limit:
-            raise TooLarge("the request", len(body), home.settings.request_limit)
+        if len(body) > self._limit:
+            raise TooLarge("the request", len(body), self._limit)
         submission = Submission(
             actor_id,
-            message_id or home.environment.new_id(),
+            message_id or self._new_id(),
             body,
             message_id is not None,
             when_busy,
@@ -187,7 +192,7 @@ class RequestHandle(ActorResponseHandle):
 
     async def get_response(self) -> ActorResponseMessage:
         turn = self._turn
-        if not turn.ended:
+        if turn.status is _PENDING and turn.error is None:
             bridge = self._home.bridge
             if asyncio.get_running_loop() is bridge.home:
                 waiter = turn.wait()

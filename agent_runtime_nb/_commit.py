@@ -192,7 +192,7 @@ class Commit:
         for delay in self._around.settings.commit_retries:
             if await self._took_effect(error):
                 return None
-            if not _may_pass(error):
+            if not may_pass(error):
                 return error
             await self._around.environment.sleep(delay)
             try:
@@ -253,7 +253,7 @@ class Commit:
         resident.ended(turn, end)
 
 
-def _may_pass(error: BaseException) -> bool:
+def may_pass(error: BaseException) -> bool:
     """Whether the same write may succeed a moment later; sending it twice is safe."""
     if isinstance(error, OutcomeUnknown):
         return True

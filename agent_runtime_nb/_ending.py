@@ -124,7 +124,7 @@ class Ending(Intake):
         if turn.started_at is not None:
             self.report.latency = self._clock() - turn.started_at
         self.report.last_status = end.status
-        if turn.log is not None or self._listeners.any or self._feeds:
+        if turn.log is not None or self.listeners.any or self._feeds:
             self.report.ended(turn)
         keep = around.settings.keep_results
         if turn.position > keep and turn.position % _TRIM_EVERY == 0:
@@ -134,8 +134,9 @@ class Ending(Intake):
     def lose(self, turn: Turn, error: BaseException) -> None:
         """The turn's end could not be stored: it stays open for a later claim."""
         _log.error("%s: %s is lost to its sender: %s", self.name, turn, error)
-        self._lose(turn, error)
-        self.lose_everything(error)
+        self.lose_everything(error)  # first: it stops the task if the turn runs
+        if not turn.ended:
+            self._lose(turn, error)
 
     def _lose(self, turn: Turn, error: BaseException) -> None:
         self.forget(turn)

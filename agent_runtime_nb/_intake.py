@@ -80,7 +80,7 @@ class Intake(ABC):
         self._storage = around.storage
         self._clock = around.environment.clock
         self._wall_clock = around.environment.wall_clock
-        self._listeners = around.listeners
+        self.listeners = around.listeners
         self._feeds = around.feeds
         self._before_claim: list[tuple[Submission, asyncio.Future[Turn]]] | None = []
         self._claiming: asyncio.Future[Claim]

@@ -1,7 +1,6 @@
 """The accepted requests of one actor: their order, their bound, who waits for each."""
 
 import asyncio
-from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, TypeAlias
@@ -160,12 +159,16 @@ class Turn:
 
 
 class Mailbox:
-    """The waiting turns of one actor, oldest first; `turns` is None while empty."""
+    """The waiting turns of one actor, oldest first; `turns` is None while empty.
+
+    A list: there are few (the mailbox is bounded), mostly one, and a deque takes 600
+    bytes for the first.
+    """
 
     __slots__ = ("turns",)
 
     def __init__(self) -> None:
-        self.turns: deque[Turn] | None = None
+        self.turns: list[Turn] | None = None
 
     def __len__(self) -> int:
         return 0 if self.turns is None else len(self.turns)
@@ -176,14 +179,14 @@ class Mailbox:
     def put(self, turn: Turn) -> None:
         """Add a turn behind the others."""
         if self.turns is None:
-            self.turns = deque()
+            self.turns = []
         self.turns.append(turn)
 
     def put_back(self, turn: Turn) -> None:
         """Put a turn that was taken in front of the others again."""
         if self.turns is None:
-            self.turns = deque()
-        self.turns.appendleft(turn)
+            self.turns = []
+        self.turns.insert(0, turn)
 
     def peek(self) -> Turn | None:
         """The next turn, left where it is."""
@@ -193,9 +196,9 @@ class Mailbox:
         """The next turn, taken out."""
         if not self.turns:
             return None
-        turn = self.turns.popleft()
+        turn = self.turns.pop(0)
         if not self.turns:
-            self.turns = None  # an empty deque is 600 bytes for each idle actor
+            self.turns = None
         return turn
 
     def withdraw(self, turn: Turn) -> bool:

@@ -183,11 +183,9 @@ class Reporter:
         if self._watched():
             self._push(update(turn, "started"))
 
-    def enter_scope(self, turn: Turn) -> AbstractContextManager[object] | None:
-        """What wraps the turn, entered; None if nobody wraps turns."""
+    def enter_scope(self, turn: Turn) -> AbstractContextManager[object]:
+        """What wraps the turn, entered."""
         listeners = self._audience.listeners
-        if not listeners.has_scopes:
-            return None
         metadata = decode_body(turn.body)[2]
         return listeners.turn_scope(self._started_event(turn, metadata))
 

@@ -15,7 +15,7 @@ from agent_runtime_nb._activation import (
     Staged,
     forget_cancellations,
 )
-from agent_runtime_nb._commit import Surroundings
+from agent_runtime_nb._commit import Surroundings, may_pass
 from agent_runtime_nb._ending import STAMPS, Ending
 from agent_runtime_nb._mailbox import CancelReason, Turn
 from agent_runtime_nb._wire import turn_view
@@ -47,6 +47,7 @@ class ResidentActor(Ending):
         self._task: asyncio.Task[None] | None = None
         self._outdated = False
         self._hangs_since: float | None = None
+        self._cancelled: asyncio.Task[None] | None = None  # the task that we cancelled
 
     @property
     def is_idle(self) -> bool:
@@ -61,13 +62,14 @@ class ResidentActor(Ending):
     def stop_run(self) -> None:
         """Cancel the task that runs the actor, unless that is the present one."""
         if self._task is not None and self._task is not asyncio.current_task():
+            self._cancelled = self._task
             self._task.cancel()
 
     # --- run
 
     def received(self, turn: Turn, *, interrupt: bool) -> None:
         """A turn is stored and in the mailbox: run it, as soon as it is its turn."""
-        if self._listeners.any or self._feeds:
+        if self.listeners.any or self._feeds:
             self.report.accepted(turn)
         if turn.cancel_reason is not None:  # cancelled while it was being accepted
             self.mailbox.withdraw(turn)
@@ -93,11 +95,11 @@ class ResidentActor(Ending):
                 context = self.context or await self._activate()
                 if context is None:
                     continue
-                taken, error = context.begin(), None
+                taken, error, self._cancelled = context.begin(), None, None
                 try:
                     await context.actor.run(context)
                 except BaseException as raised:
-                    if self._is_the_end(raised, context.cancel_reason):
+                    if self._is_the_end(raised):
                         raise
                     error = raised
                 if error is not None or self._outdated or not context.is_clean(taken):
@@ -113,11 +115,15 @@ class ResidentActor(Ending):
         finally:
             self._rest(task)
 
-    def _is_the_end(self, error: BaseException, reason: str | None) -> bool:
+    def _is_the_end(self, error: BaseException) -> bool:
         """Whether the loop itself is ending: nobody of ours has cancelled the task."""
         task = asyncio.current_task()
-        cancelled = isinstance(error, asyncio.CancelledError) and task is not None
-        return cancelled and reason is None and bool(task and task.cancelling())
+        return (
+            isinstance(error, asyncio.CancelledError)
+            and task is not None
+            and task is not self._cancelled
+            and bool(task.cancelling())
+        )
 
     def _rest(self, task: "asyncio.Task[None] | None") -> None:
         self._around.tasks.finished(task)
@@ -133,7 +139,7 @@ class ResidentActor(Ending):
             async with asyncio.timeout(self._around.settings.turn_timeout):
                 context.actor = await self._around.make_actor(self.actor_id, context)
         except BaseException as error:
-            if self._is_the_end(error, None):
+            if self._is_the_end(error):
                 raise
             turn = self.mailbox.take()
             if turn is not None:
@@ -216,7 +222,7 @@ class ResidentActor(Ending):
         turn.started_at = now = self._clock()
         if turn.time_limit is None:
             turn.deadline = now + self._around.settings.turn_timeout
-        if self._listeners.any or self._feeds:
+        if self.listeners.any or self._feeds:
             self.report.started(turn)
 
     async def _count_attempt(self, turn: Turn) -> bool:
@@ -242,18 +248,16 @@ class ResidentActor(Ending):
             try:
                 await asyncio.shield(self.write(change))
             except StorageError as error:
-                if not error.retryable:
+                if not may_pass(error):
                     raise
                 await self._around.environment.sleep(pause)
             else:
                 return
         await asyncio.shield(self.write(change))
 
-    def enter_scope(self, turn: Turn) -> AbstractContextManager[object] | None:
+    def enter_scope(self, turn: Turn) -> AbstractContextManager[object]:
         """What the listeners wrap the turn in."""
-        if self._around.listeners.has_scopes:
-            return self.report.enter_scope(turn)
-        return None
+        return self.report.enter_scope(turn)
 
     def commit(
         self,
@@ -315,6 +319,7 @@ class ResidentActor(Ending):
     def _cancel_run(self, turn: Turn) -> None:
         context = self.context
         if context is not None and context.turn is turn and self._task is not None:
+            self._cancelled = self._task
             self._task.cancel()
 
     def _give_up(self, turn: Turn) -> None:

@@ -92,6 +92,21 @@ class Gate:
         return message.params
 
 
+def accepts(change: ActorChange) -> bool:
+    """Whether a change stores a new request."""
+    return bool(change.accepted)
+
+
+def counts(change: ActorChange) -> bool:
+    """Whether a change does nothing but count the attempt of a turn."""
+    return bool(change.started) and not change.ended
+
+
+def ends(change: ActorChange) -> bool:
+    """Whether a change ends a turn."""
+    return bool(change.ended)
+
+
 class FaultyStorage(InMemoryStateStorage):
     """Fails or holds back steps when it is told to."""
 
@@ -101,15 +116,21 @@ class FaultyStorage(InMemoryStateStorage):
         self.apply_faults: list[Exception | None] = []
         self.claim_faults: list[Exception] = []
         self.lose_answers = False
+        self.raise_at_once = False  # by the call, not by its future
         self.held: list[tuple[asyncio.Future[Any], asyncio.Future[Any]]] | None = None
+        self.held_back: asyncio.Queue[ActorChange | None] = asyncio.Queue()
+        self._holds: Callable[[ActorChange], bool] | None = None
 
     def fail_apply(self, errors: Iterable[Exception | None]) -> None:
         """The next applies fail so, None: that one works."""
         self.apply_faults = list(errors)
 
-    def hold(self) -> None:
-        """Answer nothing until `let_go`."""
-        self.held = []
+    def hold(self, only: Callable[[ActorChange], bool] | None = None) -> None:
+        """Do, but answer nothing until `let_go`; or such changes only.
+
+        `held_back` says what is being held; None for a claim.
+        """
+        self.held, self._holds = [], only
 
     def let_go(self) -> None:
         """Answer what was held back."""
@@ -127,8 +148,8 @@ class FaultyStorage(InMemoryStateStorage):
         self, actor_id: ActorId, *, take_over: bool = False
     ) -> "asyncio.Future[Claim]":
         if self.claim_faults:
-            return _failed(self.claim_faults.pop(0))
-        return self._later(super().claim(actor_id, take_over=take_over))
+            return self._fail(self.claim_faults.pop(0))
+        return self._later(super().claim(actor_id, take_over=take_over), None)
 
     def apply(
         self, actor_id: ActorId, change: ActorChange
@@ -138,14 +159,23 @@ class FaultyStorage(InMemoryStateStorage):
         if error is not None:
             if self.lose_answers:
                 super().apply(actor_id, change)
-            return _failed(error)
-        return self._later(super().apply(actor_id, change))
+            return self._fail(error)
+        return self._later(super().apply(actor_id, change), change)
 
-    def _later(self, inner: "asyncio.Future[Any]") -> "asyncio.Future[Any]":
-        if self.held is None:
+    def _fail(self, error: Exception) -> "asyncio.Future[Any]":
+        if self.raise_at_once:
+            raise error
+        return _failed(error)
+
+    def _later(
+        self, inner: "asyncio.Future[Any]", change: ActorChange | None
+    ) -> "asyncio.Future[Any]":
+        only = self._holds
+        if self.held is None or (only and not (change and only(change))):
             return inner
         outer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.held.append((inner, outer))
+        self.held_back.put_nowait(change)
         return outer
 
 
@@ -153,6 +183,25 @@ def _failed(error: Exception) -> "asyncio.Future[Any]":
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     future.set_exception(error)
     return future
+
+
+class Stubborn:
+    """A handler that ignores its cancellation while the params say "stuck"."""
+
+    def __init__(self) -> None:
+        self.begun: asyncio.Queue[Any] = asyncio.Queue()
+        self.freed = asyncio.Event()
+
+    async def __call__(
+        self, _: IActorRuntimeContext, message: ActorRequestMessage
+    ) -> Any:
+        self.begun.put_nowait(message.params)
+        while message.params == "stuck" and not self.freed.is_set():
+            try:
+                await self.freed.wait()
+            except asyncio.CancelledError:
+                continue
+        return message.params
 
 
 class ManualClock:
@@ -198,6 +247,11 @@ async def ask(
 def background(work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
     """Start something that the test awaits later."""
     return asyncio.get_running_loop().create_task(work)
+
+
+async def soon(waiting: Awaitable[T]) -> T:
+    """What becomes of it; for what might never come, so bounded."""
+    return await asyncio.wait_for(waiting, 5)
 
 
 async def settled() -> None:

@@ -159,6 +159,8 @@ class InMemoryStateStorage(IActorStateStorage):
     ) -> "Future[tuple[TurnRecord, ...]]":
         """See `IActorStateStorage.apply`; there is no limit of size."""
         loop = asyncio.get_running_loop()
+        if self._host is None:
+            return _failed(loop, StorageClosed(self.location))
         try:
             with self._data.lock:
                 known = self._apply(actor_id, change)
@@ -321,7 +323,7 @@ class InMemoryStateStorage(IActorStateStorage):
         )
 
     def _apply(self, actor_id: ActorId, change: ActorChange) -> list[TurnRecord]:
-        actor = self._find(actor_id)
+        actor = self._data.actors.get(actor_id)
         if actor is None or change.epoch != actor.epoch or not change.epoch:
             owner = self._data.owner_name(actor)
             raise StaleEpoch(actor_id, change.epoch, owner)
@@ -441,8 +443,9 @@ def _check_ended(
     actor_id: ActorId, actor: _Actor, change: ActorChange, new: list[TurnRecord]
 ) -> None:
     for end in change.ended:
-        just_made = any(record.position == end.position for record in new)
-        if end.position not in actor.open and not just_made:
+        if end.position in actor.open:
+            continue
+        if not any(record.position == end.position for record in new):
             turn = actor.turns.get(end.position)
             found = turn.status.value if turn else "nothing"
             raise Conflict(actor_id, f"an open turn {end.position}", found)
