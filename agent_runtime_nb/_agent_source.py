@@ -61,10 +61,7 @@ class AgentSource:
         elif not callable(agent):
             raise InvalidAgent(f"{type(agent).__name__} object", _hint(agent))
         elif required := _required_parameters(agent):
-            if len(required) > 2:
-                raise InvalidAgent(
-                    f"a function with {len(required)} required parameters", _WHAT_FITS
-                )
+            _check_function(agent, required)
             self._agent = FunctionAgent(agent, with_history=_takes_history(agent))
         else:
             self._agent = agent
@@ -81,11 +78,19 @@ class AgentSource:
         made = self._agent()
         if inspect.isawaitable(made):
             made = await made
+        return self.checked(made)
+
+    def checked(self, made: Any) -> SupportsAgentRun:
+        """What the factory gave, if it is an agent.
+
+        Raises:
+            InvalidAgent: if not.
+        """
         if not isinstance(made, SupportsAgentRun):
             name = getattr(self._agent, "__name__", "the factory")
             raise InvalidAgent(
                 f"what {name}() returned, {type(made).__name__},",
-                f"it has no parameters and is taken as a factory; {_WHAT_FITS}",
+                f"it has no required parameters and is taken as a factory; {_WHAT_FITS}",
             )
         return made
 
@@ -113,8 +118,32 @@ def _required_parameters(function: Callable[..., Any]) -> list[inspect.Parameter
     ]
 
 
+def _check_function(
+    function: Callable[..., Any], required: list[inspect.Parameter]
+) -> None:
+    """Refuse what can be called, but not as f(message) or f(message, history)."""
+    if isinstance(function, type):
+        names = ", ".join(parameter.name for parameter in required)
+        raise InvalidAgent(
+            f"the class {function.__name__} itself",
+            f"it needs {names}; give an object of it, or a function without "
+            "parameters that makes one",
+        )
+    if len(required) > 2:
+        what = f"a function with {len(required)} required parameters"
+        raise InvalidAgent(what, _WHAT_FITS)
+    by_name = [one.name for one in required if one.kind is one.KEYWORD_ONLY]
+    if by_name:
+        what = f"a function that must be given {', '.join(by_name)} by name"
+        raise InvalidAgent(what, _WHAT_FITS)
+
+
 def _takes_history(function: Callable[..., Any]) -> bool:
-    second = _parameters(function)[1:2]
+    second = [
+        parameter
+        for parameter in _parameters(function)[1:2]
+        if parameter.kind in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}
+    ]
     return bool(second) and (
         second[0] in _required_parameters(function) or second[0].name == "history"
     )
@@ -206,7 +235,7 @@ async def _pieces(
     if _is_async(function):
         result = function(*arguments)
     else:
-        result = await asyncio.to_thread(function, *arguments)
+        result = await asyncio.to_thread(_call, function, *arguments)
     if inspect.isawaitable(result):
         result = await result
     if hasattr(result, "__aiter__"):
@@ -214,10 +243,18 @@ async def _pieces(
             yield piece
     elif isinstance(result, Iterator):
         iterator = cast("Iterator[Any]", result)
-        while (piece := await asyncio.to_thread(next, iterator, _END)) is not _END:
+        while (piece := await asyncio.to_thread(_call, next, iterator, _END)) is not _END:
             yield piece
     else:
         yield result
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call it; a StopIteration, which no future can carry, would be waited for in vain."""
+    try:
+        return function(*arguments)
+    except StopIteration as error:
+        raise RuntimeError("the function raised StopIteration") from error
 
 
 def _is_async(function: Callable[..., Any]) -> bool:

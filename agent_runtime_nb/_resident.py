@@ -95,11 +95,11 @@ class ResidentActor(Ending):
                 context = self.context or await self._activate()
                 if context is None:
                     continue
-                taken, error, self._cancelled = context.begin(), None, None
+                taken, error = context.begin(), None
                 try:
                     await context.actor.run(context)
                 except BaseException as raised:
-                    if self._is_the_end(raised):
+                    if not context.dead and self._is_the_end(raised):
                         raise
                     error = raised
                 if error is not None or self._outdated or not context.is_clean(taken):
@@ -219,6 +219,7 @@ class ResidentActor(Ending):
 
     def _starts(self, turn: Turn) -> None:
         self.running = turn
+        self._cancelled = None
         turn.started_at = now = self._clock()
         if turn.time_limit is None:
             turn.deadline = now + self._around.settings.turn_timeout

@@ -211,12 +211,15 @@ def _loaded(agent: Any) -> Any:
 
 def _introduce(agent: Any) -> tuple[str, str]:
     """The name and description that an agent, factory or function gives itself."""
-    if not AgentSource(agent).is_factory:
+    source = AgentSource(agent)
+    if not source.is_factory:
         return _own_name(agent), _description(agent)
     made = agent()
-    if inspect.iscoroutine(made):
-        made.close()  # it needs a loop, and there may be none yet
+    if inspect.isawaitable(made):
+        if inspect.iscoroutine(made):
+            made.close()  # it needs a loop, and there may be none yet
         return _own_name(agent), _description(agent)
+    source.checked(made)
     return _own_name(made) or _own_name(agent), _description(made)
 
 

@@ -151,9 +151,12 @@ def _parse_content(part: object, field: str) -> Content:
     if kind == "text" and not isinstance(content["text"], str):
         raise InvalidRequest(f"{field}.text", "must be a string")
     try:
-        return Content.from_dict(content)
-    except (TypeError, ValueError, AttributeError) as error:
+        made = Content.from_dict(content)
+        # What cannot be stored and read again would break every later turn too.
+        Content.from_dict(json.loads(json.dumps(_to_content(made))))
+    except Exception as error:
         raise InvalidRequest(field, f"is no {kind} content: {error}") from error
+    return made
 
 
 # --- entries --------------------------------------------------------------------------

@@ -176,6 +176,33 @@ async def test_nothing_runs_before_the_end_of_an_abandoned_turn_is_stored(
     stubborn.freed.set()
 
 
+async def test_an_abandoned_actor_that_gives_in_later_hurts_no_other(
+    start: StartRuntime,
+) -> None:
+    stubborn, gate = Stubborn(), Gate()
+
+    async def handle(context: IActorRuntimeContext, message: Any) -> Any:
+        if message.params != "stuck":
+            return await gate(context, message)
+        await stubborn(context, message)
+        raise asyncio.CancelledError
+
+    runtime = await start(handle, settings=SHORT_GRACE)
+    client = InProcessActorClient(runtime)
+    stuck = await client.send_request(ONE, "run", "stuck")
+    await stubborn.begun.get()
+    await stuck.cancel()
+    await soon(stuck.get_response())
+    others = [background(ask(runtime, name)) for name in ("running", "waiting")]
+    await soon(gate.begun.get())
+
+    stubborn.freed.set()
+    await settled()
+    gate.passing.set()
+
+    assert [(await soon(one)).data for one in others] == ["running", "waiting"]
+
+
 # --- commits that go wrong
 
 

@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Generic, Self, TypeVar, cast
 
+from agent_runtime_nb._safe_markdown import to_html
 from agent_runtime_nb.exceptions import TurnFailed
 from agent_runtime_nb.notebook._home import (
     Home,
@@ -26,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Answer:
-    """The answer of an agent, shown as Markdown.
+    """The answer of an agent, shown as rendered Markdown in which nothing is active.
 
     Attributes:
         text: what the assistant said in this turn.
@@ -83,8 +84,8 @@ class Answer:
     def __repr__(self) -> str:
         return f"Answer({self.text!r}, from {self.actor_id}, {self.status.value})"
 
-    def _repr_markdown_(self) -> str:
-        return self.text
+    def _repr_html_(self) -> str:
+        return to_html(self.text)
 
 
 @dataclass(frozen=True, slots=True)

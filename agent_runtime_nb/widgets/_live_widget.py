@@ -21,6 +21,7 @@ from typing import Any, TypeAlias, cast
 import anywidget
 import traitlets
 
+from agent_runtime_nb._safe_markdown import to_html
 from agent_runtime_nb._tasks import TaskOwner
 from agent_runtime_nb.widgets._channel import (
     SHARED_BUDGET,
@@ -131,7 +132,8 @@ class LiveWidget(anywidget.AnyWidget):
         if bundle is None:
             return None
         data, metadata = bundle
-        texts = {"text/plain": repr(self), "text/markdown": self.to_markdown()}
+        html = to_html(self.to_markdown())
+        texts = {"text/plain": repr(self), "text/html": html}
         return {**data, **texts}, metadata
 
     def to_markdown(self) -> str:

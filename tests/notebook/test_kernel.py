@@ -55,7 +55,7 @@ def test_a_cell_starts_and_the_next_one_asks(kernel: Kernel, start: str) -> None
 
     assert "state.db" in shown["text/plain"]
     assert "echo, patient" in shown["text/html"]
-    assert answer["text/markdown"] == "Echo: Hello"
+    assert answer["text/html"] == "<p>Echo: Hello</p>\n"
     assert "echo/analysis" in answer["text/plain"]
 
 
@@ -75,7 +75,7 @@ def test_a_storage_that_cannot_be_opened_is_told_by_the_first_use(
     again = kernel.run(START % ', storage="fine.db"' + '\nawait rt.ask("echo", "Hi")')
 
     assert cell.error.startswith("Corrupt")
-    assert again.display["text/markdown"] == "Echo: Hi"
+    assert again.display["text/html"] == "<p>Echo: Hi</p>\n"
 
 
 @BOTH_LOOPS
@@ -273,3 +273,29 @@ def test_two_kernels_in_one_folder_share_the_file(start_kernel: StartKernel) -> 
     assert last_line(second, 'print(await turns("echo", "c2"))') == (
         "[('completed', 'another')]"
     )
+
+
+# --- the level below ------------------------------------------------------------------
+
+LOWER_LEVEL = """
+from agent_runtime_nb import (
+    ActorId, AgentActor, EchoAgent, InProcessActorClient, InProcessActorRuntime,
+    SqliteStateStorage,
+)
+runtime = InProcessActorRuntime(storage=SqliteStateStorage("state.db"))
+runtime.register_actor_type("echo", lambda context: AgentActor(EchoAgent()))
+await runtime.start()
+client = InProcessActorClient(runtime)
+handle = await client.send_request(ActorId("echo", "c1"), "run", {"messages": [{"role": "user", "content": "Hi"}]})
+async for update in handle.watch_updates():
+    print(update.status)
+response = await handle.get_response()
+print(response.data["messages"][0]["content"])
+await runtime.stop()
+"""
+
+
+def test_the_lower_level_runs_as_written_in_a_cell(kernel: Kernel) -> None:
+    cell = kernel.run(LOWER_LEVEL)
+
+    assert cell.lines == ["pending", "pending", "completed", "Echo: Hi"]

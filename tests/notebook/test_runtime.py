@@ -62,7 +62,8 @@ async def test_an_answer_has_text_messages_status_and_ids(
 
     answer = await rt.ask("Hello", conversation="c1")
 
-    assert answer.text == str(answer) == answer._repr_markdown_() == "Echo: Hello"
+    assert answer.text == str(answer) == "Echo: Hello"
+    assert answer._repr_html_() == "<p>Echo: Hello</p>\n"
     assert answer.status is RequestStatus.COMPLETED
     assert answer.conversation == "c1"
     assert [message["role"] for message in answer.messages] == ["assistant"]

@@ -152,7 +152,8 @@ async def test_the_table_can_be_read_without_widgets(
 
     data, _ = board._repr_mimebundle_()
 
-    assert "| echo/a | idle | 1 | 0 | completed |" in data["text/markdown"]
+    assert "| echo/a | idle | 1 | 0 | completed |" in board.to_markdown()
+    assert "<td>echo/a</td>" in data["text/html"]
     assert data["text/plain"] == "ActorDashboard(1 actor)"
 
 

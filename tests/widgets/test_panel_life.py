@@ -93,7 +93,9 @@ async def test_the_saved_output_can_be_read_without_widgets(panels: Panels) -> N
     data, _ = panel._repr_mimebundle_()
 
     assert data["text/plain"] == "ChatPanel('echo/c1', 1 turn)"
-    assert data["text/markdown"] == ("**Parrot · c1**\n\n> Hello\n\nEcho: Hello\n")
+    assert panel.to_markdown() == "**Parrot · c1**\n\n> Hello\n\nEcho: Hello\n"
+    assert "<p>Echo: Hello</p>" in data["text/html"]
+    assert "text/markdown" not in data
     assert "application/vnd.jupyter.widget-view+json" in data
 
 
