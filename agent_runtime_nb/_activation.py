@@ -253,7 +253,9 @@ class InProcessActorContext(IActorRuntimeContext):
         await self.keeper.save_checkpoint(turn, encode(data, "the checkpoint"))
 
     def complete_request(self, message_id: str, response: ActorResponseMessage) -> None:
-        turn = self._running(message_id, "complete_request()")
+        turn = self.turn
+        if turn is None or turn.message_id != message_id:
+            raise OutsideTurn(self.actor_id, "complete_request()")
         if response.status not in _BY_ACTOR:
             problem = f"must be completed, failed or cancelled, got {response.status!r}"
             raise InvalidRequest("response.status", problem)
@@ -307,12 +309,12 @@ class _Messages:
         keeper = context.keeper
         turn = keeper.take_ready()
         if turn is None:
-            if not keeper.mailbox.turns:
+            if not keeper.mailbox:
                 # Whoever got the last answer may send the next request at once. One
                 # loop turn for that saves the start of a task, half the cost of an ask.
                 await asyncio.sleep(0)
             turn = keeper.take_ready()
-            if turn is None and keeper.mailbox.turns:
+            if turn is None and keeper.mailbox:
                 turn = await keeper.next_turn()
         if turn is None:
             context.drained = True

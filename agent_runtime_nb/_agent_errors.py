@@ -15,7 +15,9 @@ _KEY_VARIABLES = "set OPENAI_API_KEY, or AZURE_OPENAI_ENDPOINT and AZURE_OPENAI_
 _LONGEST = 2000
 # What services echo of a key in their errors, and what a header would show.
 _SECRETS = re.compile(
-    r"\b(sk|rk|pk|sess)-[\w*.-]{6,}|(?<=Bearer )\S+|(?<=api[-_]key=)[^\s&\"']+",
+    r"\b(sk|rk|pk|sess)-[\w*.-]{6,}|(?<=Bearer )\S+|(?<=API key provided: )\S+"
+    r"|(?<=://)[^\s/@]+(?=@)"
+    r"|(?<=api[-_]key)(?P<is>[\"']?\s*[=:]\s*[\"']?)[^\s&,;\"']+",
     re.IGNORECASE,
 )
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
@@ -44,7 +46,7 @@ def describe_agent_error(error: BaseException) -> dict[str, Any]:
 def _described(
     error: BaseException, message: str, *, retryable: bool
 ) -> dict[str, Any]:
-    message = _SECRETS.sub("[hidden]", message)
+    message = _SECRETS.sub(lambda found: f"{found['is'] or ''}[hidden]", message)
     if len(message) > _LONGEST:
         message = message[:_LONGEST] + "..."
     return {"type": type(error).__name__, "message": message, "retryable": retryable}

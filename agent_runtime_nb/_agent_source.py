@@ -142,7 +142,8 @@ def _takes_history(function: Callable[..., Any]) -> bool:
     second = [
         parameter
         for parameter in _parameters(function)[1:2]
-        if parameter.kind in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}
+        if parameter.kind
+        in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}
     ]
     return bool(second) and (
         second[0] in _required_parameters(function) or second[0].name == "history"
@@ -243,7 +244,9 @@ async def _pieces(
             yield piece
     elif isinstance(result, Iterator):
         iterator = cast("Iterator[Any]", result)
-        while (piece := await asyncio.to_thread(_call, next, iterator, _END)) is not _END:
+        while (
+            piece := await asyncio.to_thread(_call, next, iterator, _END)
+        ) is not _END:
             yield piece
     else:
         yield result

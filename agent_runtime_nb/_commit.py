@@ -117,7 +117,7 @@ def end_of_turn(
         change.set, change.remove = staged.set, staged.remove
         if staged.entries:
             end.entries = b"[" + b",".join(staged.entries) + b"]"
-    following = resident.mailbox.peek()
+    following = resident.mailbox[0] if resident.mailbox else None
     if following is None or following.attempts:
         return change, None
     change.started = (following.position,)

@@ -12,7 +12,7 @@ from typing import cast
 
 from agent_runtime_nb._activation import Staged
 from agent_runtime_nb._commit import Commit, end_of_turn
-from agent_runtime_nb._intake import Intake, interrupted_data
+from agent_runtime_nb._intake import Intake, failed, interrupted_data
 from agent_runtime_nb._mailbox import CancelReason, Turn
 from agent_runtime_nb._wire import describe_error, encode
 from agent_runtime_nb.exceptions import (
@@ -38,11 +38,6 @@ class Ending(Intake):
     """The part of an actor in memory that ends turns."""
 
     etag: str | None  # said again, or the assignments here would narrow it
-
-    @property
-    @abstractmethod
-    def has_task(self) -> bool:
-        """Whether a task runs the actor."""
 
     @abstractmethod
     def drop_activation(self, error: BaseException | None = None) -> None:
@@ -96,7 +91,10 @@ class Ending(Intake):
         )
         commit_id = self._around.environment.new_id()
         change, counted = end_of_turn(self, turn, end, commit_id, staged)
-        written = self.write(change)
+        try:
+            written = self._storage.apply(self.actor_id, change)
+        except BaseException as error:
+            written = failed(error)
         if written.done() and written.exception() is None:
             self.committed(change, counted)
             self.ended(turn, end)
@@ -168,7 +166,7 @@ class Ending(Intake):
         self.open.pop(turn.message_id, None)
         if self.running is turn:
             self.running = None
-        if not self.has_task and not self.open and self.gone is None:
+        if self._task is None and not self.open and self.gone is None:
             self._around.went_idle(self)
 
     def abandon(self, error: BaseException) -> None:

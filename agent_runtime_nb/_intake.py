@@ -76,6 +76,7 @@ class Intake(ABC):
         self.mailbox = Mailbox()
         self.report = Reporter(actor_id, around, self.mailbox)
         self.gone: BaseException | None = None  # why it no longer speaks for the actor
+        self._task: asyncio.Task[None] | None = None  # what runs the actor
         self._around = around
         self._storage = around.storage
         self._clock = around.environment.clock
@@ -113,7 +114,7 @@ class Intake(ABC):
         try:
             return self._storage.apply(self.actor_id, change)
         except BaseException as error:
-            return _failed(error)
+            return failed(error)
 
     # --- claim
 
@@ -123,7 +124,7 @@ class Intake(ABC):
         try:
             claimed = self._storage.claim(self.actor_id, take_over=take_over)
         except BaseException as error:
-            claimed = _failed(error)
+            claimed = failed(error)
         self._claiming, self._claiming_since = claimed, self._clock()
         if claimed.done():
             self._claimed(claimed)
@@ -244,7 +245,7 @@ class Intake(ABC):
             around.settings.waiting_timeout if limit is None else limit
         )
         self.open[turn.message_id] = turn
-        if not busy:
+        if not busy and self._task is None:
             around.went_busy(self)
         record = TurnRecord(
             position=position,
@@ -253,7 +254,11 @@ class Intake(ABC):
             body=turn.body,
             accepted_at=accepted_at,
         )
-        written = self.write(ActorChange(epoch=self.epoch, accepted=(record,)))
+        change = ActorChange(epoch=self.epoch, accepted=(record,))
+        try:
+            written = self._storage.apply(self.actor_id, change)
+        except BaseException as error:
+            written = failed(error)
         if written.done():
             return self._accepted(turn, submission, written)
         turn.writing_since = now
@@ -307,7 +312,7 @@ class Intake(ABC):
         if turn.error is not None:  # given up before the storage answered
             self.forget(turn)
             raise turn.error.with_traceback(None)
-        self.mailbox.put(turn)
+        self.mailbox.append(turn)
         self.received(turn, interrupt=submission.when_busy == "interrupt")
         return turn
 
@@ -329,7 +334,7 @@ class Intake(ABC):
         return known
 
 
-def _failed(error: BaseException) -> "asyncio.Future[Any]":
+def failed(error: BaseException) -> "asyncio.Future[Any]":
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     future.set_exception(error)
     return future

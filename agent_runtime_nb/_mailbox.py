@@ -1,7 +1,6 @@
 """The accepted requests of one actor: their order, their bound, who waits for each."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -158,54 +157,30 @@ class Turn:
         )
 
 
-class Mailbox:
-    """The waiting turns of one actor, oldest first; `turns` is None while empty.
+class Mailbox(list[Turn]):
+    """The waiting turns of one actor, oldest first.
 
-    A list: there are few (the mailbox is bounded), mostly one, and a deque takes 600
-    bytes for the first.
+    A list: there are few (the mailbox is bounded), mostly one, and an empty deque takes
+    600 bytes for each idle actor.
     """
 
-    __slots__ = ("turns",)
-
-    def __init__(self) -> None:
-        self.turns: list[Turn] | None = None
-
-    def __len__(self) -> int:
-        return 0 if self.turns is None else len(self.turns)
-
-    def __iter__(self) -> Iterator[Turn]:
-        return iter(self.turns or ())
-
-    def put(self, turn: Turn) -> None:
-        """Add a turn behind the others."""
-        if self.turns is None:
-            self.turns = []
-        self.turns.append(turn)
-
-    def put_back(self, turn: Turn) -> None:
-        """Put a turn that was taken in front of the others again."""
-        if self.turns is None:
-            self.turns = []
-        self.turns.insert(0, turn)
+    __slots__ = ()
 
     def peek(self) -> Turn | None:
         """The next turn, left where it is."""
-        return self.turns[0] if self.turns else None
+        return self[0] if self else None
 
     def take(self) -> Turn | None:
         """The next turn, taken out."""
-        if not self.turns:
-            return None
-        turn = self.turns.pop(0)
-        if not self.turns:
-            self.turns = None
-        return turn
+        return self.pop(0) if self else None
+
+    def put_back(self, turn: Turn) -> None:
+        """Put a turn that was taken in front of the others again."""
+        self.insert(0, turn)
 
     def withdraw(self, turn: Turn) -> bool:
         """Take one turn out, wherever it stands; whether it was there."""
-        if self.turns is None or turn not in self.turns:
+        if turn not in self:
             return False
-        self.turns.remove(turn)
-        if not self.turns:
-            self.turns = None
+        self.remove(turn)
         return True

@@ -44,7 +44,6 @@ class ResidentActor(Ending):
     def __init__(self, actor_id: ActorId, around: Surroundings) -> None:
         super().__init__(actor_id, around)
         self.context: InProcessActorContext | None = None
-        self._task: asyncio.Task[None] | None = None
         self._outdated = False
         self._hangs_since: float | None = None
         self._cancelled: asyncio.Task[None] | None = None  # the task that we cancelled
@@ -53,11 +52,6 @@ class ResidentActor(Ending):
     def is_idle(self) -> bool:
         """Whether nothing is open, no task runs and the claim has ended."""
         return not self.open and self._task is None and self._before_claim is None
-
-    @property
-    def has_task(self) -> bool:
-        """Whether a task runs the actor."""
-        return self._task is not None
 
     def stop_run(self) -> None:
         """Cancel the task that runs the actor, unless that is the present one."""
@@ -79,7 +73,7 @@ class ResidentActor(Ending):
             current = self.running or self.mailbox.peek()
             if current is not None and current is not turn:
                 self.cancel(current, "cancelled")
-        if self._task is None and self.mailbox.turns:
+        if self._task is None and self.mailbox:
             self._start()
 
     def _start(self, after: "asyncio.Future[None] | None" = None) -> None:
@@ -91,7 +85,7 @@ class ResidentActor(Ending):
         task = asyncio.current_task()
         try:
             await _wait(after)
-            while self.mailbox.turns:
+            while self.mailbox:
                 context = self.context or await self._activate()
                 if context is None:
                     continue
@@ -193,12 +187,11 @@ class ResidentActor(Ending):
 
     def take_ready(self) -> Turn | None:
         """Take the next turn if it can be handed out without a write."""
-        turns = self.mailbox.turns
-        if not turns or not turns[0].attempts or self._outdated:
+        mailbox = self.mailbox
+        if not mailbox or not mailbox[0].attempts or self._outdated:
             return None
-        turn = self.mailbox.take()
-        if turn is not None:
-            self._starts(turn)
+        turn = mailbox.pop(0)
+        self._starts(turn)
         return turn
 
     async def next_turn(self) -> Turn | None:
@@ -346,7 +339,7 @@ class ResidentActor(Ending):
             context is not None
             and self._task is not None
             and self.running is None
-            and bool(self.mailbox.turns)
+            and bool(self.mailbox)
         )
         if context is None or not waits_for_run:
             self._hangs_since = None

@@ -26,9 +26,7 @@ def _is_harmless(url: str) -> bool:
 
 
 class _Renderer(RendererHTML):
-    def image(
-        self, tokens: Sequence[Token], idx: int, options: Any, env: Any
-    ) -> str:
+    def image(self, tokens: Sequence[Token], idx: int, options: Any, env: Any) -> str:
         """A link with the image's words; nothing is fetched unless it is followed."""
         address = Token("link_open", "a", 1, attrs={"href": tokens[idx].attrs["src"]})
         words = self.renderInlineAsText(tokens[idx].children, options, env)

@@ -55,6 +55,13 @@ _log = logging.getLogger(__name__)
 _SWEEP_EVERY = 1.0
 
 
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 def _default_host_name() -> str:
     return f"process {os.getpid()} on {platform.node() or 'this machine'}"
 
@@ -153,7 +160,11 @@ class InProcessActorRuntime(RuntimeDirectory):
             InvalidActorId: if the name cannot be a type name.
         """
         self._actors.register(type_name, ActorType(factory, description))
-        if self._bridge is not None:
+        if self._bridge is None:
+            return
+        if _running_loop() is self._bridge.home:
+            self._actors.renew(type_name)
+        else:
             self._bridge.post(lambda: self._actors.renew(type_name))
 
     def add_listener(self, listener: RuntimeListener) -> Callable[[], None]:

@@ -19,6 +19,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from agent_runtime_nb.exceptions import InvalidActorId
@@ -37,11 +38,6 @@ T = TypeVar("T")
 _TYPE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}")
 _CURSOR = re.compile(r"([0-9]+)\.(-1|[0-9]+)")
 _NOT_IN_INSTANCE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-
-
-def utc_now() -> datetime:
-    """The present time, timezone-aware."""
-    return datetime.now(UTC)
 
 
 class _Names(NamedTuple):
@@ -124,7 +120,7 @@ class ActorMessage:
 
     message_id: str
     message_type: ActorMessageType
-    timestamp: datetime = field(default_factory=utc_now)
+    timestamp: datetime = field(default_factory=partial(datetime.now, UTC))
 
 
 @dataclass(slots=True, kw_only=True)

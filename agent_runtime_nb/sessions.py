@@ -153,7 +153,7 @@ def _parse_content(part: object, field: str) -> Content:
     try:
         made = Content.from_dict(content)
         # What cannot be stored and read again would break every later turn too.
-        Content.from_dict(json.loads(json.dumps(_to_content(made))))
+        Content.from_dict(_to_content(made))
     except Exception as error:
         raise InvalidRequest(field, f"is no {kind} content: {error}") from error
     return made

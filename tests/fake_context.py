@@ -7,6 +7,7 @@ stored together when it completes, or not at all.
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from agent_runtime_nb.runtime_abstractions import (
@@ -18,7 +19,6 @@ from agent_runtime_nb.runtime_abstractions import (
     JsonValue,
     RequestStatus,
     TurnView,
-    utc_now,
 )
 
 
@@ -180,8 +180,8 @@ def turn_view(
         data=data,
         entries=list(entries),
         checkpoint=checkpoint,
-        accepted_at=utc_now(),
-        ended_at=utc_now(),
+        accepted_at=datetime.now(UTC),
+        ended_at=datetime.now(UTC),
     )
 
 

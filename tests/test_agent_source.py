@@ -1,5 +1,7 @@
 """What can be hosted as an agent, and how its history is kept."""
 
+import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -75,6 +77,46 @@ def shout(message: str) -> str:
 
 def three(a: str, b: str, c: str) -> str:
     return a + b + c
+
+
+def first_of_none(message: str) -> str:
+    return next(word for word in message.split() if word == "never")
+
+
+async def test_a_function_that_raises_stop_iteration_fails_its_turn() -> None:
+    async with asyncio.timeout(5):
+        outcome = await ask(AgentActor(first_of_none), FakeStore(), "hi")
+
+    assert outcome.status is RequestStatus.FAILED
+    assert "StopIteration" in outcome.error["message"]
+
+
+async def test_a_parameter_that_goes_by_name_is_left_as_it_is() -> None:
+    def answer(message: str, history: str = "none", *, mark: str = "!") -> str:
+        return f"{message} {history}{mark}"
+
+    bound = functools.partial(answer, history="bound")
+    outcome = await ask(AgentActor(bound), FakeStore(), "hi")
+
+    assert outcome.text == "hi bound!"
+
+
+class Client:
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+
+def by_name(message: str, *, model: str) -> str:
+    return message + model
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [(Client, "the class Client itself .* it needs key"), (by_name, "given model by")],
+)
+def test_what_could_not_answer_a_message_is_refused(given: Any, words: str) -> None:
+    with pytest.raises(InvalidAgent, match=words):
+        AgentActor(given)
 
 
 async def test_a_function_of_the_message_alone_is_an_agent() -> None:

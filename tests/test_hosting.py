@@ -123,6 +123,16 @@ def test_an_async_factory_is_hosted_under_its_own_name() -> None:
     assert list(resolve_agents([concierge])) == ["concierge"]
 
 
+def test_a_function_without_required_parameters_that_makes_no_agent_is_refused() -> (
+    None
+):
+    def answer(message: str = "hello") -> str:
+        return message
+
+    with pytest.raises(InvalidAgent, match=r"what answer\(\) returned, str"):
+        resolve_agents([answer])
+
+
 def test_an_attribute_of_a_module_is_an_agent() -> None:
     agents = resolve_agents(["agent_runtime_nb.sample_agents:EchoAgent"])
 

@@ -25,7 +25,7 @@ def a_turn(position: int = 1) -> Turn:
 def filled(count: int) -> tuple[Mailbox, list[Turn]]:
     mailbox, turns = Mailbox(), [a_turn(n) for n in range(1, count + 1)]
     for turn in turns:
-        mailbox.put(turn)
+        mailbox.append(turn)
     return mailbox, turns
 
 
@@ -79,7 +79,7 @@ def test_a_turn_that_was_taken_cannot_be_withdrawn() -> None:
     assert not mailbox.withdraw(turns[0])
 
 
-def test_an_empty_mailbox_holds_nothing_at_all() -> None:
+def test_an_empty_mailbox_gives_nothing() -> None:
     new, (emptied, turns), (withdrawn, others) = Mailbox(), filled(1), filled(1)
 
     emptied.take()
@@ -87,7 +87,6 @@ def test_an_empty_mailbox_holds_nothing_at_all() -> None:
 
     assert turns
     for mailbox in (new, emptied, withdrawn):
-        assert mailbox.turns is None
         assert (len(mailbox), list(mailbox)) == (0, [])
         assert (mailbox.peek(), mailbox.take()) == (None, None)
 
@@ -99,7 +98,7 @@ def test_a_mailbox_behaves_as_a_queue(steps: list[str]) -> None:
     for number, step in enumerate(steps):
         if step == "put":
             turn = a_turn(number)
-            mailbox.put(turn)
+            mailbox.append(turn)
             model.append(turn)
         elif step == "take":
             assert mailbox.take() is (model.popleft() if model else None)

@@ -124,6 +124,16 @@ def test_a_content_that_is_none_is_refused_with_its_place(part: Any) -> None:
     assert caught.value.field.startswith("messages[0].content[1]")
 
 
+def test_a_content_that_could_not_be_stored_is_refused() -> None:
+    part = {"type": "text", "text": "a", "annotations": 1}
+    params = {"messages": [{"role": "user", "contents": [part]}]}
+
+    with pytest.raises(InvalidRequest) as caught:
+        parse_messages(params, "r1")
+
+    assert caught.value.field == "messages[0].contents[0]"
+
+
 # --- repair ---------------------------------------------------------------------------
 
 

@@ -51,7 +51,7 @@ class GuardOptions:
         receipt_timeout: seconds in which a body must have arrived.
 
     Raises:
-        InvalidRequest: if the token is empty.
+        InvalidRequest: if the token is empty or has white space around it.
     """
 
     token: str | None = field(default_factory=new_token, repr=False)
@@ -61,8 +61,11 @@ class GuardOptions:
     receipt_timeout: float = 10.0
 
     def __post_init__(self) -> None:
-        if self.token is not None and not self.token.strip():
+        token = self.token
+        if token is not None and not token.strip():
             raise InvalidRequest("token", "must not be empty; None asks for no token")
+        if token is not None and token != token.strip():  # no header could carry it
+            raise InvalidRequest("token", "must not begin or end with white space")
 
 
 class Guard:

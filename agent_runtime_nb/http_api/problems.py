@@ -45,6 +45,7 @@ STATUS: Mapping[type[Exception], int] = {
     exceptions.TurnFailed: 502,
     exceptions.ActorStartFailed: 502,
     exceptions.NotRunning: 503,
+    exceptions.ActorBeingDeleted: 409,
     exceptions.LoopBlocked: 503,
     exceptions.DeadlineExceeded: 504,
     exceptions.StorageError: 500,
@@ -217,12 +218,17 @@ async def _http_error(_request: Request, error: Exception) -> Response:
 async def _malformed(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
     found = [
-        {"field": _field(one["loc"]), "problem": str(one["msg"])}
+        {"field": _field(_place(one)), "problem": str(one["msg"])}
         for one in cast("list[dict[str, Any]]", error.errors())
     ]
     detail = "; ".join(f"{one['field']}: {one['problem']}" for one in found)
     more = {"retryable": False, "errors": found}
     return Problem(422, "invalid-request", detail, more).response()
+
+
+def _place(error: dict[str, Any]) -> tuple[str | int, ...]:
+    """Where it is; of a body that is no JSON the framework gives a place in its text."""
+    return ("body",) if error["type"] == "json_invalid" else error["loc"]
 
 
 def _field(place: tuple[str | int, ...]) -> str:

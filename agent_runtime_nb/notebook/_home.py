@@ -182,8 +182,11 @@ def ticking() -> Generator[None]:
 
 async def wait_in_cell(future: "Future[T]") -> T:
     """Wait, from any loop; cancelling the wait leaves the work alone."""
+    waiting = asyncio.wrap_future(future)
+    # An interrupted cell asks no more; its error must not end up in another's output.
+    waiting.add_done_callback(lambda done: done.cancelled() or done.exception())
     with ticking():
-        return await asyncio.shield(asyncio.wrap_future(future))
+        return await asyncio.shield(waiting)
 
 
 def wait_blocking(future: "Future[T]", home: Home, silence: float = SILENCE) -> T:

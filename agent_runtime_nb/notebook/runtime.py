@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
-from typing import Any, TypeVar, overload
+from typing import Any
 
 from agent_runtime_nb._extras import load
 from agent_runtime_nb.exceptions import NotRunning
@@ -29,10 +29,11 @@ from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage,
 )
 
-T = TypeVar("T")
-
 Contents = str | Sequence[Mapping[str, Any]]
 """A message: text, or the framework's content parts as dicts."""
+
+_NOT_GIVEN: Any = ()
+"""Instead of None, which a variable may hold by mistake."""
 
 EXIT_GRACE = 1.5
 """Seconds for closing when the process ends; a kernel is killed soon after."""
@@ -60,6 +61,7 @@ class NotebookRuntime:
         self._home = home
         self._conversation = conversation_of_notebook()
         self._conversations: dict[str, str] = {}
+        self._new_names: set[tuple[str, str]] = set()
         self._server: Any = None
         self._stopped: Future[None] | None = None
         self._opened = home.submit(self._open(after), name="open")
@@ -102,29 +104,10 @@ class NotebookRuntime:
 
     # --- talking ----------------------------------------------------------------------
 
-    @overload
-    def ask(
-        self,
-        text: Contents,
-        /,
-        *,
-        conversation: str | None = None,
-        timeout: float | None = None,
-    ) -> Pending[Answer]: ...
-    @overload
     def ask(
         self,
         agent: Any,
-        text: Contents,
-        /,
-        *,
-        conversation: str | None = None,
-        timeout: float | None = None,
-    ) -> Pending[Answer]: ...
-    def ask(
-        self,
-        agent: Any,
-        text: Contents | None = None,
+        text: Contents = _NOT_GIVEN,
         /,
         *,
         conversation: str | None = None,
@@ -150,7 +133,7 @@ class NotebookRuntime:
     def ask_sync(
         self,
         agent: Any,
-        text: Contents | None = None,
+        text: Contents = _NOT_GIVEN,
         /,
         *,
         conversation: str | None = None,
@@ -168,29 +151,10 @@ class NotebookRuntime:
         """
         return self._ask(agent, text, conversation, timeout).wait()
 
-    @overload
-    def stream(
-        self,
-        text: Contents,
-        /,
-        *,
-        conversation: str | None = None,
-        timeout: float | None = None,
-    ) -> AnswerStream: ...
-    @overload
     def stream(
         self,
         agent: Any,
-        text: Contents,
-        /,
-        *,
-        conversation: str | None = None,
-        timeout: float | None = None,
-    ) -> AnswerStream: ...
-    def stream(
-        self,
-        agent: Any,
-        text: Contents | None = None,
+        text: Contents = _NOT_GIVEN,
         /,
         *,
         conversation: str | None = None,
@@ -213,9 +177,10 @@ class NotebookRuntime:
         type_name = self._host.find(agent)
         base = name = f"{self._conversation} {datetime.now():%Y-%m-%d %H.%M.%S}"  # noqa: DTZ005 - a person's wall clock
         number = 1
-        while name == self._conversations.get(type_name):
+        while (type_name, name) in self._new_names:
             number += 1
             name = f"{base} ({number})"
+        self._new_names.add((type_name, name))
         self._conversations[type_name] = name
         return name
 
@@ -225,6 +190,7 @@ class NotebookRuntime:
         self, agent: Any = None, conversation: str | None = None, **options: Any
     ) -> Any:
         """A chat panel for a conversation; `options` are those of `ChatPanel`."""
+        self._check_life()
         actor_id = self._actor_id(agent, conversation)
         panel = load("agent_runtime_nb.widgets.chat_panel", "lab").ChatPanel
         loop = self._home.loop
@@ -232,6 +198,7 @@ class NotebookRuntime:
 
     def dashboard(self, **options: Any) -> Any:
         """A live board of all actors; `options` are those of `ActorDashboard`."""
+        self._check_life()
         board = load("agent_runtime_nb.widgets.actor_dashboard", "lab").ActorDashboard
         return board(self._directory, loop=self._home.loop, **options)
 
@@ -247,7 +214,9 @@ class NotebookRuntime:
 
         Raises:
             MissingExtra: without the extra `http`.
+            NotRunning: if it was stopped; so do `chat` and `dashboard`.
         """
+        self._check_life()
         if self._server is None or not self._server.running:
             server = load("agent_runtime_nb.http_api.server", "http").EmbeddedServer
             self._server = server(
@@ -284,9 +253,11 @@ class NotebookRuntime:
         return not (failed or self._stopped or self._home.loop.is_closed())
 
     def end(self) -> "Future[None] | None":
-        """Stop it if it is not stopped; None if there is nothing left to wait for."""
+        """Stop it if it is not stopped; what to wait for before another may start."""
         if self._home.loop.is_closed():
-            return None
+            # Nobody has called stop(); what is open must not seem alive any more.
+            home = Home.find("thread")
+            return home.submit(self._let_go(home), name="let go")
         self.stop()
         return self._stopped
 
@@ -310,6 +281,14 @@ class NotebookRuntime:
         finally:
             await self._home.leave()
 
+    async def _let_go(self, home: Home) -> None:
+        try:
+            if self._server is not None:
+                await asyncio.to_thread(self._server.stop)
+            await self.storage.close()
+        finally:
+            await home.leave()
+
     def _at_exit(self) -> None:
         # What is not closed in time is found as a dead host's by the next start.
         loop = self._home.loop
@@ -323,19 +302,25 @@ class NotebookRuntime:
 
     # --- helpers ----------------------------------------------------------------------
 
-    def _submit(self, work: Any, name: str) -> "Future[Any]":
+    def _check_life(self) -> None:
+        """Raise what went wrong when it opened, or that it was stopped."""
         if self._opened.done() and (error := self._opened.exception()) is not None:
-            work.close()
             raise error
-        if self._stopped is not None:
-            work.close()
+        if self._stopped is not None or self._home.loop.is_closed():
             raise NotRunning(self._state)
+
+    def _submit(self, work: Any, name: str) -> "Future[Any]":
+        try:
+            self._check_life()
+        except BaseException:
+            work.close()
+            raise
         return self._home.submit(work, name=name)
 
     def _ask(
         self,
         agent: Any,
-        text: Contents | None,
+        text: Contents,
         conversation: str | None,
         timeout: float | None,
     ) -> Pending[Answer]:
@@ -348,11 +333,11 @@ class NotebookRuntime:
         return Pending(self._submit(ask(), "ask"), self._home, f"ask {actor_id}")
 
     def _address(
-        self, agent: Any, text: Contents | None, conversation: str | None
+        self, agent: Any, text: Contents, conversation: str | None
     ) -> tuple[ActorId, Contents]:
-        message: Contents = agent if text is None else text
-        named = None if text is None else agent
-        return self._actor_id(named, conversation), message
+        if text is _NOT_GIVEN:
+            agent, text = None, agent
+        return self._actor_id(agent, conversation), text
 
     def _actor_id(self, agent: Any, conversation: str | None) -> ActorId:
         type_name = self._host.find(agent)
@@ -370,6 +355,8 @@ class NotebookRuntime:
 
     @property
     def _state(self) -> str:
+        if self._home.loop.is_closed():
+            return "stopped"
         if self._stopped is not None:
             return "stopped" if self._stopped.done() else "stopping"
         if not self._opened.done():

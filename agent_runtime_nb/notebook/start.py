@@ -49,6 +49,8 @@ def start(
             the runtime that runs.
         ReadOnly: if the storage's folder cannot be made.
     """
+    if loop not in (None, "notebook", "thread"):
+        raise InvalidRequest("loop", f'is "notebook" or "thread", not {loop!r}')
     current = _kernel.runtime
     if current is not None and current.is_usable:
         _check_unchanged(current, storage, loop)

@@ -68,7 +68,7 @@ class _Actor:
         self.turns: dict[int, TurnRecord] = {}  # in the order of their positions
         self.by_message: dict[str, TurnRecord] = {}
         self.open: dict[int, TurnRecord] = {}
-        self.results: dict[int, TurnRecord] = {}  # ended and not trimmed
+        self.results: list[TurnRecord] = []  # ended and not trimmed
 
     def has_data(self) -> bool:
         """Whether there is anything to list or delete."""
@@ -278,12 +278,13 @@ class InMemoryStateStorage(IActorStateStorage):
             actor = self._find(actor_id)
             if actor is None:
                 return
+            actor.results.sort(key=lambda turn: turn.position)
             surplus = max(len(actor.results) - keep, 0)
-            for position in sorted(actor.results)[:surplus]:
-                turn = actor.results.pop(position)
+            for turn in actor.results[:surplus]:
                 turn.result = None
                 if turn.status is not RequestStatus.INTERRUPTED:
                     turn.body = None
+            del actor.results[:surplus]
 
     # --- the steps, under the lock; each checks everything before it changes anything
 
@@ -463,7 +464,7 @@ def _change_turns(actor: _Actor, change: ActorChange) -> None:
         turn.result = end.result
         turn.entries = end.entries
         turn.ended_at = end.ended_at
-        actor.results[end.position] = turn
+        actor.results.append(turn)
 
 
 def _set_values(

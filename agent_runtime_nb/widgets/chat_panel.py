@@ -29,7 +29,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from agent_runtime_nb.exceptions import AgentRuntimeError
+from agent_runtime_nb.exceptions import AgentRuntimeError, InvalidRequest
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     IActorClient,
@@ -196,11 +196,11 @@ class ChatPanel(LiveWidget):
         # Another view may have switched to another conversation meanwhile.
         name = str(content.get("instance_id") or self._actor_id.instance_id)
         actor_id = ActorId(self._actor_id.type_name, name)
-        message = {
-            "role": "user",
-            "content": text[:_MAX_TEXT],
-            "message_id": message_id,
-        }
+        if len(text) > _MAX_TEXT:
+            problem = f"has {len(text):,} characters; at most {_MAX_TEXT:,} are sent"
+            self._refuse(message_id, InvalidRequest("the message", problem))
+            return
+        message = {"role": "user", "content": text, "message_id": message_id}
         params = {"messages": [message]}
         work = self._request(actor_id, "run", params, message_id)
         self._spawn(_discard(work), "send")
@@ -264,7 +264,9 @@ class ChatPanel(LiveWidget):
         message_id = f"{turn.message_id}-answer"
         message = {"role": "user", "contents": contents, "message_id": message_id}
         params = {"messages": [message]}
-        if not await self._request(actor_id, "run", params, message_id):
+        sent = await self._request(actor_id, "run", params, message_id)
+        # Refused although it is there: another panel answered, and that is shown.
+        if not sent and self._transcript.turn(message_id) is None:
             with self.channel.change() as tell:
                 for item in items:
                     self._transcript.answer(item["id"], tell, approved=None)

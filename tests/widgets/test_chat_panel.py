@@ -215,6 +215,40 @@ async def test_a_refused_message_is_told_with_its_reason(
     assert "nobody" in refused["error"]["message"]
 
 
+async def test_a_message_that_is_too_long_is_refused_and_not_cut(
+    panels: Panels,
+) -> None:
+    _, page = await panels.open("echo/c1")
+
+    page.say("send", message_id="m1", text="x" * 1_000_001)
+
+    refused = await page.heard("refused")
+    assert "1,000,001 characters" in refused["error"]["message"]
+    assert page.picture["turns"] == []
+
+
+async def test_an_answer_that_comes_second_leaves_the_first_shown(
+    panels: Panels, client: InProcessActorClient
+) -> None:
+    panel, page = await panels.open()
+    page.say("send", message_id="m1", text="delete notes.txt")
+    asked = await page.until(ended("completed"))
+    [request] = [item for item in asked["items"] if item["kind"] == "approval"]
+    turn = panel._transcript.turn("m1")
+    assert turn is not None
+    page.say("answer", turn="m1", request_id=request["id"], approved=True)
+    await page.until(ended("completed", 1))
+
+    # What the other panel does, which had decided before it saw this one's answer.
+    turn.answer(request["id"], lambda _: None, approved=False)
+    await panel._answer(panel.actor_id, turn)
+
+    assert (await page.heard("refused"))["error"]["type"] == "MessageIdReused"
+    assert [item["answer"] for item in turn.items if item["kind"] == "approval"] == [
+        False
+    ]
+
+
 async def test_a_message_sent_again_is_answered_once(panels: Panels) -> None:
     _, page = await panels.open("echo/c1")
 
