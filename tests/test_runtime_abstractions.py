@@ -2,7 +2,7 @@
 
 import copy
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import example, given, strategies as st
@@ -15,7 +15,6 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorResponseMessage,
     Cursor,
     RequestStatus,
-    utc_now,
 )
 
 TYPE_NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}", fullmatch=True)
@@ -174,7 +173,7 @@ def test_messages_say_what_they_are_and_when_they_were_made() -> None:
     assert response.message_type is ActorMessageType.RESPONSE
     for message in (request, response):
         assert message.timestamp.utcoffset() == timedelta(0)
-        assert utc_now() - message.timestamp < timedelta(minutes=1)
+        assert datetime.now(UTC) - message.timestamp < timedelta(minutes=1)
 
 
 def test_two_requests_do_not_share_their_metadata() -> None:

@@ -40,6 +40,7 @@ STATUS: Mapping[type[Exception], int] = {
     exceptions.UnknownActorType: 404,
     exceptions.RequestNotFound: 404,
     exceptions.ActorBusy: 409,
+    exceptions.ActorBeingDeleted: 409,
     exceptions.ActorOwnedElsewhere: 409,
     exceptions.MailboxFull: 429,
     exceptions.TurnFailed: 502,

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +70,6 @@ async def test_a_stopped_runtime_gives_no_view_and_no_server(
 
 
 async def test_an_error_after_an_interrupted_wait_is_in_nobodys_output() -> None:
-    from concurrent.futures import Future
-
     future: Future[None] = Future()
     waiting = asyncio.ensure_future(wait_in_cell(future))
     await asyncio.sleep(0)
