@@ -6,8 +6,10 @@ function that answers.
 """
 
 import asyncio
+import contextlib
 import copy
 import inspect
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -37,6 +39,8 @@ _STORE_NOTICE = (
     '(store=False); to store it there, give the agent default_options={"store": True}.'
 )
 _END = object()
+
+_log = logging.getLogger(__name__)
 
 
 class AgentSource:
@@ -325,3 +329,37 @@ def staged(
         double.default_options = {**options, "store": False}
         notice = _STORE_NOTICE
     return double, staging, notice
+
+
+# --- what an agent gives --------------------------------------------------------------
+
+
+def as_update(given: object) -> AgentResponseUpdate:
+    """What an agent streams, if it is an update; TypeError says what else it is."""
+    if isinstance(given, AgentResponseUpdate):
+        return given
+    kind = type(given).__name__
+    raise TypeError(f"the agent's run() streamed a {kind}, not an AgentResponseUpdate")
+
+
+def as_response(given: object) -> AgentResponse[Any]:
+    """What an agent returns, if it is a response; TypeError says what else it is."""
+    if isinstance(given, AgentResponse):
+        return cast("AgentResponse[Any]", given)
+    kind = type(given).__name__
+    raise TypeError(f"the agent's run() gave a {kind}, not an AgentResponse")
+
+
+async def close_quietly(closable: object) -> None:
+    """Close an agent or a stream, for at most a second; errors change nothing."""
+    close = getattr(closable, "close", None) or getattr(closable, "aclose", None)
+    if close is None:
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1.0):
+            try:
+                result = close()
+                if inspect.isawaitable(result):
+                    await result
+            except Exception:
+                _log.debug("closing %r failed", type(closable), exc_info=True)

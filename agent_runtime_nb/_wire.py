@@ -35,7 +35,8 @@ def encode(value: JsonValue, what: str = "the value") -> Encoded:
             more than 64 bits included. Enum members and UUIDs become their texts.
     """
     try:
-        text = orjson.dumps(value, option=_STRICT)
+        # Copied, because the encoder's own bytes hold the kilobytes that it worked in.
+        text = bytes(memoryview(orjson.dumps(value, option=_STRICT)))
     except TypeError as error:
         raise NotJson(what, error) from error
     # The encoder writes NaN as null, so only a text with a null can hide one.

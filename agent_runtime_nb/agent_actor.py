@@ -17,7 +17,6 @@ After a turn that did not complete they are made anew from what is stored.
 """
 
 import asyncio
-import contextlib
 import inspect
 import logging
 import time
@@ -35,7 +34,14 @@ from agent_framework import (
 )
 
 from agent_runtime_nb._agent_errors import describe_agent_error
-from agent_runtime_nb._agent_source import AgentSource, StagingHistory, staged
+from agent_runtime_nb._agent_source import (
+    AgentSource,
+    StagingHistory,
+    as_response,
+    as_update,
+    close_quietly,
+    staged,
+)
 from agent_runtime_nb.exceptions import InvalidRequest, NotJson, StorageError
 from agent_runtime_nb.runtime_abstractions import (
     ActorRequestMessage,
@@ -158,7 +164,7 @@ class AgentActor(IActor):
     async def _forget(self) -> None:
         conversation, self._conversation = self._conversation, None
         if conversation is not None and self._source.is_factory:
-            await _close(conversation.agent)
+            await close_quietly(conversation.agent)
 
     # --- one turn ---
 
@@ -210,7 +216,7 @@ class AgentActor(IActor):
             stream = await run
         if not hasattr(stream, "__aiter__"):
             # An agent that does not stream gives its whole answer at once.
-            response: AgentResponse = stream
+            response = as_response(stream)
             for update in response.to_updates():
                 _publish(context, turn, update)
             return response
@@ -220,17 +226,17 @@ class AgentActor(IActor):
                 return await stream.get_final_response()
             return turn.partial_response()
         finally:
-            await _close(stream)
+            await close_quietly(stream)
 
     async def _follow(
         self,
         context: IActorRuntimeContext,
         turn: _Turn,
-        updates: AsyncIterator[AgentResponseUpdate],
+        updates: AsyncIterator[Any],
     ) -> None:
         saved_at = self._clock()
-        async for update in updates:
-            _publish(context, turn, update)
+        async for given in updates:
+            _publish(context, turn, as_update(given))
             if self._clock() - saved_at >= self._checkpoint_interval:
                 messages = turn.partial_response().messages
                 entries = to_entries(messages, turn.id, start=len(turn.inputs))
@@ -383,18 +389,3 @@ def _take_cancellation() -> None:
     task = asyncio.current_task()
     while task is not None and task.cancelling():
         task.uncancel()
-
-
-async def _close(closable: object) -> None:
-    """Close an agent or a stream, for at most a second; errors change nothing."""
-    close = getattr(closable, "close", None) or getattr(closable, "aclose", None)
-    if close is None:
-        return
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(1.0):
-            try:
-                result = close()
-                if inspect.isawaitable(result):
-                    await result
-            except Exception:
-                _log.debug("closing %r failed", type(closable), exc_info=True)

@@ -105,7 +105,7 @@ def _sqlite(path: str) -> IActorStateStorage:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ReadOnly(str(folder)) from error
 

@@ -1,6 +1,7 @@
 """Actors and storages that tests drive by hand."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Protocol, TypeVar
 
@@ -186,7 +187,7 @@ def _failed(error: Exception) -> "asyncio.Future[Any]":
 
 
 class Stubborn:
-    """A handler that ignores its cancellation while the params say "stuck"."""
+    """A handler that ignores one cancellation while the params say "stuck"."""
 
     def __init__(self) -> None:
         self.begun: asyncio.Queue[Any] = asyncio.Queue()
@@ -196,11 +197,10 @@ class Stubborn:
         self, _: IActorRuntimeContext, message: ActorRequestMessage
     ) -> Any:
         self.begun.put_nowait(message.params)
-        while message.params == "stuck" and not self.freed.is_set():
-            try:
+        if message.params == "stuck":
+            with contextlib.suppress(asyncio.CancelledError):
                 await self.freed.wait()
-            except asyncio.CancelledError:
-                continue
+            await self.freed.wait()
         return message.params
 
 

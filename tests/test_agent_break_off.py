@@ -212,6 +212,22 @@ async def test_no_key_is_shown_in_an_error() -> None:
     assert "Incorrect API key provided" in outcome.error["message"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Incorrect API key provided: hush123",
+        "Client(api_key='hush123', model='m')",
+        '{"api-key": "hush123"}',
+        "cannot reach https://me:hush123@example.org/v1",
+    ],
+)
+async def test_a_key_is_hidden_however_it_is_written(text: str) -> None:
+    outcome = await ask(AgentActor(scripted([ValueError(text)])), FakeStore(), "Hi")
+
+    assert outcome.error["message"].count("[hidden]") == 1
+    assert "hush123" not in outcome.error["message"]
+
+
 async def test_a_cancellation_that_nobody_asked_for_is_not_swallowed() -> None:
     gate = Gate(at=0)
     agent = scripted_agent(["One."], delay=1, sleep=gate.sleep)

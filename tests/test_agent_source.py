@@ -10,6 +10,7 @@ from agent_framework import (
     Agent,
     AgentResponse,
     AgentResponseUpdate,
+    BaseAgent,
     Content,
     ContextProvider,
     InMemoryHistoryProvider,
@@ -99,6 +100,41 @@ async def test_a_parameter_that_goes_by_name_is_left_as_it_is() -> None:
     outcome = await ask(AgentActor(bound), FakeStore(), "hi")
 
     assert outcome.text == "hi bound!"
+
+
+class Careless(BaseAgent):
+    """An agent that a person wrote in a hurry."""
+
+    def __init__(self, given: Any) -> None:
+        super().__init__(name="careless")
+        self._given = given
+
+    async def run(self, messages: Any = None, **options: Any) -> Any:
+        return self._given
+
+
+async def one(piece: Any) -> AsyncIterator[Any]:
+    yield piece
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: "text", "gave a str, not an AgentResponse"),
+        (lambda: None, "gave a NoneType, not an AgentResponse"),
+        (lambda: one("text"), "streamed a str, not an AgentResponseUpdate"),
+    ],
+)
+async def test_an_agent_that_gives_something_else_is_told_what(
+    make: Callable[[], Any], words: str
+) -> None:
+    store = FakeStore()
+
+    outcome = await ask(AgentActor(Careless(make())), store, "hi")
+
+    assert outcome.status is RequestStatus.FAILED
+    assert words in outcome.error["message"]
+    assert texts(store.turns[-1].entries) == [("user", "hi")]
 
 
 class Client:

@@ -1,6 +1,7 @@
 """Names, storages and hosts: composition without Jupyter."""
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,15 @@ def test_the_default_storage_ignores_itself_in_git(folder: Path) -> None:
     assert isinstance(storage, SqliteStateStorage)
     assert str(folder / ".agent_runtime" / "state.db") in storage.location
     assert (folder / ".agent_runtime" / ".gitignore").read_text() == "*\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_the_folder_that_it_makes_is_the_persons_alone(folder: Path) -> None:
+    open_storage()
+    open_storage(folder / "else" / "where.db")
+
+    for name in (".agent_runtime", "else"):
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o700
 
 
 def test_the_environment_overrides_the_default_storage(

@@ -259,6 +259,7 @@ async def test_a_type_may_be_registered_again_from_another_thread(
 
     runtime = await start(Worker)
     await ask(runtime)
+    await settled()  # it is idle
 
     await asyncio.to_thread(
         runtime.register_actor_type, "worker", lambda _: HandlingActor(shout)

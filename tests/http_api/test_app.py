@@ -1,19 +1,21 @@
 """The routes, in front of a client and a directory that do what they are told."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
 import pytest
 
+from agent_runtime_nb.exceptions import InvalidRequest
 from agent_runtime_nb.http_api.app import create_app
+from agent_runtime_nb.http_api.guard import GuardOptions
 from agent_runtime_nb.http_api.schemas import HealthInfo, RunResponse
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     Cursor,
     RequestStatus,
     TurnView,
-    utc_now,
 )
 from agent_runtime_nb.runtime_directory import (
     ActorView,
@@ -231,7 +233,7 @@ def test_a_request_that_waits_is_reported_at_once(
         data=None,
         entries=(),
         checkpoint=None,
-        accepted_at=utc_now(),
+        accepted_at=datetime.now(UTC),
         ended_at=None,
     )
     actor_id = ActorId("echo", "c1")
@@ -259,6 +261,12 @@ def test_a_request_can_be_cancelled(http: httpx2.Client, actors: FakeClient):
 
     assert answer.json() == {"cancelled": True}
     assert actors.cancelled == [(ActorId("echo", "c1"), "m1")]
+
+
+@pytest.mark.parametrize("token", ["", " ", "token\n", " token"])
+def test_a_token_that_no_header_could_carry_is_refused(token: str):
+    with pytest.raises(InvalidRequest, match="token: must not"):
+        GuardOptions(token=token)
 
 
 def test_a_guard_without_options_asks_for_a_random_token():

@@ -209,6 +209,14 @@ def test_a_body_that_is_no_request_is_refused(http: httpx2.Client, text: str):
     assert answer.status_code in (400, 422)
 
 
+def test_a_body_that_is_no_json_is_said_to_be_the_body(http: httpx2.Client):
+    answer = http.post(
+        "/agents/echo/run", content="{", headers={"Content-Type": "application/json"}
+    )
+
+    assert problem_of(answer)["detail"] == "body: JSON decode error"
+
+
 def test_an_unknown_path_and_method_are_problems(http: httpx2.Client):
     missing = http.get("/nothing")
     wrong = http.delete("/agents")

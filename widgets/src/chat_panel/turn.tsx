@@ -1,4 +1,4 @@
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { duration } from "../shared/format.ts";
 import { Icon } from "../shared/icons.tsx";
 import { memo } from "../shared/memo.tsx";
@@ -126,6 +126,11 @@ interface AgainProps {
 
 function Again({ turn, store, label }: AgainProps) {
   const [pressed, setPressed] = useState(false);
+  const problem = store.problem.value;
+  // Refused, when the runtime was away say: it can be pressed again.
+  useEffect(() => {
+    if (problem) setPressed(false);
+  }, [problem]);
   return (
     <button
       type="button"
