@@ -44,6 +44,11 @@ class Surroundings(Audience, Protocol):
         ...
 
     @property
+    def take_over(self) -> bool:
+        """Whether to claim actors that a living host owns."""
+        ...
+
+    @property
     def tasks(self) -> TaskOwner:
         """Who starts tasks."""
         ...

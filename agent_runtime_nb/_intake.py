@@ -120,7 +120,7 @@ class Intake(ABC):
 
     def claim(self) -> None:
         """Become the actor's owner."""
-        take_over = self._around.settings.take_over
+        take_over = self._around.take_over
         try:
             claimed = self._storage.claim(self.actor_id, take_over=take_over)
         except BaseException as error:

@@ -63,6 +63,7 @@ class ActorRegistry:
         self.storage = storage
         self.settings = settings
         self.environment = environment
+        self.take_over = False
         self.listeners = Listeners()
         self.feeds: ActorFeeds = {}
         self.event_feeds: WeakSet[Feed[RuntimeEvent]] = WeakSet()

@@ -29,7 +29,6 @@ class RuntimeSettings:
             unknown.
         commit_retries: the pauses before a commit is sent again that the storage could
             not take.
-        take_over: claim actors that a living host owns.
     """
 
     turn_timeout: float = 600.0
@@ -47,7 +46,6 @@ class RuntimeSettings:
     dispose_timeout: float = 5.0
     storage_timeout: float = 30.0
     commit_retries: tuple[float, ...] = (0.1, 0.5, 2.0)
-    take_over: bool = False
 
 
 def _id_maker() -> Callable[[], str]:

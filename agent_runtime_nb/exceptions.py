@@ -159,7 +159,7 @@ class ActorOwnedElsewhere(AgentRuntimeError):
     def __init__(self, actor_id: object, owner: str) -> None:
         super().__init__(
             f"{actor_id} is owned by {owner}, which is alive; use another "
-            "conversation, stop that host, or take it over with take_over=True"
+            "conversation, stop that host, or take it over: start(take_over=True)"
         )
         self.actor_id = actor_id
         self.owner = owner
@@ -286,7 +286,8 @@ class TurnFailed(AgentRuntimeError):
         response: object = None,
     ) -> None:
         reason = ": ".join(part for part in (error_type, detail) if part)
-        super().__init__(f"the turn was {status}" + (f": {reason}" if reason else ""))
+        ended = "failed" if status == "failed" else f"was {status}"
+        super().__init__(f"the turn {ended}" + (f": {reason}" if reason else ""))
         self.status = status
         self.error_type = error_type
         self.detail = detail

@@ -127,6 +127,18 @@ class InProcessActorRuntime(RuntimeDirectory):
         return self._actors.listeners
 
     @property
+    def take_over(self) -> bool:
+        """Whether actors that a living host owns are claimed, from now on.
+
+        That host is then refused at its next write (StaleEpoch) and says so.
+        """
+        return self._actors.take_over
+
+    @take_over.setter
+    def take_over(self, value: bool) -> None:
+        self._actors.take_over = value
+
+    @property
     def state(self) -> RuntimeState:
         """Where the runtime is in its life."""
         return self._state

@@ -59,7 +59,7 @@ SAID: list[tuple[AgentRuntimeError, str]] = [
         exceptions.ActorOwnedElsewhere(ACTOR, "process 7 on here"),
         (
             "echo/c1 is owned by process 7 on here, which is alive; use another "
-            "conversation, stop that host, or take it over with take_over=True"
+            "conversation, stop that host, or take it over: start(take_over=True)"
         ),
     ),
     (
@@ -113,7 +113,7 @@ SAID: list[tuple[AgentRuntimeError, str]] = [
     ),
     (
         exceptions.TurnFailed("failed", "ValueError", "no such city"),
-        "the turn was failed: ValueError: no such city",
+        "the turn failed: ValueError: no such city",
     ),
     (exceptions.StorageError("as it was given"), "as it was given"),
     (
@@ -257,7 +257,7 @@ def test_a_failed_turn_says_no_more_than_is_known() -> None:
     typed = exceptions.TurnFailed("failed", "ValueError", "")
 
     assert str(bare) == "the turn was interrupted"
-    assert str(typed) == "the turn was failed: ValueError"
+    assert str(typed) == "the turn failed: ValueError"
 
 
 def test_errors_carry_their_facts() -> None:

@@ -15,6 +15,7 @@ RULE = 400
 # Files over the rule, each with its reason; none may pass the wall.
 LONG_FILES: dict[str, str] = {
     "agent_runtime_nb/exceptions.py": "the whole tree of errors, two lines over",
+    "agent_runtime_nb/runtime.py": "one class: life, what clients call, the directory",
     "agent_runtime_nb/runtime_abstractions.py": "interfaces, most of it their contracts",
     "agent_runtime_nb/storage/memory.py": "one backend, eleven verbs",
     "agent_runtime_nb/storage/sqlite/_group.py": "one transaction's plan, step by step",

@@ -3,7 +3,6 @@
 import pytest
 
 from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb._settings import RuntimeSettings
 from agent_runtime_nb.exceptions import (
     ActorOwnedElsewhere,
     StaleEpoch,
@@ -40,8 +39,8 @@ async def test_taking_over_fences_the_first_owner(start: StartRuntime) -> None:
     storage = InMemoryStateStorage()
     first = await start(count, storage)
     await ask(first)
-    taking = RuntimeSettings(take_over=True)
-    second = await start(count, InMemoryStateStorage(storage), settings=taking)
+    second = await start(count, InMemoryStateStorage(storage))
+    second.take_over = True
 
     taken = await ask(second)
 
@@ -60,8 +59,8 @@ async def test_a_running_turn_whose_actor_was_taken_over_is_not_committed(
     client = InProcessActorClient(first)
     running = await client.send_request(ONE, "run", "stale", "id-1")
     await gate.begun.get()
-    taking = RuntimeSettings(take_over=True)
-    second = await start(echo, InMemoryStateStorage(storage), settings=taking)
+    second = await start(echo, InMemoryStateStorage(storage))
+    second.take_over = True
     await ask(second, "newer")
 
     gate.passing.set()

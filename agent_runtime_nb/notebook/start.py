@@ -25,6 +25,7 @@ def start(
     *agents: Any,
     storage: str | os.PathLike[str] | IActorStateStorage | None = None,
     loop: LoopKind | None = None,
+    take_over: bool = False,
 ) -> NotebookRuntime:
     """Host agents in this notebook; every conversation with them is kept.
 
@@ -42,6 +43,8 @@ def start(
             under the working directory.
         loop: "notebook" (the default where a loop runs) or "thread": a loop of its own,
             which goes on while a cell blocks. Without a running loop it is a thread.
+        take_over: use conversations that another living kernel owns; that one is
+            refused from then on.
 
     Raises:
         AgentNameTaken, InvalidAgent: if an agent cannot be hosted as it is.
@@ -55,8 +58,10 @@ def start(
     if current is not None and current.is_usable:
         _check_unchanged(current, storage, loop)
         current.add(*agents)
+        current.runtime.take_over = take_over
         return current
     host = Host(*agents, storage=storage)
+    host.runtime.take_over = take_over
     after = None if current is None else current.end()
     _kernel.runtime = NotebookRuntime(host, Home.find(loop), after=after)
     return _kernel.runtime

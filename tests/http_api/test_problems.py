@@ -112,7 +112,7 @@ def test_a_failed_turn_is_502_with_its_error_and_what_was_said(
 
     body = problem_of(answer)
     assert answer.status_code == 502
-    assert body["detail"] == "the turn was failed: RateLimited: slow down"
+    assert body["detail"] == "the turn failed: RateLimited: slow down"
     assert body["error"] == error
     assert body["retryable"] is True
     assert body["messages"] == ANSWER["messages"]

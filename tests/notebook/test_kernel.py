@@ -275,6 +275,22 @@ def test_two_kernels_in_one_folder_share_the_file(start_kernel: StartKernel) -> 
     )
 
 
+def test_a_second_kernel_can_take_a_conversation_over(
+    start_kernel: StartKernel,
+) -> None:
+    first, second = start_kernel(), start_kernel()
+    first.run(ON_THE_NOTEBOOK + '\nawait rt.ask("echo", "mine")')
+    second.run(START % ", take_over=True" + TURNS)
+
+    second.run('await rt.ask("echo", "mine now")')
+    refused = first.finish(first.send('await rt.ask("echo", "still mine?")'))
+
+    assert refused.error.startswith("StaleEpoch")
+    assert last_line(second, 'print(await turns("echo"))') == (
+        "[('completed', 'mine'), ('completed', 'mine now')]"
+    )
+
+
 # --- the level below ------------------------------------------------------------------
 
 LOWER_LEVEL = """
