@@ -31,12 +31,17 @@ class TaskOwner:
         *,
         name: str,
         context: Context | None = None,
+        awaited: bool = False,
     ) -> asyncio.Task[T]:
-        """Start a task; an exception in it is logged if nobody awaits it."""
+        """Start a task.
+
+        An exception in it is logged, unless somebody awaits the task (`awaited`): then
+        it is theirs.
+        """
         loop = asyncio.get_running_loop()
         task = loop.create_task(work, name=name, context=context)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._tasks.discard if awaited else self._ended)
         return task
 
     def start(

@@ -106,9 +106,9 @@ class UnknownActorType(AgentRuntimeError, LookupError):
         names = sorted(known)
         close = difflib.get_close_matches(type_name, names, n=3, cutoff=0.5)
         ordered = close + [name for name in names if name not in close]
+        there = ", ".join(ordered) or "none yet, give one to start(agent)"
         super().__init__(
-            f"no actor type {type_name!r} is registered here; "
-            f"known: {', '.join(ordered) or 'none'}"
+            f"no agent or actor type is named {type_name!r}; known: {there}"
         )
         self.type_name = type_name
 

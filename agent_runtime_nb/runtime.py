@@ -282,7 +282,7 @@ class InProcessActorRuntime(RuntimeDirectory):
         return self._actors.get(submission.actor_id).submit(submission)
 
     def _spawn(self, work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
-        return self._actors.tasks.spawn(work, name=name)
+        return self._actors.tasks.spawn(work, name=name, awaited=True)
 
     def _known_turn(self, actor_id: ActorId, message_id: str) -> Turn | None:
         resident = self._actors.find(actor_id)
@@ -348,6 +348,8 @@ class InProcessActorRuntime(RuntimeDirectory):
     async def _at_home(
         self, work: Callable[[], Coroutine[Any, Any, T]], name: str
     ) -> T:
+        if self._state != "running":
+            raise NotRunning(self._state)
         return await self.bridge.call(lambda: self._spawn(work(), name))
 
     async def actor_types(self) -> tuple[ActorTypeInfo, ...]:

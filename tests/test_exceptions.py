@@ -34,7 +34,7 @@ SAID: list[tuple[AgentRuntimeError, str]] = [
     ),
     (
         exceptions.UnknownActorType("ecko", ["mock-ai", "abc", "echo"]),
-        "no actor type 'ecko' is registered here; known: echo, abc, mock-ai",
+        "no agent or actor type is named 'ecko'; known: echo, abc, mock-ai",
     ),
     (
         exceptions.RequestNotFound(ACTOR, "m1"),
@@ -240,7 +240,7 @@ def test_a_type_name_that_is_close_is_named_first() -> None:
     none = exceptions.UnknownActorType("echo", [])
 
     assert str(near).endswith("known: weather, echo")
-    assert str(none).endswith("known: none")
+    assert str(none).endswith("known: none yet, give one to start(agent)")
 
 
 def test_a_long_or_unprintable_id_is_shown_short_and_in_ascii() -> None:

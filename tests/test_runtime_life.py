@@ -277,3 +277,18 @@ async def test_a_message_id_that_no_storage_can_keep_is_refused(
 
     with pytest.raises(InvalidRequest, match="message_id"):
         await ask(runtime, message_id=message_id)
+
+
+async def test_a_stopped_runtime_answers_its_directory_with_not_running(
+    start: StartRuntime, caplog: pytest.LogCaptureFixture
+) -> None:
+    runtime = await start()
+    await ask(runtime)
+
+    await runtime.stop()
+
+    for looking in (runtime.read_actor(ONE), runtime.list_actors()):
+        with pytest.raises(NotRunning, match="stopped"):
+            await looking
+    assert (await runtime.health()).status == "stopped"
+    assert not caplog.records
