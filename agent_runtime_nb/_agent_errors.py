@@ -1,7 +1,12 @@
 """Errors of agents and model services, in a sentence that a person can act on."""
 
+import logging
 import os
 import re
+import sys
+import sysconfig
+import traceback
+from pathlib import Path
 from typing import Any
 
 from agent_framework.exceptions import (
@@ -10,6 +15,9 @@ from agent_framework.exceptions import (
 )
 
 from agent_runtime_nb.exceptions import AgentRuntimeError
+from agent_runtime_nb.runtime_abstractions import ActorId
+
+_log = logging.getLogger(__name__)
 
 _KEY_VARIABLES = "set OPENAI_API_KEY, or AZURE_OPENAI_ENDPOINT and AZURE_OPENAI_API_KEY"
 _LONGEST = 2000
@@ -22,6 +30,53 @@ _SECRETS = re.compile(
 )
 _RETRYABLE_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 _RETRYABLE_NAMES = frozenset({"APIConnectionError", "APITimeoutError"})
+_NOT_THE_USERS = (
+    "<frozen ",
+    str(Path(__file__).parent) + os.sep,
+    sysconfig.get_path("stdlib") + os.sep,
+    sysconfig.get_path("platstdlib") + os.sep,
+)
+
+
+def report_failure(
+    actor_id: ActorId, error: BaseException, *, in_function: bool
+) -> dict[str, Any]:
+    """Log why a turn failed, and describe it for its record.
+
+    What a function of the user raised is an error in the log, and its description has
+    "where" (see `place_of`); what agents and services raise is information only.
+    """
+    where = place_of(error) if in_function else None
+    level = logging.INFO if where is None else logging.ERROR
+    if _log.isEnabledFor(level):
+        trace = _without_secrets("".join(traceback.format_exception(error)))
+        _log.log(level, "a turn of %s failed\n%s", actor_id, trace)
+    told = describe_agent_error(error)
+    return told if where is None else {**told, "where": where}
+
+
+def place_of(error: BaseException) -> str | None:
+    """The last line of the user's that an error came by, as `f, line 2 of agents.py`.
+
+    A notebook's cell is called as it is in its tracebacks, `Cell In[3]`. None if it
+    came by library code alone.
+    """
+    for one in (error, error.__cause__):
+        frames = traceback.walk_tb(one.__traceback__ if one else None)
+        for frame, line in reversed(list(frames)):
+            file = frame.f_code.co_filename
+            if not file.startswith(_NOT_THE_USERS) and "site-packages" not in file:
+                return f"{frame.f_code.co_name}, line {line} of {_readable(file)}"
+    return None
+
+
+def _readable(file: str) -> str:
+    # Whoever runs in a cell has IPython loaded; nobody else needs it.
+    ipython = sys.modules.get("IPython")
+    shell: Any = ipython.get_ipython() if ipython else None
+    named = getattr(getattr(shell, "compile", None), "format_code_name", None)
+    words = named(file) if named else None
+    return " ".join(words) if words else Path(file).name
 
 
 def describe_agent_error(error: BaseException) -> dict[str, Any]:
@@ -46,10 +101,14 @@ def describe_agent_error(error: BaseException) -> dict[str, Any]:
 def _described(
     error: BaseException, message: str, *, retryable: bool
 ) -> dict[str, Any]:
-    message = _SECRETS.sub(lambda found: f"{found['is'] or ''}[hidden]", message)
+    message = _without_secrets(message)
     if len(message) > _LONGEST:
         message = message[:_LONGEST] + "..."
     return {"type": type(error).__name__, "message": message, "retryable": retryable}
+
+
+def _without_secrets(text: str) -> str:
+    return _SECRETS.sub(lambda found: f"{found['is'] or ''}[hidden]", text)
 
 
 def _missing_setting(message: str) -> str:

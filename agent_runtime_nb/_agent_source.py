@@ -18,6 +18,7 @@ from agent_framework import (
     AgentResponseUpdate,
     AgentSession,
     BaseAgent,
+    BaseChatClient,
     Content,
     HistoryProvider,
     Message,
@@ -38,6 +39,11 @@ _STORE_NOTICE = (
     "This model's service would store the conversation. It is kept here instead "
     '(store=False); to store it there, give the agent default_options={"store": True}.'
 )
+_NO_END_NOTICE = (
+    "The model's answer ended without a sign that it is complete; it may be cut off."
+)
+_LENGTH_NOTICE = "The answer was cut off at the model's length limit."
+_NOTHING_NOTICE = "The function returned nothing: return the text of the answer."
 _END = object()
 
 _log = logging.getLogger(__name__)
@@ -46,7 +52,8 @@ _log = logging.getLogger(__name__)
 class AgentSource:
     """Where the agent of a conversation comes from.
 
-    `is_factory` says whether every `make` gives an agent of its own.
+    `is_factory` says whether every `make` gives an agent of its own, `is_function`
+    whether it is a function that answers.
 
     Raises:
         InvalidAgent: if it is neither an agent, nor a factory, nor a function.
@@ -54,6 +61,7 @@ class AgentSource:
 
     def __init__(self, agent: Any) -> None:
         self.is_factory = False
+        self.is_function = False
         if not isinstance(agent, type) and isinstance(agent, SupportsAgentRun):
             if isinstance(agent, WorkflowAgent):
                 raise InvalidAgent(
@@ -67,6 +75,7 @@ class AgentSource:
         elif required := _required_parameters(agent):
             _check_function(agent, required)
             self._agent = FunctionAgent(agent, with_history=_takes_history(agent))
+            self.is_function = True
         else:
             self._agent = agent
             self.is_factory = True
@@ -91,10 +100,13 @@ class AgentSource:
             InvalidAgent: if not.
         """
         if not isinstance(made, SupportsAgentRun):
-            name = getattr(self._agent, "__name__", "the factory")
+            name = getattr(self._agent, "__name__", "it")
+            few = "no required" if _parameters(self._agent) else "no"
             raise InvalidAgent(
                 f"what {name}() returned, {type(made).__name__},",
-                f"it has no required parameters and is taken as a factory; {_WHAT_FITS}",
+                f"{name}() was taken as a factory because it has {few} parameters; "
+                "a function agent takes the message: "
+                f"def {name if name.isidentifier() else 'answer'}(message)",
             )
         return made
 
@@ -348,6 +360,18 @@ def as_response(given: object) -> AgentResponse[Any]:
         return cast("AgentResponse[Any]", given)
     kind = type(given).__name__
     raise TypeError(f"the agent's run() gave a {kind}, not an AgentResponse")
+
+
+def notice_at_end(agent: object, response: AgentResponse[Any]) -> str | None:
+    """What to warn of at the end of an answer; only a chat client always says why."""
+    if response.finish_reason == "length":
+        return _LENGTH_NOTICE
+    if response.finish_reason is None:
+        if isinstance(getattr(agent, "client", None), BaseChatClient):
+            return _NO_END_NOTICE
+        if isinstance(agent, FunctionAgent) and not response.messages:
+            return _NOTHING_NOTICE
+    return None
 
 
 async def close_quietly(closable: object) -> None:

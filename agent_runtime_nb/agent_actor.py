@@ -28,18 +28,18 @@ from agent_framework import (
     AgentResponse,
     AgentResponseUpdate,
     AgentSession,
-    BaseChatClient,
     Message,
     SupportsAgentRun,
 )
 
-from agent_runtime_nb._agent_errors import describe_agent_error
+from agent_runtime_nb._agent_errors import report_failure
 from agent_runtime_nb._agent_source import (
     AgentSource,
     StagingHistory,
     as_response,
     as_update,
     close_quietly,
+    notice_at_end,
     staged,
 )
 from agent_runtime_nb.exceptions import InvalidRequest, NotJson, StorageError
@@ -66,11 +66,6 @@ from agent_runtime_nb.sessions import (
 
 _log = logging.getLogger(__name__)
 
-_NO_END_NOTICE = (
-    "The model's answer ended without a sign that it is complete; it may be cut off."
-)
-_LENGTH_NOTICE = "The answer was cut off at the model's length limit."
-
 
 @dataclass
 class _Conversation:
@@ -92,6 +87,7 @@ class _Turn:
     updates: list[AgentResponseUpdate] = field(
         default_factory=list[AgentResponseUpdate]
     )
+    notices: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     sequence: int = 0
 
     @property
@@ -120,7 +116,11 @@ class AgentActor(IActor):
 
     * COMPLETED and CANCELLED: `{"messages": [entry + {"content": text}], "usage":
       {...} | None, "finish_reason": str | None}`, the agent's messages of the turn;
-    * FAILED: `{"error": {"type", "message", "retryable"}, "messages": [...]}`.
+    * FAILED: `{"error": {"type", "message", "retryable"}, "messages": [...]}`; if a
+      function raised, the error has "where", the place in the user's code, and the
+      log has the traceback.
+
+    Each of them has `"notices": [{"level", "text"}]` if the turn had any.
 
     An answer to an approval request is a user message whose contents hold the
     framework's `function_approval_response`.
@@ -180,9 +180,9 @@ class AgentActor(IActor):
             _take_cancellation()
             await self._break_off(context, turn, RequestStatus.CANCELLED, {})
         except Exception as error:
-            _log.info("a turn of %s failed", context.actor_id, exc_info=True)
-            data = {"error": describe_agent_error(error)}
-            await self._break_off(context, turn, RequestStatus.FAILED, data)
+            in_function = self._source.is_function
+            told = report_failure(context.actor_id, error, in_function=in_function)
+            await self._break_off(context, turn, RequestStatus.FAILED, {"error": told})
 
     async def _open(self, context: IActorRuntimeContext, turn: _Turn) -> _Conversation:
         replaced = turn.request.metadata.get(RETRY_OF)
@@ -260,13 +260,14 @@ class AgentActor(IActor):
             # An agent that ends a run itself (a guard, say) may have saved nothing.
             messages = staging.staged or messages
         entries = to_entries(messages, turn.id)
-        finish_reason = _finish_reason(conversation.agent, response, context, turn)
+        if text := notice_at_end(conversation.agent, response):
+            _notify(context, turn, "warning", text)
         await self._save_session(context, conversation, turn)
         context.append_entries(entries)
         data = {
             "messages": _answers(entries, turn),
             "usage": _usage(response),
-            "finish_reason": finish_reason,
+            "finish_reason": str(response.finish_reason or "") or None,
         }
         _respond(context, turn, RequestStatus.COMPLETED, data)
         if staging is not None:
@@ -330,8 +331,9 @@ def _publish(
 
 
 def _notify(context: IActorRuntimeContext, turn: _Turn, level: str, text: str) -> None:
-    notice = {"type": "notice", "level": level, "text": text}
-    context.on_progress_update(turn.id, turn.sequence, notice)
+    notice = {"level": level, "text": text}
+    turn.notices.append(notice)
+    context.on_progress_update(turn.id, turn.sequence, {"type": "notice", **notice})
     turn.sequence += 1
 
 
@@ -341,6 +343,8 @@ def _respond(
     status: RequestStatus,
     data: dict[str, Any],
 ) -> None:
+    if turn.notices:
+        data["notices"] = turn.notices
     response = ActorResponseMessage(
         message_id=turn.id, sender_id=context.actor_id, status=status, data=data
     )
@@ -364,24 +368,6 @@ def _with_ids(messages: Sequence[Message], entries: Sequence[Entry]) -> list[Mes
 
 def _usage(response: AgentResponse) -> dict[str, Any] | None:
     return dict(response.usage_details) if response.usage_details else None
-
-
-def _finish_reason(
-    agent: SupportsAgentRun,
-    response: AgentResponse,
-    context: IActorRuntimeContext,
-    turn: _Turn,
-) -> str | None:
-    """Why the answer ended; what may be cut off is said to whoever watches.
-
-    Only a chat client is known to end its answers with a reason.
-    """
-    reason = response.finish_reason
-    if reason == "length":
-        _notify(context, turn, "warning", _LENGTH_NOTICE)
-    elif reason is None and isinstance(getattr(agent, "client", None), BaseChatClient):
-        _notify(context, turn, "warning", _NO_END_NOTICE)
-    return str(reason) if reason else None
 
 
 def _take_cancellation() -> None:

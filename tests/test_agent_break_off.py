@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from agent_framework import (
+    Agent,
     Message,
     tool,
 )
@@ -17,6 +18,7 @@ from agent_runtime_nb.runtime_abstractions import (
 )
 from agent_runtime_nb.sample_agents import (
     CUT,
+    ScriptedChatClient,
     Step,
     call_tool,
     scripted_agent,
@@ -170,7 +172,33 @@ async def test_a_stream_that_ends_without_a_finish_keeps_its_text_and_says_so() 
     assert outcome.status is RequestStatus.COMPLETED
     assert outcome.text == "Half an ans"
     assert outcome.data["finish_reason"] is None
-    assert [notice["level"] for notice in outcome.notices] == ["warning"]
+    (notice,) = outcome.data["notices"]
+    assert notice["level"] == "warning"
+    assert "cut off" in notice["text"]
+    assert outcome.notices == [{"type": "notice", **notice}]
+
+
+async def test_a_notice_is_recorded_however_the_turn_ends() -> None:
+    class StoringClient(ScriptedChatClient):
+        STORES_BY_DEFAULT = True
+
+    def agent(script: Any, gate: Gate) -> Any:
+        return Agent(client=StoringClient(script, delay=1, sleep=gate.sleep))
+
+    gate = Gate(at=2)
+    failing, slow = agent([ValueError("no")], gate), agent(["One two three."], gate)
+
+    failed = await ask(AgentActor(failing), FakeStore(), "Try")
+    (cancelled,) = await ask_and_cancel(
+        AgentActor(slow), FakeStore(), gate.reached, "Try"
+    )
+
+    assert [failed.status, cancelled.status] == [
+        RequestStatus.FAILED,
+        RequestStatus.CANCELLED,
+    ]
+    for outcome in (failed, cancelled):
+        assert [one["level"] for one in outcome.data["notices"]] == ["info"]
 
 
 async def test_the_cause_of_a_client_exception_is_shown_not_its_wrapper() -> None:

@@ -112,7 +112,7 @@ def _greeting(hosted: Host, url: str, guard: GuardOptions, *, is_random: bool) -
     return "\n".join(
         [
             *lines,
-            f"curl {header}{url}/agents",
+            f"curl -s {header}{url}/agents",
             curl_line(url, agent, variable, conversation_id="c1"),
             curl_line(url, agent, variable, conversation_id="c1", stream=True),
             "",

@@ -136,7 +136,8 @@ def problem_of_turn(
     failed = exceptions.TurnFailed("failed", kind, str(error.get("message", "")))
     members: dict[str, JsonValue] = {
         "retryable": bool(error.get("retryable")),
-        "error": error,
+        # "where" names the user's code, which is nobody else's business.
+        "error": {key: error[key] for key in error if key != "where"},
         "messages": recorded.get("messages") or [],
         **more,
     }

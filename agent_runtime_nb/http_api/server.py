@@ -329,7 +329,7 @@ def curl_line(
     """A command for a POSIX shell; `token` may be a variable of it, `$TOKEN`."""
     name = f'"conversation_id": "{conversation_id}", ' if conversation_id else ""
     body = f'{{{name}"messages": [{{"role": "user", "content": "Hello"}}]}}'
-    words = ["curl"]
+    words = ["curl -s"]
     if token is not None:
         words.append(f'-H "Authorization: Bearer {token}"')
     if stream:

@@ -1,10 +1,12 @@
 """What `ask` and `stream` give: things to await or iterate, that say what they are."""
 
 import asyncio
+import contextlib
+import html
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, cast
 
 from agent_runtime_nb._safe_markdown import to_html
 from agent_runtime_nb.exceptions import TurnFailed
@@ -37,6 +39,8 @@ class Answer:
         message_id: of the request.
         usage: what the model counted, if it did.
         actor_id: who answered.
+        notices: what there is to know of the answer, that it was cut off say, each a
+            dict with level ("info" or "warning") and text.
     """
 
     text: str
@@ -45,6 +49,7 @@ class Answer:
     message_id: str
     usage: Mapping[str, Any] | None
     actor_id: ActorId
+    notices: Sequence[Mapping[str, str]] = ()
 
     @classmethod
     def of(cls, response: ActorResponseMessage) -> Self:
@@ -56,10 +61,11 @@ class Answer:
         data: dict[str, Any] = _mapping(response.data)
         if response.status is not RequestStatus.COMPLETED:
             error = _mapping(data.get("error"))
+            where = f" (in {error['where']})" if error.get("where") else ""
             raise TurnFailed(
                 response.status.value,
                 str(error.get("type", "")),
-                str(error.get("message", "")),
+                str(error.get("message", "")) + where,
                 retryable=bool(error.get("retryable")),
                 response=response,
             )
@@ -71,6 +77,7 @@ class Answer:
             message_id=response.message_id,
             usage=data.get("usage"),
             actor_id=response.sender_id,
+            notices=tuple(_mapping(one) for one in data.get("notices", ())),
         )
 
     @property
@@ -82,10 +89,16 @@ class Answer:
         return self.text
 
     def __repr__(self) -> str:
-        return f"Answer({self.text!r}, from {self.actor_id}, {self.status.value})"
+        told = "".join(f"\n{one['level']}: {one['text']}" for one in self.notices)
+        shown = f"Answer({self.text!r}, from {self.actor_id}, {self.status.value})"
+        return shown + told
 
     def _repr_html_(self) -> str:
-        return to_html(self.text)
+        told = (
+            f"<p><b>{html.escape(one['level'])}:</b> {html.escape(one['text'])}</p>\n"
+            for one in self.notices
+        )
+        return to_html(self.text) + "".join(told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +133,19 @@ class Pending(Generic[T]):
         self._what = what
 
     def __await__(self) -> Generator[Any, None, T]:
-        return wait_in_cell(self._future).__await__()
+        return self._result().__await__()
+
+    async def _result(self) -> T:
+        with _saying_that_it_goes_on("await"):
+            return await wait_in_cell(self._future)
+
+    if not TYPE_CHECKING:  # a type checker knows without it what is missing
+
+        def __getattr__(self, name: str) -> NoReturn:
+            problem = f"a {type(self).__name__} has no {name!r}"
+            if hasattr(Answer, name):
+                problem += "; await it first: answer = await rt.ask(...)"
+            raise AttributeError(problem, name=name, obj=self)
 
     @property
     def done(self) -> bool:
@@ -166,15 +191,8 @@ class AnswerStream(AsyncIterator[Update]):
         """
         if self.answer is not None:
             raise StopAsyncIteration
-        handle = await wait_in_cell(self._sent)
-        if self._updates is None:
-            self._updates = handle.watch_updates(self._sequence)
-        try:
-            with ticking():
-                message = await anext(self._updates)
-        except asyncio.CancelledError:
-            self._updates = None  # a cancelled iterator has ended; start a new one
-            raise
+        with _saying_that_it_goes_on("iterate"):
+            message = await self._next()
         if message.status is not RequestStatus.PENDING:
             self.answer = Answer.of(message)
             raise StopAsyncIteration
@@ -182,10 +200,43 @@ class AnswerStream(AsyncIterator[Update]):
         progress = message.data["progress"]
         return Update(self._sequence, progress, _added_text(progress))
 
+    async def _next(self) -> ActorResponseMessage:
+        handle = await wait_in_cell(self._sent)
+        if self._updates is None:
+            self._updates = handle.watch_updates(self._sequence)
+        try:
+            with ticking():
+                return await anext(self._updates)
+        except asyncio.CancelledError:
+            self._updates = None  # a cancelled iterator has ended; start a new one
+            raise
+
+    if not TYPE_CHECKING:  # a type checker knows without it what is missing
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError("use async for: async for update in rt.stream(...)")
+
+        def __await__(self) -> NoReturn:
+            problem = "a stream is not awaited, use async for: "
+            raise TypeError(problem + "async for update in rt.stream(...)")
+
     def __repr__(self) -> str:
         if self.answer is not None:
             return f"<{self._what}: done; its answer is {self.answer!r}>"
         return f"<{self._what}: under way; use: async for update in ...>"
+
+
+@contextlib.contextmanager
+def _saying_that_it_goes_on(verb: str) -> Generator[None]:
+    """Give the cancellation of a wait, which a cell shows as an error, its words."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        # A message is there if somebody cancelled on purpose, and may be looked for.
+        if not error.args:
+            problem = "the wait was interrupted; the answer goes on"
+            error.args = (f"{problem}: {verb} the same object, or rt.chat(...)",)
+        raise
 
 
 def _mapping(value: JsonValue) -> dict[str, Any]:

@@ -367,14 +367,16 @@ class NotebookRuntime:
     def _facts(self) -> dict[str, str]:
         where = "the notebook's loop" if self.loop == "notebook" else "a thread"
         lasting = "" if self.storage.durable else " (gone when the process ends)"
-        agent = next(iter(self.agents), "agent")
+        agent = next(iter(self.agents), "")
         facts = {
-            "agents": ", ".join(self.agents) or "none yet: start(agent)",
+            "agents": ", ".join(self.agents) or "none yet",
             "storage": self.storage.location + lasting,
             "loop": where,
             "state": self._state,
             "next": f'rt.chat("{agent}")   rt.dashboard()   '
-            f'await rt.ask("{agent}", "Hello")   rt.serve()',
+            f'await rt.ask("{agent}", "Hello")   rt.serve()'
+            if agent
+            else "start(agent): an agent, or a function f(message, history)",
         }
         if not self._opened.done():
             del facts["state"]  # a cell shows it for ever, and it is over in a moment

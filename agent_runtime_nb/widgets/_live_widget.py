@@ -23,6 +23,7 @@ import traitlets
 
 from agent_runtime_nb._safe_markdown import to_html
 from agent_runtime_nb._tasks import TaskOwner
+from agent_runtime_nb.exceptions import AgentRuntimeError, NotRunning
 from agent_runtime_nb.widgets._channel import (
     SHARED_BUDGET,
     Change,
@@ -34,6 +35,11 @@ from agent_runtime_nb.widgets._json import as_object
 _Bundle: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
 
 _log = logging.getLogger(__name__)
+
+
+def is_over(error: AgentRuntimeError) -> bool:
+    """Whether the runtime was stopped: it never comes back, so asking again is vain."""
+    return isinstance(error, NotRunning) and error.state in ("stopping", "stopped")
 
 
 def _snapshot_to_json(_value: object, widget: "LiveWidget") -> dict[str, Any]:

@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent_runtime_nb.runtime_abstractions import (
+    RequestStatus,
     TurnUpdate,
     TurnView,
 )
 from agent_runtime_nb.runtime_directory import (
     ActorView,
 )
-from agent_runtime_nb.sessions import turn_entries
+from agent_runtime_nb.sessions import RETRY_OF, turn_entries
 from agent_runtime_nb.widgets._channel import Change
 from agent_runtime_nb.widgets._json import as_list, as_object
 from agent_runtime_nb.widgets._turn import Tell, Turn
@@ -38,6 +39,8 @@ class Transcript:
         self._turns: dict[str, Turn] = {}
         self._calls: dict[str, Mapping[str, Any]] = {}
         self._more = False
+        self.loaded = False
+        """Whether it is known which turns there are."""
 
     def __len__(self) -> int:
         return len(self._turns)
@@ -45,14 +48,16 @@ class Transcript:
     def load(self, view: ActorView) -> None:
         """Start anew from what the directory says."""
         self._turns, self._calls = {}, {}
-        self._more = view.more
+        self._more, self.loaded = view.more, True
+        free_at = 0.0  # POSIX seconds when the actor had ended all turns so far
         for ended in view.turns:
-            self._add_ended(ended)
+            free_at = self._add_ended(ended, free_at)
         for open_turn in filter(None, (view.running, *view.waiting)):
             turn = self._begin(open_turn.message_id, open_turn.position)
             _add_request(turn, open_turn.method, open_turn.params, _nobody)
             self._mark_answers(open_turn.params, _nobody)
-            turn.facts["started_at"] = open_turn.accepted_at.timestamp()
+            turn.facts.update(_retry_of(open_turn.metadata))
+            turn.facts["started_at"] = max(open_turn.accepted_at.timestamp(), free_at)
         if view.running is not None:
             self._resume(self._turns[view.running.message_id], view)
 
@@ -108,7 +113,11 @@ class Transcript:
         self._turns[message_id] = turn
         return turn
 
-    def _add_ended(self, view: TurnView) -> None:
+    def _add_ended(self, view: TurnView, free_at: float) -> float:
+        """Add a turn; takes and returns when the actor was free for another one.
+
+        A turn that had to wait for others began when the last of them had ended.
+        """
         turn = self._begin(view.message_id, view.position)
         entries = turn_entries(view) if view.method == "run" else []
         for entry in entries:
@@ -117,10 +126,15 @@ class Transcript:
         if not entries:
             _add_request(turn, view.method, view.params, _nobody)
             _add_result(turn, view.data, _nobody)
-        ended_at = view.ended_at or view.accepted_at
-        turn.facts = _outcome(view.status, view.data)
-        turn.facts["started_at"] = view.accepted_at.timestamp()
-        turn.facts["duration"] = (ended_at - view.accepted_at).total_seconds()
+        ended_at = (view.ended_at or view.accepted_at).timestamp()
+        started_at = max(view.accepted_at.timestamp(), free_at)
+        turn.facts = _outcome(view.status, view.data, began=view.attempts > 0)
+        turn.facts.update(_retry_of(view.metadata))
+        turn.facts["started_at"] = started_at
+        turn.facts["duration"] = max(0.0, ended_at - started_at)
+        if view.method == "run":
+            _add_notices(turn, view.data, _nobody)
+        return max(free_at, ended_at)
 
     def _resume(self, turn: Turn, view: ActorView) -> None:
         """Show what a running turn has said that the watch will not say again."""
@@ -137,6 +151,7 @@ class Transcript:
         turn = self._begin(update.message_id, update.cursor.turn)
         params = request.get("params")
         _add_request(turn, request.get("method", ""), params, _nobody)
+        turn.facts.update(_retry_of(as_object(request.get("metadata"))))
         turn.facts["started_at"] = time.time()
         tell({"op": "turn", "turn": turn.to_json()})
         self._mark_answers(params, tell)
@@ -145,13 +160,16 @@ class Transcript:
     def _end(self, turn: Turn, data: Any, tell: Tell) -> None:
         ended = as_object(data)
         result = ended.get("data")
-        facts = _outcome(ended.get("status", "completed"), result)
+        began = turn.facts["status"] != "waiting"
+        facts = _outcome(ended.get("status", "completed"), result, began=began)
         facts["duration"] = time.time() - turn.facts.get("started_at", time.time())
         turn.facts.update(facts)
         stored = self._as_stored(turn, result)
         if stored is None or _without_notices(stored) == _without_notices(turn):
             tell({"op": "patch", "id": turn.message_id, "set": facts})
+            _add_notices(turn, result, tell)
             return
+        _add_notices(stored, result, _nobody)
         self._turns[turn.message_id] = stored
         tell({"op": "turn", "turn": stored.to_json()})
 
@@ -208,8 +226,28 @@ def _add_result(turn: Turn, data: Any, tell: Tell) -> None:
         turn.add_value(data, tell)
 
 
-def _outcome(status: str, data: Any) -> dict[str, Any]:
+def _add_notices(turn: Turn, data: Any, tell: Tell) -> None:
+    """Add the notices of an agent's response, except for those that streamed in."""
+    answer = as_object(data)
+    if "messages" not in answer and "error" not in answer:
+        return
+    shown = [(item["level"], item["text"]) for item in turn.items if _is_notice(item)]
+    for notice in map(as_object, as_list(answer.get("notices"))):
+        level, text = str(notice.get("level", "info")), str(notice.get("text", ""))
+        if (level, text) in shown:
+            shown.remove((level, text))
+        else:
+            turn.add_notice(level, text, tell)
+
+
+def _retry_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {"retry_of": metadata[RETRY_OF]} if RETRY_OF in metadata else {}
+
+
+def _outcome(status: str, data: Any, *, began: bool = True) -> dict[str, Any]:
     facts: dict[str, Any] = {"status": str(status)}
+    if status == RequestStatus.INTERRUPTED and not began:
+        facts["began"] = False
     for key in ("error", "usage"):
         if value := as_object(as_object(data).get(key)):
             facts[key] = value
@@ -217,4 +255,8 @@ def _outcome(status: str, data: Any) -> dict[str, Any]:
 
 
 def _without_notices(turn: Turn) -> list[dict[str, Any]]:
-    return [item for item in turn.items if item["kind"] != "notice"]
+    return [item for item in turn.items if not _is_notice(item)]
+
+
+def _is_notice(item: Mapping[str, Any]) -> bool:
+    return item["kind"] == "notice"

@@ -7,7 +7,7 @@ a `kind`:
     user       text, media                        what the person wrote
     text       text                               the answer, Markdown
     reasoning  text
-    tool       id, name, arguments, result (null while it runs), failed
+    tool       id, name, arguments, result (null while it runs), failed, denied
     approval   id, name, arguments, answer (null until somebody answered)
     media      uri (null if it is not shown), media_type
     notice     level ("info", "warning", "error"), text
@@ -137,6 +137,9 @@ class Turn:
         if place is None:
             return False
         self._replace(place, {**self.items[place], "answer": approved}, tell)
+        call = as_object(self.requests[request_id].get("function_call"))
+        known = self._calls.get(str(call.get("call_id") or ""), {})
+        self._calls[str(call.get("call_id") or "")] = {**known, "approved": approved}
         return True
 
     def _add_user(self, parts: Iterable[Mapping[str, Any]], tell: Tell) -> None:
@@ -177,15 +180,16 @@ class Turn:
     def _add_result(self, part: Mapping[str, Any], tell: Tell) -> None:
         call_id = str(part.get("call_id") or "")
         place = self._places.get(f"call:{call_id}")
+        call = self._calls.get(call_id, {})
         if place is None or self.items[place]["kind"] != "tool":
             # The call was made in the turn that asked for its approval.
-            call = self._calls.get(call_id, {})
             name, arguments = call.get("name", "tool"), call.get("arguments", "")
             place = self._append_tool(call_id, str(name), str(arguments), tell)
         result = _as_text(part.get("result"))
+        denied = call.get("approved") is False
         failed = bool(part.get("exception")) or result.startswith("Error:")
-        item = {**self.items[place], "result": result, "failed": failed}
-        self._replace(place, item, tell)
+        outcome = {"failed": failed and not denied, "denied": denied}
+        self._replace(place, {**self.items[place], "result": result, **outcome}, tell)
 
     def _add_approval(self, part: Mapping[str, Any], tell: Tell) -> None:
         request_id = str(part.get("id") or "")
@@ -224,6 +228,7 @@ class Turn:
                 "arguments": arguments,
                 "result": None,
                 "failed": False,
+                "denied": False,
             },
             tell,
         )

@@ -19,7 +19,7 @@ from agent_runtime_nb.runtime_directory import (
 )
 from agent_runtime_nb.widgets._board import Board
 from agent_runtime_nb.widgets._channel import SHARED_BUDGET, Change, MessageBudget
-from agent_runtime_nb.widgets._live_widget import LiveWidget
+from agent_runtime_nb.widgets._live_widget import LiveWidget, is_over
 
 _STATIC = Path(__file__).parent / "static"
 _MAX_LISTED = 5_000
@@ -94,22 +94,29 @@ class ActorDashboard(LiveWidget):
         """There is nothing to ask of a dashboard yet."""
 
     async def _follow(self) -> None:
-        """Watch events and health side by side; start anew when the watch ends."""
+        """Watch events and health side by side; start anew when the watch ends.
+
+        Once the runtime was stopped, only a message of a front end begins this anew.
+        """
         pause = 0.5
         while True:
             health = self._spawn(self._watch_health(), "health")
             try:
-                detail = await self._watch()
+                await self._watch()  # its end says nothing: loading again tells why
             except AgentRuntimeError as error:
-                detail = str(error)
+                health.cancel()  # or it might say something later than this
+                if is_over(error):
+                    over = {"phase": "stopped", "status": "stopped"}
+                    self._show_head({**self._head, **over})
+                    return
+                self._show_head({"phase": "offline", "detail": str(error)})
             finally:
                 health.cancel()
-            self._show_head({"phase": "offline", "detail": detail})
             await asyncio.sleep(pause)
             pause = min(pause * 2, 10.0)
 
-    async def _watch(self) -> str:
-        """Follow until the watch ends; returns why it did.
+    async def _watch(self) -> None:
+        """Follow until the watch ends.
 
         It begins before the list is read, so nothing falls between the two.
         """
@@ -120,11 +127,12 @@ class ActorDashboard(LiveWidget):
         try:
             await self._load()
             loaded.set()
-            return await applying
+            if (error := await applying) is not None:
+                raise error
         finally:
             applying.cancel()
 
-    async def _apply_events(self, loaded: asyncio.Event) -> str:
+    async def _apply_events(self, loaded: asyncio.Event) -> AgentRuntimeError | None:
         try:
             async for events in self._directory.watch_events():
                 await loaded.wait()
@@ -132,8 +140,8 @@ class ActorDashboard(LiveWidget):
                     for event in events:
                         self._board.apply(event)
         except AgentRuntimeError as error:
-            return str(error)
-        return "The runtime has stopped."
+            return error
+        return None
 
     async def _load(self) -> None:
         board = Board(self._limit)

@@ -9,7 +9,7 @@ Messages of a front end, all with `type`:
     ping, resync                          see `LiveWidget`
     send       message_id, instance_id, text   a new request; safe to send twice
     stop       message_id                 cancel a waiting or running turn
-    retry      turn, message_id           the same message again as a new request
+    retry      turn, position, message_id   the same message again as a new request
     answer     turn, request_id, approved   of an approval request
     earlier    before                     a page of turns before that position
     list                                  the conversations of this actor type
@@ -41,7 +41,7 @@ from agent_runtime_nb.runtime_directory import (
 from agent_runtime_nb.sessions import RETRY_OF
 from agent_runtime_nb.widgets._channel import SHARED_BUDGET, MessageBudget
 from agent_runtime_nb.widgets._json import as_list, as_object
-from agent_runtime_nb.widgets._live_widget import LiveWidget
+from agent_runtime_nb.widgets._live_widget import LiveWidget, is_over
 from agent_runtime_nb.widgets._markdown import transcript_markdown
 from agent_runtime_nb.widgets._transcript import Transcript
 from agent_runtime_nb.widgets._turn import Turn
@@ -101,9 +101,11 @@ class ChatPanel(LiveWidget):
         super().__init__(loop=loop, wait=0.05, lease=lease, budget=budget, **options)
 
     def __repr__(self) -> str:
-        count = len(self._transcript)
+        name, count = str(self._actor_id), len(self._transcript)
+        if not self._transcript.loaded:
+            return f"ChatPanel({name!r})"
         turns = f"{count} turn{'' if count == 1 else 's'}" if count else "no turns yet"
-        return f"ChatPanel({str(self._actor_id)!r}, {turns})"
+        return f"ChatPanel({name!r}, {turns})"
 
     @property
     def actor_id(self) -> ActorId:
@@ -137,15 +139,21 @@ class ChatPanel(LiveWidget):
         }
 
     async def _follow(self) -> None:
-        """Follow the conversation; a runtime that is away is asked again."""
+        """Follow the conversation; a runtime that is away is asked again.
+
+        One that was stopped is asked no more than the front ends say that they are
+        there: each of their messages begins this anew.
+        """
         pause = 0.5
         while True:
             try:
                 await self._load()
                 pause = 0.5
-                await self._watch()
-                self._enter("offline", "The runtime has stopped.")
+                await self._watch()  # its end says nothing: loading again tells why
             except AgentRuntimeError as error:
+                if is_over(error):
+                    self._enter("stopped", "")
+                    return
                 self._enter("offline", str(error))
             await asyncio.sleep(pause)
             pause = min(pause * 2, 10.0)
@@ -166,9 +174,12 @@ class ChatPanel(LiveWidget):
                 self._transcript.apply(update, tell)
 
     def _enter(self, phase: str, detail: str) -> None:
+        entered = {**self._phase, "phase": phase, "detail": detail}
+        if entered == self._phase:
+            return
         with self.channel.change() as tell:
-            self._phase = {**self._phase, "phase": phase, "detail": detail}
-            tell({"op": "panel", "set": dict(self._phase)})
+            self._phase = entered
+            tell({"op": "panel", "set": dict(entered)})
 
     # --- what the person does ---------------------------------------------------------
 
@@ -227,12 +238,18 @@ class ChatPanel(LiveWidget):
 
     def _on_retry(self, content: dict[str, Any]) -> None:
         old_id, message_id = str(content["turn"]), str(content["message_id"])
-        self._spawn(self._retry(self._actor_id, old_id, message_id), "retry")
+        behind = int(content["position"]) + 1
+        self._spawn(self._retry(self._actor_id, old_id, behind, message_id), "retry")
 
-    async def _retry(self, actor_id: ActorId, old_id: str, message_id: str) -> None:
-        """Send what the turn was asked, under new ids."""
+    async def _retry(
+        self, actor_id: ActorId, old_id: str, behind: int, message_id: str
+    ) -> None:
+        """Send what the turn was asked, under new ids; `behind` is the next position.
+
+        The turn may be older than those that are kept here.
+        """
         try:
-            view = await self._directory.read_actor(actor_id, limit=_PAGE)
+            view = await self._directory.read_actor(actor_id, before=behind, limit=1)
         except AgentRuntimeError as error:
             self._refuse(message_id, error)
             return

@@ -68,7 +68,7 @@ def test_a_restarted_kernel_has_every_turn_once_and_in_order(
     panel.expect_turns("completed", "completed")
 
     lab.restart_kernel()
-    expect(panel.root.get_by_test_id("banner")).to_contain_text("Run the cell again")
+    expect(panel.root.get_by_test_id("banner")).to_contain_text("Run the start cell")
     assert panel.questions() == ["count", "hello"]
     lab.page.screenshot(path=screenshots / "kernel_gone.png")
     lab.run()

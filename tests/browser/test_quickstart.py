@@ -94,6 +94,7 @@ def test_the_curl_line_that_serve_shows_reaches_the_agents_of_the_notebook(
 def do_as_curl(line: str) -> Any:
     """What curl would get for this command; JSON."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("-s", action="store_true")
     parser.add_argument("-H", action="append", dest="headers")
     parser.add_argument("-d", dest="data")
     parser.add_argument("url")

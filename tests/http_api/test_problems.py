@@ -106,7 +106,8 @@ def test_a_failed_turn_is_502_with_its_error_and_what_was_said(
 ):
     error = {"type": "RateLimited", "message": "slow down", "retryable": True}
     actors.status = RequestStatus.FAILED
-    actors.data = {"error": error, "messages": ANSWER["messages"]}
+    place = {"where": "boom, line 1 of my_agents.py"}
+    actors.data = {"error": {**error, **place}, "messages": ANSWER["messages"]}
 
     answer = http.post("/agents/echo/run", json=HELLO)
 
@@ -114,6 +115,7 @@ def test_a_failed_turn_is_502_with_its_error_and_what_was_said(
     assert answer.status_code == 502
     assert body["detail"] == "the turn failed: RateLimited: slow down"
     assert body["error"] == error
+    assert "my_agents.py" not in answer.text
     assert body["retryable"] is True
     assert body["messages"] == ANSWER["messages"]
     assert body["request_id"] == answer.headers["x-request-id"] == "made-1"

@@ -121,7 +121,7 @@ def test_the_reprs_have_links_and_a_command_but_not_the_token():
     assert server.url in shown
     assert f"[interactive docs]({server.docs_url})" in markdown
     assert "server.token" in markdown
-    assert 'curl -H "Authorization: Bearer $TOKEN"' in markdown
+    assert 'curl -s -H "Authorization: Bearer $TOKEN"' in markdown
     assert f"{server.url}/agents/mock-ai/run" in markdown
     for text in (shown, markdown, str(vars(server))):
         assert server.token not in text.replace(f"'token': '{server.token}'", "")
@@ -133,7 +133,7 @@ def test_the_command_of_the_repr_works_as_it_stands():
 
     try:
         done = subprocess.run(
-            ["sh", "-c", f"{command} -s -S"],  # noqa: S607
+            ["sh", "-c", f"{command} -S"],  # noqa: S607
             check=True,
             capture_output=True,
             env={**os.environ, "TOKEN": server.token},

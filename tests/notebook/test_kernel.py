@@ -117,10 +117,24 @@ def test_an_interrupt_ends_the_wait_and_not_the_turn(
     waited = time.monotonic() - begin
     kernel.run('gate.set_result(None); await rt.ask("patient", "two")')
 
-    assert cell.status == "error"
+    assert cell.error.startswith("CancelledError: the wait was interrupted; the answer")
     assert waited < 1.0
     assert last_line(kernel, 'print(await turns("patient"))') == (
         "[('completed', 'one'), ('completed', 'two')]"
+    )
+
+
+def test_a_function_of_a_cell_that_raises_is_located_in_that_cell(
+    kernel: Kernel,
+) -> None:
+    kernel.run(ON_THE_NOTEBOOK)
+    kernel.run("def boom(message):\n    return 1 / 0\n\nrt = notebook.start(boom)")
+
+    cell = kernel.finish(kernel.send("await rt.ask('boom', 'Hi')"))
+
+    assert cell.error == (
+        "TurnFailed: the turn failed: ZeroDivisionError: division by zero "
+        "(in boom, line 2 of Cell In[2])"
     )
 
 

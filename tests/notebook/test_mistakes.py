@@ -11,11 +11,17 @@ from typing import Any
 
 import pytest
 
-from agent_runtime_nb.exceptions import InvalidRequest, NotRunning, TurnFailed
+from agent_runtime_nb.exceptions import (
+    InvalidRequest,
+    NotRunning,
+    TurnFailed,
+    UnknownActorType,
+)
 from agent_runtime_nb.notebook import start as notebook
 from agent_runtime_nb.notebook._home import wait_in_cell
 from agent_runtime_nb.notebook.runtime import NotebookRuntime
 from agent_runtime_nb.notebook.start import start
+from agent_runtime_nb.sample_agents import CUT, scripted_agent
 
 Start = Callable[..., NotebookRuntime]
 
@@ -90,6 +96,110 @@ async def test_an_error_after_an_interrupted_wait_is_in_nobodys_output() -> None
 async def _turns() -> None:
     for _ in range(3):
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("name", ["text", "messages", "conversation"])
+async def test_an_answer_that_was_not_awaited_says_to_await_it(
+    begin: Start, name: str
+) -> None:
+    asked = begin("echo").ask("Hi")
+
+    with pytest.raises(AttributeError, match=r"await it first: answer = await rt\.ask"):
+        getattr(asked, name)
+    with pytest.raises(AttributeError, match=r"a Pending has no 'txt'$"):
+        getattr(asked, "txt")  # noqa: B009 - a type checker would refuse it
+    assert (await asked).text == "Echo: Hi"
+
+
+async def test_a_stream_that_is_not_iterated_with_async_says_to_use_it(
+    begin: Start,
+) -> None:
+    stream: Any = begin("echo").stream("Hi")
+
+    with pytest.raises(TypeError, match="use async for: async for update in"):
+        list(stream)
+    with pytest.raises(TypeError, match="use async for: async for update in"):
+        await stream
+    assert "".join([update.text async for update in stream]) == "Echo: Hi"
+
+
+async def test_an_interrupted_wait_says_that_the_answer_goes_on(begin: Start) -> None:
+    gate, entered = asyncio.Event(), asyncio.Event()
+
+    async def patient(message: str) -> str:
+        entered.set()
+        await gate.wait()
+        return message
+
+    rt = begin(patient)
+    asked, stream = rt.ask("Hi"), rt.stream("you")
+
+    async def wait_for_the_answer() -> Any:
+        return await asked
+
+    async def wait_for_an_update() -> Any:
+        return await anext(stream)
+
+    interrupted = [
+        asyncio.get_running_loop().create_task(waiter())
+        for waiter in (wait_for_the_answer, wait_for_an_update)
+    ]
+    await asyncio.wait_for(entered.wait(), 5)
+    said: list[str] = []
+    for task in interrupted:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        said.append(str(caught.value))
+    gate.set()
+
+    words = "the wait was interrupted; the answer goes on: {} the same object, or "
+    assert said == [
+        words.format(verb) + "rt.chat(...)" for verb in ("await", "iterate")
+    ]
+    assert (await asked).text == "Hi"
+    assert [update.text async for update in stream] == ["you"]
+
+
+async def test_what_there_is_to_know_of_an_answer_is_shown_and_inert(
+    begin: Start,
+) -> None:
+    rt = begin({"cut": scripted_agent(["Half <b>an", CUT], delay=0)})
+
+    answer = await rt.ask("Hi")
+
+    (notice,) = answer.notices
+    assert notice["level"] == "warning"
+    assert repr(answer).endswith(f", completed)\nwarning: {notice['text']}")
+    assert answer._repr_html_().startswith("<p>Half &lt;b&gt;an</p>\n<p><b>warning:")
+    assert "model&#x27;s answer" in answer._repr_html_()
+    assert answer.text == str(answer) == "Half <b>an"
+
+
+async def test_a_function_that_raised_is_located_in_the_error(begin: Start) -> None:
+    def boom(message: str) -> float:
+        return len(message) / 0
+
+    rt = begin(boom)
+    line = boom.__code__.co_firstlineno + 1
+    words = rf"ZeroDivisionError: division by zero \(in boom, line {line} of test_mis"
+
+    with pytest.raises(TurnFailed, match=words):
+        await rt.ask("Hi")
+
+
+async def test_before_there_is_an_agent_everything_says_to_start_one(
+    begin: Start,
+) -> None:
+    rt = begin()
+
+    for use in (rt.chat, rt.new_conversation):
+        with pytest.raises(InvalidRequest, match=r"give one to start\(agent\)"):
+            use()
+        with pytest.raises(UnknownActorType, match=r"give one to start\(agent\)"):
+            use("scripted")
+    assert "start(agent)" in repr(rt)
+    assert "rt.chat" not in repr(rt)
 
 
 SCRIPT = """

@@ -168,14 +168,21 @@ async def test_a_closed_dashboard_has_no_tasks(dashboards: Dashboards) -> None:
     assert all(task.cancelled() for task in tasks)
 
 
-async def test_a_runtime_that_stops_is_said_on_the_board(
-    dashboards: Dashboards, runtime: InProcessActorRuntime
+async def test_a_stopped_runtime_is_said_on_the_board_and_asked_no_more(
+    dashboards: Dashboards,
+    runtime: InProcessActorRuntime,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    _, page = await dashboards.open()
+    board, page = await dashboards.open()
+    following = board._following
+    assert following is not None
 
     await runtime.stop(drain=0)
+    await page.until(lambda picture: picture["head"]["phase"] == "stopped")
+    await asyncio.wait([following], timeout=5)
 
-    await page.until(lambda picture: picture["head"]["phase"] == "offline")
+    assert following.done()
+    assert caplog.records == []
 
 
 _ACTOR: dict[str, Any] = {

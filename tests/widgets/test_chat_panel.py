@@ -1,5 +1,7 @@
 """The chat panel over a real runtime, driven through its comm."""
 
+from typing import Any
+
 import pytest
 from agent_framework import Content
 
@@ -8,7 +10,7 @@ from agent_runtime_nb.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
 )
-from tests.widgets.front_end import FrontEnd, reduce_chat
+from tests.widgets.front_end import FrontEnd, Picture, reduce_chat
 from tests.widgets.panels import Panels, comm_of, ended, look, texts, without_times
 
 
@@ -143,7 +145,7 @@ async def test_retry_sends_the_same_message_as_a_new_request(
     page.say("send", message_id="m1", text="fail")
     failed = await page.until(ended("failed"))
 
-    page.say("retry", turn="m1", message_id="m2")
+    page.say("retry", turn="m1", position=1, message_id="m2")
 
     again = await page.until(ended("failed", turn=1))
     assert failed["error"]["message"]
@@ -151,6 +153,31 @@ async def test_retry_sends_the_same_message_as_a_new_request(
     assert texts(again, "user") == "fail"
     view = await runtime.read_actor(ActorId("scripted", "c1"))
     assert view.turns[1].metadata["retry_of"] == "m1"
+
+
+async def test_a_turn_that_is_no_longer_kept_can_be_retried(
+    panels: Panels, client: InProcessActorClient
+) -> None:
+    for number in range(52):
+        message = {"role": "user", "content": str(number)}
+        handle = await client.send_request(
+            ActorId("echo", "long"), "run", {"messages": [message]}, f"m{number}"
+        )
+        await handle.get_response()
+    _, page = await panels.open("echo/long")
+
+    page.say("retry", turn="m0", position=1, message_id="again")
+
+    turn = await page.until(lambda picture: _turn_of(picture, "again", "completed"))
+    assert texts(turn, "user") == "0"
+    assert turn["retry_of"] == "m0"
+
+
+def _turn_of(picture: Picture, message_id: str, status: str) -> Any:
+    for turn in picture["turns"]:
+        if turn["id"] == message_id and turn["status"] == status:
+            return turn
+    return None
 
 
 @pytest.mark.parametrize(
@@ -170,9 +197,9 @@ async def test_an_approval_is_asked_and_answered(
 
     turn = await page.until(ended("completed", turn=1))
     assert words in texts(turn)
-    assert [item["name"] for item in turn["items"] if item["kind"] == "tool"] == [
-        "delete_file"
-    ]
+    [tool] = [item for item in turn["items"] if item["kind"] == "tool"]
+    assert tool["name"] == "delete_file"
+    assert (tool["denied"], tool["failed"]) == (not approved, False)
     [answered] = [
         item for item in page.picture["turns"][0]["items"] if item["kind"] == "approval"
     ]

@@ -13,6 +13,7 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorId,
 )
 from agent_runtime_nb.widgets._channel import MessageBudget
+from agent_runtime_nb.widgets.chat_panel import ChatPanel
 from tests.widgets.panels import Panels, comm_of, ended, look, texts
 
 
@@ -144,12 +145,45 @@ async def test_a_message_of_the_wrong_shape_does_no_harm(
     await page.until(ended("completed"))
 
 
-async def test_a_runtime_that_stops_is_said_in_the_panel(
-    panels: Panels, runtime: InProcessActorRuntime
+async def test_a_stopped_runtime_is_said_once_and_asked_no_more(
+    panels: Panels,
+    runtime: InProcessActorRuntime,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    _, page = await panels.open("echo/c1")
+    panel, page = await panels.open("echo/c1")
+    following = panel._following
+    assert following is not None
 
     await runtime.stop(drain=0)
+    await page.until(lambda picture: picture["phase"] == "stopped")
+    await asyncio.wait([following], timeout=5)
+    page.say("ping")
+    again = await _next_following(panel, following)
+    await asyncio.wait([again], timeout=5)
 
-    await page.until(lambda picture: picture["phase"] == "offline")
-    assert page.picture["detail"]
+    told = [one for one in page.messages if one["type"] == "batch"]
+    assert following.done()
+    assert again.done()
+    assert len(told) == 1
+    assert caplog.records == []
+
+
+async def _next_following(panel: ChatPanel, before: object) -> asyncio.Task[None]:
+    async with asyncio.timeout(5):
+        while (following := panel._following) is before or following is None:
+            await asyncio.get_running_loop().run_in_executor(None, lambda: None)
+    return following
+
+
+async def test_a_panel_that_has_not_looked_yet_does_not_claim_to_be_empty(
+    panels: Panels,
+) -> None:
+    panel = panels.panel("echo/c1")
+
+    assert repr(panel) == "ChatPanel('echo/c1')"
+
+
+async def test_a_panel_of_an_empty_conversation_says_so(panels: Panels) -> None:
+    panel, _ = await panels.open("echo/c1")
+
+    assert repr(panel) == "ChatPanel('echo/c1', no turns yet)"

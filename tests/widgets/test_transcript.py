@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     Cursor,
@@ -99,6 +101,91 @@ def test_an_interrupted_turn_shows_its_question_and_its_partial_text() -> None:
     assert turn["status"] == "interrupted"
     assert turn["duration"] == 3.0
     assert [item["text"] for item in turn["items"]] == ["question 1", "half an ans"]
+
+
+def test_the_time_in_the_queue_is_no_part_of_a_turns_duration() -> None:
+    done = RequestStatus.COMPLETED
+    view = actor_view(
+        turn_view(1, status=done, ended_at=_BEGIN + timedelta(seconds=10)),
+        turn_view(2, status=done, ended_at=_BEGIN + timedelta(seconds=12)),
+        turn_view(
+            3,
+            status=RequestStatus.CANCELLED,
+            ended_at=_BEGIN + timedelta(seconds=1),
+        ),
+        running=turn_view(4),
+    )
+
+    turns = Told(view).turns
+
+    assert [turn.get("duration") for turn in turns] == [10.0, 2.0, 0.0, None]
+    assert turns[3]["started_at"] == (_BEGIN + timedelta(seconds=12)).timestamp()
+
+
+@pytest.mark.parametrize(("attempts", "began"), [(0, False), (1, None)])
+def test_an_interrupted_turn_that_never_ran_is_told_apart(
+    attempts: int, began: object
+) -> None:
+    view = turn_view(1, status=RequestStatus.INTERRUPTED, attempts=attempts)
+
+    [turn] = Told(actor_view(view)).turns
+
+    assert turn.get("began") is began
+
+
+def test_a_request_that_was_still_waiting_when_interrupted_never_ran() -> None:
+    told = Told()
+    told.accept()
+
+    told.apply("ended", {"status": "interrupted", "data": None})
+
+    assert told.turns[0]["began"] is False
+
+
+def test_a_turn_says_which_one_it_repeats() -> None:
+    again = turn_view(2, metadata={"retry_of": "m1"})
+    ended = turn_view(3, status=RequestStatus.FAILED, metadata={"retry_of": "m2"})
+
+    turns = Told(actor_view(turn_view(1), ended, waiting=(again,))).turns
+
+    assert [turn.get("retry_of") for turn in turns] == [None, "m2", "m1"]
+
+
+_CUT = {"level": "warning", "text": "the answer was cut"}
+
+
+def test_the_notices_of_a_restored_turn_are_shown() -> None:
+    answer = {"role": "assistant", "contents": [text("Hello")]}
+    view = turn_view(
+        1,
+        status=RequestStatus.COMPLETED,
+        entries=[answer],
+        data={"messages": [answer], "notices": [_CUT]},
+    )
+
+    told = Told(actor_view(view))
+
+    assert told.items[-1] == {"kind": "notice", **_CUT}
+
+
+@pytest.mark.parametrize("said", ["Hello", "Hel"])
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_notice_is_shown_once_however_often_it_came(
+    said: str,
+    streamed: bool,  # noqa: FBT001 - a case of the table
+) -> None:
+    told = Told()
+    told.accept()
+    told.progress(text(said))
+    if streamed:
+        told.apply("progress", {"type": "notice", **_CUT})
+    answer = {"role": "assistant", "contents": [text("Hello")]}
+    data = {"messages": [answer], "notices": [_CUT]}
+
+    told.apply("ended", {"status": "completed", "data": data})
+
+    assert [item["kind"] for item in told.items] == ["user", "text", "notice"]
+    assert told.items[-1]["text"] == _CUT["text"]
 
 
 def test_what_runs_and_what_waits_stands_behind_what_has_ended() -> None:

@@ -154,6 +154,31 @@ export const chatStories: Story<Conversation>[] = [
     phase: "offline",
     detail: "the runtime is stopped; call start() first",
   }),
+  chat(
+    "stopped-runtime",
+    [
+      turn("interrupted", [question, text("Here is a plan")]),
+      turn("interrupted", [user("and with kids?")], { began: false }),
+      turn("completed", [user("Hi"), text("Hello!")], { retry_of: "nothing" }),
+      turn("waiting", [user("never mind")]),
+    ],
+    { phase: "stopped" },
+  ),
+  chat("denied", [
+    turn("completed", [user("Please delete the draft"), approval(false)]),
+    turn("completed", [
+      {
+        kind: "tool",
+        id: "c1",
+        name: "delete_file",
+        arguments: '{"path": "reports/2025-draft.md"}',
+        result: "Error: Tool call invocation was rejected by user.",
+        failed: false,
+        denied: true,
+      },
+      text("Then I leave it."),
+    ]),
+  ]),
   chat("hostile", [turn("completed", [user("<b>hi</b>"), text(HOSTILE)])]),
 ];
 
@@ -179,7 +204,31 @@ const row = (
   };
 };
 
+const quiet: BoardPicture["rows"] = Array.from({ length: 30 }, (_, at) =>
+  row(`mock-ai/${String(at + 1).padStart(2, "0")}_quickstart-default`, "idle", {
+    ...(at === 11 ? { last_status: "failed", error_type: "RateLimited" } : {}),
+  }),
+);
+
 export const boardStories: Story<BoardPicture>[] = [
+  {
+    name: "board-quiet",
+    picture: {
+      title: "Actors",
+      head: { phase: "stopped", storage: ".agent_runtime/state.db", loop_lag: 0.002 },
+      hidden: 0,
+      rows: quiet,
+    },
+  },
+  {
+    name: "board-one",
+    picture: {
+      title: "Actors",
+      head: { phase: "live" },
+      hidden: 0,
+      rows: quiet.slice(0, 2),
+    },
+  },
   {
     name: "board-empty",
     picture: { title: "Actors", head: { phase: "live" }, hidden: 0, rows: [] },

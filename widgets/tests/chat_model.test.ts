@@ -6,8 +6,10 @@ import {
   type Change,
   type Conversation,
   EMPTY,
+  interruption,
   mergeSnapshot,
   reduce,
+  retried,
   type Turn,
   withPage,
 } from "../src/chat_panel/model.ts";
@@ -110,6 +112,19 @@ test("a question can be answered until something is said after it", () => {
   assert.equal(asksForApproval([asking, turn(2)]), undefined);
 });
 
+test("a turn was retried if any later turn repeats it", () => {
+  const turns = [turn(1), turn(2), turn(3, { retry_of: "t1" })];
+
+  assert.deepEqual([...retried(turns)], ["t1"]);
+});
+
+test("an interrupted turn that never ran does not claim that it did", () => {
+  const lost = turn(1, { status: "interrupted", began: false });
+
+  assert.match(interruption(lost), /before this turn began/);
+  assert.match(interruption(turn(2)), /during this turn/);
+});
+
 test("the status names what matters most", () => {
   const cases: [Conversation, Parameters<typeof status>[1], number, string][] = [
     [conversation([]), "live", 0, "ready"],
@@ -122,6 +137,7 @@ test("the status names what matters most", () => {
     [conversation([turn(1, { status: "running" })]), "silent", 0, "kernel is busy"],
     [conversation([]), "gone", 0, "not connected"],
     [conversation([], { phase: "offline" }), "live", 0, "runtime is away"],
+    [conversation([], { phase: "stopped" }), "live", 0, "runtime stopped"],
   ];
 
   for (const [picture, link, sending, text] of cases) {

@@ -66,6 +66,30 @@ test("a refused message is kept with its reason and not sent again by itself", (
   store.connection.dispose();
 });
 
+test("nothing can be done once the runtime was stopped", () => {
+  const { store, show, tell } = open();
+  tell({ type: "pong", seq: 1, now: 0 });
+  show({ phase: "offline" });
+  const away = store.dead.value;
+
+  show({ phase: "stopped" });
+
+  assert.equal(away, false);
+  assert.equal(store.dead.value, true);
+  store.connection.dispose();
+});
+
+test("a retry says where the turn stands", () => {
+  const { store, sent } = open();
+
+  store.retry({ ...turn("t3"), position: 3 });
+
+  const { message_id, ...retry } = sent.at(-1) ?? {};
+  assert.deepEqual(retry, { type: "retry", turn: "t3", position: 3 });
+  assert.notEqual(message_id, "t3");
+  store.connection.dispose();
+});
+
 test("an earlier page is put in front once it arrives", () => {
   const { store, sent, show, tell } = open();
   show({ turns: [{ ...turn("t9"), position: 9 }], more: true });

@@ -1,7 +1,7 @@
 import { useEffect, useId } from "preact/hooks";
 import { count, duration, elapsed, pathEnd } from "../shared/format.ts";
 import { memo } from "../shared/memo.tsx";
-import { type Row, sparkline } from "./model.ts";
+import { type Head as Figures, type Row, sparkline } from "./model.ts";
 import type { BoardStore } from "./store.ts";
 
 const SPARK = { width: 54, height: 16 };
@@ -131,12 +131,19 @@ function Figure({ id, text, title = text, tone = "" }: FigureProps) {
   );
 }
 
+function trouble(head: Figures): string | undefined {
+  if (head.phase === "stopped") {
+    return "This runtime was stopped. Run the start cell, then this one, to go on.";
+  }
+  return head.phase === "offline" || head.status === "degraded" ? head.detail : "";
+}
+
 function Banner({ store }: { store: BoardStore }) {
   const { head } = store.connection.picture.value;
   const text = {
-    gone: "No kernel is connected: this is what was known last. Run the cell again.",
+    gone: "No kernel is connected: this is what was known last. Run the start cell, then this one.",
     silent: "The kernel does not answer at the moment; a cell may be running.",
-    live: head.phase === "offline" || head.status === "degraded" ? head.detail : "",
+    live: trouble(head),
     connecting: "",
   }[store.connection.link.value];
   if (!text) return null;
@@ -160,8 +167,10 @@ const ActorRow = memo(({ row, now }: { row: Row; now: number }) => {
   return (
     <tr data-testid="actor" data-actor={row.id} data-activity={row.activity}>
       <th scope="row" class="arn-actor" title={row.id}>
-        <span class="arn-actor-type">{row.type}</span>
-        <span class="arn-actor-name">{row.conversation}</span>
+        <div class="arn-actor-line">
+          <span class="arn-actor-type">{row.type}</span>
+          <span class="arn-actor-name">{row.conversation}</span>
+        </div>
       </th>
       <td data-testid="state">
         <span class="arn-state" data-tone={TONES[row.activity]}>

@@ -20,7 +20,7 @@ export interface Row {
 }
 
 export interface Head {
-  phase: "loading" | "live" | "offline";
+  phase: "loading" | "live" | "offline" | "stopped";
   status?: string;
   storage?: string;
   /** Seconds. */

@@ -8,7 +8,7 @@ export function Composer({ store }: { store: ChatStore }) {
   const box = useRef<HTMLTextAreaElement>(null);
   const picture = store.picture.value;
   const draft = store.draft.value;
-  const off = store.connection.link.value === "gone";
+  const off = store.dead.value;
   const running = picture.turns.find((turn) => turn.status === "running");
   const stopping = picture.turns.some((turn) => turn.status === "stopping");
 

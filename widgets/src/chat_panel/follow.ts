@@ -12,6 +12,8 @@ export class BottomFollower {
   #onChange: (following: boolean) => void;
   #following = true;
   #lastTop = 0;
+  /** The box's size when its bottom was followed last. */
+  #size = "";
   #observer: ResizeObserver;
   #content: HTMLElement;
 
@@ -32,13 +34,13 @@ export class BottomFollower {
   /** Go to the bottom and follow it. */
   jump(): void {
     this.#set(true);
-    this.#box.scrollTop = this.#box.scrollHeight;
+    this.#moveTo(this.#box.scrollHeight);
   }
 
   /** Keep what is read in place after the content grew in front of it. */
   grewAbove(heightBefore: number): void {
     if (!this.#following) {
-      this.#box.scrollTop += this.#box.scrollHeight - heightBefore;
+      this.#moveTo(this.#box.scrollTop + this.#box.scrollHeight - heightBefore);
     }
   }
 
@@ -47,20 +49,30 @@ export class BottomFollower {
     this.#box.removeEventListener("scroll", this.#scrolled);
   }
 
-  /** Only moving up lets go: content may have grown since the last paint. */
+  /**
+   * Only moving up lets go: content may have grown since the last paint. A box of
+   * another size was moved by its resize, not by the reader.
+   */
   #scrolled = (): void => {
     const box = this.#box;
     const near = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR;
-    const movedUp = box.scrollTop < this.#lastTop;
+    const movedUp = box.scrollTop < this.#lastTop && sizeOf(box) === this.#size;
     this.#lastTop = box.scrollTop;
     if (near) this.#set(true);
     else if (movedUp) this.#set(false);
   };
 
   #grown(): void {
+    this.#size = sizeOf(this.#box);
     if (this.#following && this.#content.isConnected) {
-      this.#box.scrollTop = this.#box.scrollHeight;
+      this.#moveTo(this.#box.scrollHeight);
     }
+  }
+
+  /** What is told of this move later finds nothing that has moved. */
+  #moveTo(top: number): void {
+    this.#box.scrollTop = top;
+    this.#lastTop = this.#box.scrollTop;
   }
 
   #set(following: boolean): void {
@@ -68,4 +80,8 @@ export class BottomFollower {
     this.#following = following;
     this.#onChange(following);
   }
+}
+
+function sizeOf(box: HTMLElement): string {
+  return `${box.clientWidth} ${box.clientHeight}`;
 }

@@ -78,14 +78,7 @@ function Reasoning({ text, grows }: { text: string; grows: boolean }) {
 }
 
 function Tool({ item, open }: { item: ToolItem; open: boolean }) {
-  const running = item.result === null && open;
-  const state = running
-    ? "running"
-    : item.result === null
-      ? "unfinished"
-      : item.failed
-        ? "failed"
-        : "done";
+  const state = toolState(item, open);
   return (
     <details class="arn-tool" data-state={state} data-testid="tool">
       <summary>
@@ -103,9 +96,16 @@ function Tool({ item, open }: { item: ToolItem; open: boolean }) {
   );
 }
 
+function toolState(item: ToolItem, open: boolean): string {
+  if (item.result === null) return open ? "running" : "unfinished";
+  if (item.denied) return "denied";
+  return item.failed ? "failed" : "done";
+}
+
 function ToolState({ state }: { state: string }) {
   if (state === "running") return <span class="arn-spinner" aria-hidden="true" />;
   if (state === "done") return <Icon name="check" size={14} />;
+  if (state === "denied") return <Icon name="denied" size={14} />;
   return <Icon name="cross" size={14} />;
 }
 

@@ -25,6 +25,8 @@ export type ToolItem = {
   arguments: string;
   result: string | null;
   failed: boolean;
+  /** A person did not allow it. */
+  denied?: boolean;
 };
 export type ApprovalItem = {
   kind: "approval";
@@ -59,6 +61,10 @@ export interface Turn {
   duration?: number;
   error?: Failure;
   usage?: Record<string, unknown>;
+  /** The turn that this one repeats. */
+  retry_of?: string;
+  /** False for an interrupted turn that never ran. */
+  began?: boolean;
 }
 
 export interface Conversation extends Picture {
@@ -66,7 +72,8 @@ export interface Conversation extends Picture {
   instance_id: string;
   title: string;
   starters: string[];
-  phase: "loading" | "live" | "offline";
+  /** "offline" is asked again, "stopped" is for good. */
+  phase: "loading" | "live" | "offline" | "stopped";
   detail?: string;
   storage: string;
   /** Oldest first. */
@@ -146,6 +153,18 @@ export function asksForApproval(turns: Turn[]): Turn | undefined {
     (item) => item.kind === "approval" && item.answer === null,
   );
   return asks && last && !isOpen(last) ? last : undefined;
+}
+
+/** The ids of the turns that were sent again. */
+export function retried(turns: Turn[]): Set<string> {
+  return new Set(turns.flatMap((turn) => turn.retry_of ?? []));
+}
+
+/** Why an interrupted turn has no whole answer. */
+export function interruption(turn: Turn): string {
+  return turn.began === false
+    ? "The kernel went away before this turn began"
+    : "Interrupted: the kernel went away during this turn";
 }
 
 export function answerText(turn: Turn): string {

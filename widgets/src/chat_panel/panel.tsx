@@ -53,8 +53,8 @@ function Banner({ store }: { store: ChatStore }) {
   if (link === "gone") {
     return (
       <p class="arn-banner" data-tone="warning" role="status" data-testid="banner">
-        No kernel is connected to this panel. Run the cell again: the conversation
-        {store.picture.value.turns.length > 0 ? " is kept and" : ""} goes on there.
+        No kernel is connected to this panel. Run the start cell, then this one: the
+        conversation is kept.
       </p>
     );
   }
@@ -64,6 +64,13 @@ function Banner({ store }: { store: ChatStore }) {
       <p class="arn-banner" data-tone="info" role="status" data-testid="banner">
         The kernel does not answer at the moment; a cell may be running.
         {waiting > 0 && ` ${count(waiting, "message")} will be delivered then.`}
+      </p>
+    );
+  }
+  if (phase === "stopped") {
+    return (
+      <p class="arn-banner" data-tone="warning" role="status" data-testid="banner">
+        This runtime was stopped. Run the start cell, then this one, to go on.
       </p>
     );
   }

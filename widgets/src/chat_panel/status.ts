@@ -14,6 +14,7 @@ export interface Status {
 export function status(picture: Conversation, link: Link, sending: number): Status {
   if (link === "gone") return { tone: "off", text: "not connected" };
   if (link === "silent") return { tone: "off", text: "kernel is busy" };
+  if (picture.phase === "stopped") return { tone: "off", text: "runtime stopped" };
   if (picture.phase === "offline") return { tone: "off", text: "runtime is away" };
   const running = picture.turns.find(
     (turn) => turn.status === "running" || turn.status === "stopping",

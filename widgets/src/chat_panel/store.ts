@@ -44,6 +44,11 @@ export class ChatStore {
   /** The kernel's clock in POSIX seconds, as fine as somebody needs to look at it. */
   readonly now = signal(Date.now() / 1000);
   readonly sending = computed(() => unconfirmed(this.outbox.value, this.picture.value));
+  /** Nobody is there who could do something, and nobody will be. */
+  readonly dead = computed(
+    () =>
+      this.connection.link.value === "gone" || this.picture.value.phase === "stopped",
+  );
   readonly status = computed(() =>
     status(
       this.picture.value,
@@ -103,7 +108,8 @@ export class ChatStore {
   }
 
   retry(turn: Turn): void {
-    this.connection.send({ type: "retry", turn: turn.id, message_id: newId() });
+    const { id, position } = turn;
+    this.connection.send({ type: "retry", turn: id, position, message_id: newId() });
   }
 
   answer(turn: Turn, requestId: string, approved: boolean): void {

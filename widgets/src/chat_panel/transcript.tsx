@@ -1,7 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Icon } from "../shared/icons.tsx";
 import { BottomFollower } from "./follow.ts";
-import { asksForApproval, isOpen } from "./model.ts";
+import { asksForApproval, isOpen, retried } from "./model.ts";
 import type { ChatStore, Sending } from "./store.ts";
 import { TurnView } from "./turn.tsx";
 
@@ -26,6 +26,8 @@ export function Transcript({ store, heading }: { store: ChatStore; heading: stri
 
   const asking = asksForApproval(turns);
   const last = turns.at(-1);
+  const again = retried(turns);
+  const isDead = store.dead.value;
   return (
     <div class="arn-scroll-root">
       <div
@@ -48,7 +50,9 @@ export function Transcript({ store, heading }: { store: ChatStore; heading: stri
               turn={turn}
               store={store}
               isLast={turn === last && sending.length === 0}
-              isAsking={turn === asking}
+              isAsking={turn === asking && !isDead}
+              isRetried={again.has(turn.id)}
+              isDead={isDead}
             />
           ))}
           {sending.map((message) => (
@@ -130,6 +134,7 @@ function Empty({ store }: { store: ChatStore }) {
               type="button"
               class="arn-starter"
               data-testid="starter"
+              disabled={store.dead.value}
               onClick={() => store.say(starter)}
             >
               {starter}
@@ -159,6 +164,7 @@ function SendingView({ message, store }: { message: Sending; store: ChatStore })
             <button
               type="button"
               class="arn-pill"
+              disabled={store.dead.value}
               onClick={() => store.sayAgain(message)}
             >
               Send again

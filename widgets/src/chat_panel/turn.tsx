@@ -4,7 +4,7 @@ import { Icon } from "../shared/icons.tsx";
 import { memo } from "../shared/memo.tsx";
 import { copyText } from "./copy.ts";
 import { ItemView } from "./items.tsx";
-import { answerText, isOpen, type Turn } from "./model.ts";
+import { answerText, interruption, isOpen, type Turn } from "./model.ts";
 import type { ChatStore } from "./store.ts";
 
 interface TurnProps {
@@ -12,9 +12,14 @@ interface TurnProps {
   store: ChatStore;
   isLast: boolean;
   isAsking: boolean;
+  /** Whether a later turn repeats it. */
+  isRetried: boolean;
+  /** Whether nobody is there who could do something. */
+  isDead: boolean;
 }
 
-export const TurnView = memo(({ turn, store, isLast, isAsking }: TurnProps) => {
+export const TurnView = memo((props: TurnProps) => {
+  const { turn, store, isAsking } = props;
   const open = isOpen(turn);
   return (
     <article
@@ -35,16 +40,16 @@ export const TurnView = memo(({ turn, store, isLast, isAsking }: TurnProps) => {
           }
         />
       ))}
-      {turn.status === "waiting" && <Waiting turn={turn} store={store} />}
+      {turn.status === "waiting" && <Waiting {...props} />}
       {(turn.status === "running" || turn.status === "stopping") && (
         <Working turn={turn} />
       )}
-      {!open && <Ending turn={turn} store={store} isLast={isLast} />}
+      {!open && <Ending {...props} />}
     </article>
   );
 });
 
-function Waiting({ turn, store }: { turn: Turn; store: ChatStore }) {
+function Waiting({ turn, store, isDead }: TurnProps) {
   return (
     <p class="arn-user-note">
       queued
@@ -52,6 +57,7 @@ function Waiting({ turn, store }: { turn: Turn; store: ChatStore }) {
         type="button"
         class="arn-link"
         data-testid="withdraw"
+        disabled={isDead}
         onClick={() => store.stop(turn)}
       >
         Withdraw
@@ -75,26 +81,21 @@ function Working({ turn }: { turn: Turn }) {
   );
 }
 
-interface EndingProps {
-  turn: Turn;
-  store: ChatStore;
-  isLast: boolean;
-}
-
-function Ending({ turn, store, isLast }: EndingProps) {
+function Ending(props: TurnProps) {
+  const { turn, isLast, isRetried } = props;
   switch (turn.status) {
     case "failed":
-      return <Failed turn={turn} store={store} isLast={isLast} />;
+      return <Failed {...props} />;
     case "cancelled":
       return (
         <Mark text={answerText(turn) ? "Stopped" : "Stopped before an answer"}>
-          {isLast && <Again turn={turn} store={store} label="Try again" />}
+          {isLast && <Again {...props} label="Try again" />}
         </Mark>
       );
     case "interrupted":
       return (
-        <Mark text="Interrupted: the kernel went away during this turn">
-          {isLast && <Again turn={turn} store={store} label="Run again" />}
+        <Mark text={interruption(turn)}>
+          {!isRetried && <Again {...props} label="Run again" />}
         </Mark>
       );
     default:
@@ -118,13 +119,7 @@ function Mark({
   );
 }
 
-interface AgainProps {
-  turn: Turn;
-  store: ChatStore;
-  label: string;
-}
-
-function Again({ turn, store, label }: AgainProps) {
+function Again({ turn, store, isDead, label }: TurnProps & { label: string }) {
   const [pressed, setPressed] = useState(false);
   const problem = store.problem.value;
   // Refused, when the runtime was away say: it can be pressed again.
@@ -136,7 +131,7 @@ function Again({ turn, store, label }: AgainProps) {
       type="button"
       class="arn-pill"
       data-testid="retry"
-      disabled={pressed}
+      disabled={pressed || isDead}
       onClick={() => {
         setPressed(true);
         store.retry(turn);
@@ -147,13 +142,14 @@ function Again({ turn, store, label }: AgainProps) {
   );
 }
 
-function Failed({ turn, store, isLast }: EndingProps) {
+function Failed(props: TurnProps) {
+  const { turn, isLast, isRetried } = props;
   const error = turn.error;
   return (
     <div class="arn-failure" role={isLast ? "alert" : undefined} data-testid="failure">
       <p class="arn-failure-text">{error?.message || "The turn failed."}</p>
       <div class="arn-actions">
-        {isLast && <Again turn={turn} store={store} label="Retry" />}
+        {!isRetried && <Again {...props} label="Retry" />}
         <details class="arn-details">
           <summary data-testid="details">Details</summary>
           <dl class="arn-facts">
