@@ -6,6 +6,7 @@
 import asyncio
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -145,6 +146,10 @@ async def open_only(path: str) -> None:
 
 async def open_as_nobody(path: str) -> None:
     """As `open_only`, as a user who owns nothing."""
+    # What Python loads on first use is loaded now: that user may not be able to read
+    # where this Python is installed.
+    with tempfile.TemporaryDirectory() as own:
+        await (await opened(f"{own}/state.db")).close()
     os.setgid(65534)
     os.setuid(65534)
     await open_only(path)
