@@ -69,12 +69,17 @@ class ActorChange:
         epoch: the writer's epoch; must be the actor's.
         etag: the version that the writer has read; compared if `new_etag` is given.
         new_etag: the version from now on. It is the commit's id and never used twice.
-        accepted: new turns, in order. One whose message id is known is left out.
+        accepted: new turns, in order. One whose message id is known is left out. They
+            may have ended already (a copy of a conversation is made of such).
         started: positions whose attempts go up by one.
         ended: turns that end; each must be open.
         checkpoint: position and partial progress of a running turn.
         set: state keys and their values.
         remove: state keys that go; missing ones are no error.
+        marks: words by which `list_actors` finds the actor, instead of those it had;
+            None: they stay. 1 to 32 characters of a-z each.
+
+    A backend may refuse (TooLarge) a change of more than 40 turns or 40 values.
     """
 
     epoch: int
@@ -86,6 +91,7 @@ class ActorChange:
     checkpoint: tuple[int, Encoded] | None = None
     set: Mapping[str, Encoded] | None = None
     remove: Iterable[str] = ()
+    marks: frozenset[str] | None = None
 
 
 @dataclass(slots=True)
@@ -101,6 +107,7 @@ class Claim:
     values: dict[str, Encoded]
     next_position: int
     open_turns: list[TurnRecord]
+    marks: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -195,7 +202,7 @@ class IActorStateStorage(ABC):
     def delete_state(
         self, actor_id: ActorId, *, epoch: int | None = None
     ) -> "Future[bool]":
-        """Delete values and turns; the epoch stays and goes up, so no old owner writes.
+        """Delete values, turns and marks; the epoch goes up, so no old owner writes.
 
         Raises:
             StaleEpoch: if `epoch` is given and is not the actor's.
@@ -228,13 +235,15 @@ class IActorStateStorage(ABC):
         type_name: str | None = None,
         *,
         open_only: bool = False,
+        mark: str | None = None,
         after: str | None = None,
         limit: int = 200,
     ) -> Page[ActorId]:
         """Actors that have turns or values, sorted by `(type, instance)` code points.
 
-        `open_only`: those with a turn that has no final status. `after` is the
-        `next` of an earlier page (`str` of its last id).
+        `open_only`: those with a turn that has no final status. `mark`: those that
+        have this mark. `after` is the `next` of an earlier page (`str` of its last
+        id).
         """
 
     @abstractmethod

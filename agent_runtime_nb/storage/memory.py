@@ -51,6 +51,7 @@ class _Actor:
         "by_message",
         "epoch",
         "etag",
+        "marks",
         "next_position",
         "open",
         "owner",
@@ -63,6 +64,7 @@ class _Actor:
         self.epoch = 0
         self.owner: str | None = None
         self.etag: str | None = None
+        self.marks: frozenset[str] = frozenset()
         self.next_position = 1
         self.values: dict[str, Encoded] = {}
         self.turns: dict[int, TurnRecord] = {}  # in the order of their positions
@@ -252,6 +254,7 @@ class InMemoryStateStorage(IActorStateStorage):
         type_name: str | None = None,
         *,
         open_only: bool = False,
+        mark: str | None = None,
         after: str | None = None,
         limit: int = 200,
     ) -> Page[ActorId]:
@@ -265,7 +268,8 @@ class InMemoryStateStorage(IActorStateStorage):
                 if type_name is not None and key[0] != type_name:
                     break
                 actor = self._data.actors[key]
-                if actor.open if open_only else actor.has_data():
+                wanted = actor.open if open_only else actor.has_data()
+                if wanted and (mark is None or mark in actor.marks):
                     found.append(key)
                     if len(found) > limit:
                         break
@@ -321,6 +325,7 @@ class InMemoryStateStorage(IActorStateStorage):
             values=dict(actor.values),
             next_position=actor.next_position,
             open_turns=[_copy(turn) for turn in actor.open.values()],
+            marks=actor.marks,
         )
 
     def _apply(self, actor_id: ActorId, change: ActorChange) -> list[TurnRecord]:
@@ -341,12 +346,16 @@ class InMemoryStateStorage(IActorStateStorage):
             actor.next_position = turn.position + 1
             if turn.status is _PENDING:
                 actor.open[turn.position] = turn
+            else:
+                actor.results.append(turn)
         if change.ended or change.started or change.checkpoint:
             _change_turns(actor, change)
         if change.set or change.remove:
             _set_values(actor, change.set, change.remove)
         if change.new_etag is not None:
             actor.etag = change.new_etag
+        if change.marks is not None:
+            actor.marks = change.marks
         return known
 
     def _write_state(
@@ -378,6 +387,7 @@ class InMemoryStateStorage(IActorStateStorage):
         actor.open.clear()
         actor.results.clear()
         actor.etag = actor.owner = None
+        actor.marks = frozenset()
         actor.epoch += 1
         return existed
 
