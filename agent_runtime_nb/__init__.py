@@ -14,10 +14,13 @@ _HOMES = {
     "exceptions": (
         "ActorBusy",
         "ActorOwnedElsewhere",
+        "ActorQuarantined",
         "ActorStartFailed",
         "AgentNameTaken",
         "AgentRuntimeError",
+        "DeadLetter",
         "DeadlineExceeded",
+        "DeadlockDetected",
         "InvalidActorId",
         "InvalidAgent",
         "InvalidRequest",
@@ -60,6 +63,7 @@ _HOMES = {
     "storage.memory": ("InMemoryStateStorage",),
     "storage.sqlite": ("SqliteStateStorage",),
     "storage_abstractions": ("IActorStateStorage",),
+    "supervision": ("RestartPolicy",),
     "_client": ("InProcessActorClient",),
     "_settings": ("RuntimeSettings",),
 }

@@ -12,10 +12,13 @@ from agent_runtime_nb.agent_actor import (
 from agent_runtime_nb.exceptions import (
     ActorBusy as ActorBusy,
     ActorOwnedElsewhere as ActorOwnedElsewhere,
+    ActorQuarantined as ActorQuarantined,
     ActorStartFailed as ActorStartFailed,
     AgentNameTaken as AgentNameTaken,
     AgentRuntimeError as AgentRuntimeError,
+    DeadLetter as DeadLetter,
     DeadlineExceeded as DeadlineExceeded,
+    DeadlockDetected as DeadlockDetected,
     InvalidActorId as InvalidActorId,
     InvalidAgent as InvalidAgent,
     InvalidRequest as InvalidRequest,
@@ -71,6 +74,9 @@ from agent_runtime_nb.storage.sqlite import (
 )
 from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage as IActorStateStorage,
+)
+from agent_runtime_nb.supervision import (
+    RestartPolicy as RestartPolicy,
 )
 
 __version__: str

@@ -13,6 +13,9 @@
     ├── ActorOwnedElsewhere
     ├── ActorBeingDeleted
     ├── ActorBusy
+    ├── ActorQuarantined
+    ├── DeadlockDetected
+    ├── DeadLetter
     ├── MailboxFull
     ├── MessageIdReused
     ├── NotCompleted
@@ -185,17 +188,56 @@ class ActorBusy(AgentRuntimeError):
         self.actor_id = actor_id
 
 
+class ActorQuarantined(AgentRuntimeError):
+    """An actor that failed too often in a short time; it alone takes no requests."""
+
+    def __init__(self, actor_id: object, failures: int, last: str) -> None:
+        super().__init__(
+            f"{actor_id} is in quarantine: it failed {failures} times in a row, last "
+            f"with {last}; mend the cause, then revive it: await rt.revive(...)"
+        )
+        self.actor_id = actor_id
+        self.failures = failures
+        self.last = last
+
+
+class DeadlockDetected(AgentRuntimeError):
+    """Asks that wait for each other; `actors` in the order in which they wait."""
+
+    def __init__(self, actors: Iterable[object]) -> None:
+        self.actors = tuple(map(str, actors))
+        super().__init__(
+            f"{' -> '.join(self.actors)}: these asks would wait for each other for "
+            "ever; use tell(), which does not wait, or ask from outside the turn"
+        )
+
+
+class DeadLetter(AgentRuntimeError):
+    """A request whose host died each time it was begun; it is not begun again."""
+
+    def __init__(self, actor_id: object, attempts: int) -> None:
+        super().__init__(
+            f"{actor_id} was begun {attempts} times with this request and its host died "
+            "each time; requeue() sends it again"
+        )
+        self.actor_id = actor_id
+        self.attempts = attempts
+
+
 class MailboxFull(AgentRuntimeError):
-    """The actor has as many waiting requests as it may have; nothing was accepted."""
+    """There are as many waiting requests as there may be; nothing was accepted.
+
+    `who` is the actor, or the runtime with all its actors together.
+    """
 
     retryable = True
 
-    def __init__(self, actor_id: object, limit: int, retry_after: float) -> None:
+    def __init__(self, who: object, limit: int, retry_after: float) -> None:
         super().__init__(
-            f"{actor_id} has {limit} requests waiting; "
+            f"{who} has {limit} requests waiting; "
             f"try again in {retry_after:.0f} s or withdraw one"
         )
-        self.actor_id = actor_id
+        self.actor_id = who
         self.limit = limit
         self.retry_after = retry_after
 

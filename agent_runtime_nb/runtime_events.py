@@ -38,6 +38,19 @@ class ActorRestarted(_ActorEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ActorQuarantineBegan(_ActorEvent):
+    """An actor failed too often and takes no requests until it is revived."""
+
+    failures: int
+    error_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorRevived(_ActorEvent):
+    """Somebody ended an actor's quarantine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ActorDeleted(_ActorEvent):
     """An actor and all it had stored were deleted."""
 
@@ -90,6 +103,8 @@ RuntimeEvent: TypeAlias = (
     ActorActivated
     | ActorPassivated
     | ActorRestarted
+    | ActorQuarantineBegan
+    | ActorRevived
     | ActorDeleted
     | RequestAccepted
     | TurnStarted
@@ -101,6 +116,8 @@ EVENT_KINDS: tuple[type[RuntimeEvent], ...] = (
     ActorActivated,
     ActorPassivated,
     ActorRestarted,
+    ActorQuarantineBegan,
+    ActorRevived,
     ActorDeleted,
     RequestAccepted,
     TurnStarted,

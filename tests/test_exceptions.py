@@ -71,6 +71,27 @@ SAID: list[tuple[AgentRuntimeError, str]] = [
         'echo/c1 is in a turn and when_busy="reject" was asked',
     ),
     (
+        exceptions.ActorQuarantined(ACTOR, 4, "ValueError: no"),
+        (
+            "echo/c1 is in quarantine: it failed 4 times in a row, last with "
+            "ValueError: no; mend the cause, then revive it: await rt.revive(...)"
+        ),
+    ),
+    (
+        exceptions.DeadlockDetected([ACTOR, "b/1", ACTOR]),
+        (
+            "echo/c1 -> b/1 -> echo/c1: these asks would wait for each other for "
+            "ever; use tell(), which does not wait, or ask from outside the turn"
+        ),
+    ),
+    (
+        exceptions.DeadLetter(ACTOR, 3),
+        (
+            "echo/c1 was begun 3 times with this request and its host died each time; "
+            "requeue() sends it again"
+        ),
+    ),
+    (
         exceptions.MailboxFull(ACTOR, 100, 2.6),
         "echo/c1 has 100 requests waiting; try again in 3 s or withdraw one",
     ),
