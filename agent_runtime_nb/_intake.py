@@ -70,6 +70,7 @@ class Intake(ABC):
         self.values: dict[str, Encoded] = {}
         self.epoch = 0
         self.etag: str | None = None
+        self.marks: frozenset[str] = frozenset()
         self.position = 0  # the last one given
         self.open: dict[str, Turn] = {}  # accepted or being accepted, not ended
         self.running: Turn | None = None
@@ -154,7 +155,7 @@ class Intake(ABC):
         if self.gone is not None:  # nobody waits any more
             return
         self.epoch, self.etag = claim.epoch, claim.etag
-        self.values = claim.values
+        self.values, self.marks = claim.values, claim.marks
         self.position = claim.next_position - 1
         if claim.open_turns:
             self._interrupt_left_behind(claim.open_turns)

@@ -25,6 +25,7 @@ from agent_runtime_nb._tasks import TaskOwner
 from agent_runtime_nb._updates import Feed
 from agent_runtime_nb.exceptions import (
     ActorOwnedElsewhere,
+    ActorQuarantined,
     NotRunning,
     UnknownActorType,
 )
@@ -70,6 +71,7 @@ class ActorRegistry:
         self.tasks = TaskOwner("runtime")
         self.disposals = TaskOwner("disposals")
         self.types: dict[str, ActorType] = {}
+        self.quarantined: dict[ActorId, ActorQuarantined] = {}
         self._feeds_closed = False
         self._residents: dict[ActorId, ResidentActor] = {}
         self._busy: set[ResidentActor] = set()
@@ -180,6 +182,10 @@ class ActorRegistry:
         for resident in self.busy:
             for turn in list(resident.open.values()):
                 resident.cancel(turn, reason)
+
+    def revive(self, actor_id: ActorId) -> bool:
+        """End the quarantine of an actor; whether it was in quarantine."""
+        return self.quarantined.pop(actor_id, None) is not None
 
     # --- passivation
 

@@ -15,14 +15,14 @@ import logging
 import os
 import platform
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any, Literal, TypeVar, cast
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal, TypeVar
 
 from agent_runtime_nb import _directory
-from agent_runtime_nb._client import BatchWatch
 from agent_runtime_nb._listeners import Listeners
 from agent_runtime_nb._loop_bridge import LoopBridge
 from agent_runtime_nb._mailbox import Submission, Turn
+from agent_runtime_nb._own_directory import OwnDirectory
 from agent_runtime_nb._registry import ActorFactory, ActorRegistry, ActorType
 from agent_runtime_nb._settings import Environment, RuntimeSettings
 from agent_runtime_nb._updates import Feed, Slice, TurnLog
@@ -30,18 +30,10 @@ from agent_runtime_nb.exceptions import NotRunning, OutcomeUnknown, StorageError
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     Cursor,
-    Page,
     RequestStatus,
     TurnUpdate,
 )
-from agent_runtime_nb.runtime_directory import (
-    ActorSummary,
-    ActorTypeInfo,
-    ActorView,
-    Health,
-    RuntimeDirectory,
-)
-from agent_runtime_nb.runtime_events import RuntimeEvent, RuntimeListener, TurnScope
+from agent_runtime_nb.runtime_events import RuntimeListener, TurnScope
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
 from agent_runtime_nb.storage_abstractions import (
     HostInfo,
@@ -66,7 +58,7 @@ def _default_host_name() -> str:
     return f"process {os.getpid()} on {platform.node() or 'this machine'}"
 
 
-class InProcessActorRuntime(RuntimeDirectory):
+class InProcessActorRuntime(OwnDirectory):
     """Actors in this process; also the directory of its actors.
 
     Args:
@@ -342,74 +334,3 @@ class InProcessActorRuntime(RuntimeDirectory):
         """A feed of an actor, and what comes before its first item."""
         opening = _directory.open_feed(self._actors, actor_id, after)
         return self._spawn(opening, "open feed")
-
-    # --- the directory
-
-    async def _at_home(
-        self, work: Callable[[], Coroutine[Any, Any, T]], name: str
-    ) -> T:
-        if self._state != "running":
-            raise NotRunning(self._state)
-        return await self.bridge.call(lambda: self._spawn(work(), name))
-
-    async def actor_types(self) -> tuple[ActorTypeInfo, ...]:
-        """See `RuntimeDirectory.actor_types`."""
-        types = self._actors.types
-        return tuple(
-            ActorTypeInfo(name, types[name].description) for name in sorted(types)
-        )
-
-    async def list_actors(
-        self,
-        type_name: str | None = None,
-        *,
-        after: str | None = None,
-        limit: int = 200,
-    ) -> Page[ActorSummary]:
-        """See `RuntimeDirectory.list_actors`."""
-        return await self._at_home(
-            lambda: _directory.list_actors(self._actors, type_name, after, limit),
-            "list actors",
-        )
-
-    async def read_actor(
-        self, actor_id: ActorId, *, before: int | None = None, limit: int = 50
-    ) -> ActorView:
-        """See `RuntimeDirectory.read_actor`."""
-        return await self._at_home(
-            lambda: _directory.read_actor(self._actors, actor_id, before, limit),
-            "read actor",
-        )
-
-    async def delete_actor(self, actor_id: ActorId) -> bool:
-        """See `RuntimeDirectory.delete_actor`."""
-        return await self._at_home(
-            lambda: _directory.delete_actor(self._actors, actor_id), "delete actor"
-        )
-
-    async def health(self) -> Health:
-        """See `RuntimeDirectory.health`."""
-        return (
-            self._health()
-            if self._bridge is None
-            else await self.bridge.call(self._health)
-        )
-
-    def _health(self) -> Health:
-        busy = self._actors.busy
-        running = self._state == "running"
-        return Health(
-            status="ok" if running else "stopped",
-            storage=self.storage.location,
-            loop_lag=self._lag,
-            resident=len(self._actors),
-            running=sum(1 for resident in busy if resident.running is not None),
-            waiting=sum(len(resident.mailbox) for resident in busy),
-            detail="" if running else f"the runtime is {self._state}",
-        )
-
-    def watch_events(self) -> AsyncIterator[tuple[RuntimeEvent, ...]]:
-        """See `RuntimeDirectory.watch_events`."""
-        return BatchWatch(
-            self.bridge, lambda: cast("Any", _directory.open_event_feed(self._actors))
-        )

@@ -5,8 +5,9 @@ manages them. One object may be both.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from agent_runtime_nb.runtime_abstractions import (
@@ -56,6 +57,33 @@ class ActorSummary:
     running_for: float | None = None
     last_latency: float | None = None
     last_status: RequestStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationInfo:
+    """A stored conversation, as a menu shows it.
+
+    Attributes:
+        actor_id: its actor.
+        name: what people call it; None: nobody gave it a name.
+        parent: the conversation that it was forked from, if any.
+        forked_at: the last request that it has in common with its parent.
+    """
+
+    actor_id: ActorId
+    name: str | None = None
+    parent: ActorId | None = None
+    forked_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterInfo:
+    """A request that is not begun again because its hosts died on it too often."""
+
+    actor_id: ActorId
+    message_id: str
+    attempts: int
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +139,116 @@ class RuntimeDirectory(ABC):
 
         Returns:
             Whether there was anything.
+        """
+
+    # --- requests
+
+    @abstractmethod
+    async def withdraw(self, actor_id: ActorId, message_id: str) -> bool:
+        """Cancel a request that still waits; whether it did.
+
+        It ends as CANCELLED and was never begun, so the model never sees it.
+        """
+
+    @abstractmethod
+    async def run_again(self, actor_id: ActorId, message_id: str) -> str:
+        """Send a request that has ended once more, as a new one in its place.
+
+        The old record stays as it is; what the model sees has the new turn instead
+        of it (metadata `retry_of`). Asked twice for the same request, it is sent once.
+
+        Returns:
+            The new request's message id.
+
+        Raises:
+            RequestNotFound: if it was never accepted.
+            InvalidRequest: if it has not ended, or its text is no longer kept.
+        """
+
+    @abstractmethod
+    async def discard(self, actor_id: ActorId, message_id: str) -> bool:
+        """Take a turn that did not complete out of what the model sees.
+
+        The record stays, readable. Returns False if that was done before.
+
+        Raises:
+            RequestNotFound: if it was never accepted.
+            InvalidRequest: if it has not ended, or has completed.
+        """
+
+    @abstractmethod
+    async def dead_letters(
+        self,
+        type_name: str | None = None,
+        *,
+        after: str | None = None,
+        limit: int = 200,
+    ) -> Page[DeadLetterInfo]:
+        """Requests that are not begun again, actor by actor; pages are of actors."""
+
+    @abstractmethod
+    async def requeue(self, actor_id: ActorId, message_id: str) -> str:
+        """As `run_again` for a dead letter, which then is none any more.
+
+        Raises:
+            RequestNotFound: if there is no such dead letter.
+        """
+
+    @abstractmethod
+    async def revive(self, actor_id: ActorId) -> bool:
+        """End the quarantine of an actor; whether it was in quarantine."""
+
+    # --- conversations
+
+    @abstractmethod
+    async def list_conversations(
+        self,
+        type_name: str | None = None,
+        *,
+        after: str | None = None,
+        limit: int = 200,
+    ) -> Page[ConversationInfo]:
+        """Stored conversations with their names, in the order of their ids."""
+
+    @abstractmethod
+    async def rename(self, actor_id: ActorId, name: str | None) -> None:
+        """Give a conversation a name for people (1 to 200 characters), or none.
+
+        Raises:
+            RequestNotFound: if nothing is stored of it.
+        """
+
+    @abstractmethod
+    async def fork(
+        self,
+        actor_id: ActorId,
+        *,
+        at: str | None = None,
+        before: str | None = None,
+        to: ActorId | None = None,
+    ) -> ActorId:
+        """Make a new conversation that begins as this one; its parent is noted.
+
+        Args:
+            actor_id: the conversation; it stays as it is.
+            at: the last request that is copied; None: all that have ended.
+            before: the first request that is not copied, instead of `at`.
+            to: the new conversation; named by itself if None.
+
+        Raises:
+            RequestNotFound: if the request is none of this conversation.
+            InvalidRequest: if `to` exists, the model's service keeps the
+                conversation, or the actor's state of then is not known.
+        """
+
+    @abstractmethod
+    async def import_turns(
+        self, actor_id: ActorId, turns: Sequence[TurnView], name: str | None = None
+    ) -> None:
+        """Make a new conversation of ended turns, in their order.
+
+        Raises:
+            InvalidRequest: if it exists, or a turn has not ended.
         """
 
     @abstractmethod

@@ -6,7 +6,7 @@ two from the first moment.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import Future
 
 from agent_runtime_nb.runtime_abstractions import (
@@ -17,12 +17,15 @@ from agent_runtime_nb.runtime_abstractions import (
     JsonValue,
     Page,
     TurnUpdate,
+    TurnView,
     WhenBusy,
 )
 from agent_runtime_nb.runtime_directory import (
     ActorSummary,
     ActorTypeInfo,
     ActorView,
+    ConversationInfo,
+    DeadLetterInfo,
     Health,
     RuntimeDirectory,
 )
@@ -136,6 +139,69 @@ class GatedDirectory(RuntimeDirectory):
     async def health(self) -> Health:
         await self._gate.passed()
         return await self._directory.health()
+
+    async def withdraw(self, actor_id: ActorId, message_id: str) -> bool:
+        await self._gate.passed()
+        return await self._directory.withdraw(actor_id, message_id)
+
+    async def run_again(self, actor_id: ActorId, message_id: str) -> str:
+        await self._gate.passed()
+        return await self._directory.run_again(actor_id, message_id)
+
+    async def discard(self, actor_id: ActorId, message_id: str) -> bool:
+        await self._gate.passed()
+        return await self._directory.discard(actor_id, message_id)
+
+    async def dead_letters(
+        self,
+        type_name: str | None = None,
+        *,
+        after: str | None = None,
+        limit: int = 200,
+    ) -> Page[DeadLetterInfo]:
+        await self._gate.passed()
+        return await self._directory.dead_letters(type_name, after=after, limit=limit)
+
+    async def requeue(self, actor_id: ActorId, message_id: str) -> str:
+        await self._gate.passed()
+        return await self._directory.requeue(actor_id, message_id)
+
+    async def revive(self, actor_id: ActorId) -> bool:
+        await self._gate.passed()
+        return await self._directory.revive(actor_id)
+
+    async def list_conversations(
+        self,
+        type_name: str | None = None,
+        *,
+        after: str | None = None,
+        limit: int = 200,
+    ) -> Page[ConversationInfo]:
+        await self._gate.passed()
+        return await self._directory.list_conversations(
+            type_name, after=after, limit=limit
+        )
+
+    async def rename(self, actor_id: ActorId, name: str | None) -> None:
+        await self._gate.passed()
+        await self._directory.rename(actor_id, name)
+
+    async def fork(
+        self,
+        actor_id: ActorId,
+        *,
+        at: str | None = None,
+        before: str | None = None,
+        to: ActorId | None = None,
+    ) -> ActorId:
+        await self._gate.passed()
+        return await self._directory.fork(actor_id, at=at, before=before, to=to)
+
+    async def import_turns(
+        self, actor_id: ActorId, turns: Sequence[TurnView], name: str | None = None
+    ) -> None:
+        await self._gate.passed()
+        await self._directory.import_turns(actor_id, turns, name)
 
     def watch_events(self) -> AsyncIterator[tuple[RuntimeEvent, ...]]:
         if self._gate.is_open:

@@ -21,9 +21,9 @@ from agent_runtime_nb.runtime_directory import (
     ActorTypeInfo,
     ActorView,
     Health,
-    RuntimeDirectory,
 )
 from agent_runtime_nb.runtime_events import RuntimeEvent
+from tests.no_directory import NoDirectory
 
 ANSWER = {
     "messages": [
@@ -139,7 +139,7 @@ class FakeHandle(ActorResponseHandle):
 
 
 @dataclass
-class FakeDirectory(RuntimeDirectory):
+class FakeDirectory(NoDirectory):
     """Knows `types`; `blocked`: never answers about health."""
 
     types: tuple[ActorTypeInfo, ...] = (

@@ -1,0 +1,224 @@
+"""Conversations made of turns that have ended: forks and imports; names.
+
+What the runtime itself notes of an actor lives under state keys that start with "$".
+The note of a conversation, "$conversation", is `{"name": str | None, "parent": {"actor":
+"type/instance", "message_id": str | None} | None}`. It is written beside the turns, by
+the actor's owner, so it needs no new version of the state.
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from agent_runtime_nb._registry import ActorRegistry
+from agent_runtime_nb._resident import ResidentActor
+from agent_runtime_nb._wire import decode, encode, encode_body
+from agent_runtime_nb.exceptions import InvalidRequest, RequestNotFound
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    Encoded,
+    JsonValue,
+    Page,
+    TurnView,
+)
+from agent_runtime_nb.runtime_directory import ConversationInfo
+from agent_runtime_nb.storage_abstractions import ActorChange, ActorState, TurnRecord
+
+NOTE = "$conversation"
+_SESSION = "session"  # what an agent can make anew of its turns
+_PAGE = 200
+_STEP = 40  # turns or values of one change; a backend may refuse more
+
+
+# --- names and parents ----------------------------------------------------------------
+
+
+async def list_conversations(
+    actors: ActorRegistry, type_name: str | None, after: str | None, limit: int
+) -> Page[ConversationInfo]:
+    """A page of stored actors with their names and parents."""
+    page = await actors.storage.list_actors(type_name, after=after, limit=limit)
+    items = [await conversation_info(actors, one) for one in page.items]
+    return Page(tuple(items), page.next)
+
+
+async def conversation_info(
+    actors: ActorRegistry, actor_id: ActorId
+) -> ConversationInfo:
+    """What is noted of a conversation."""
+    return _info(actor_id, await actors.storage.read_state(actor_id, (NOTE,)))
+
+
+def _info(actor_id: ActorId, state: ActorState) -> ConversationInfo:
+    note: dict[str, Any] = decode(state.values.get(NOTE, b"{}"))
+    parent: dict[str, Any] = note.get("parent") or {}
+    return ConversationInfo(
+        actor_id,
+        name=note.get("name"),
+        parent=ActorId.parse(parent["actor"]) if parent else None,
+        forked_at=parent.get("message_id"),
+    )
+
+
+async def rename(actors: ActorRegistry, actor_id: ActorId, name: str | None) -> None:
+    """Give a stored conversation a name for people, or none."""
+    shown = None if name is None else _checked_name(name)
+    state = await actors.storage.read_state(actor_id, (NOTE,))
+    if state.epoch == 0 and state.etag is None:
+        raise RequestNotFound(actor_id, "any request")
+    resident = await owned(actors, actor_id)
+    note = decode(state.values.get(NOTE, b"{}")) | {"name": shown}
+    await set_values(resident, {NOTE: encode(note)})
+
+
+def _checked_name(name: str) -> str:
+    shown = " ".join(name.split())
+    if not 1 <= len(shown) <= 200:
+        raise InvalidRequest("name", "must have 1 to 200 characters")
+    return shown
+
+
+async def owned(actors: ActorRegistry, actor_id: ActorId) -> ResidentActor:
+    """The actor in memory, claimed by this host.
+
+    Raises:
+        ActorOwnedElsewhere, StorageError: if it cannot be claimed.
+    """
+    resident = actors.adopt(actor_id)
+    await resident.ready()
+    return resident
+
+
+async def set_values(resident: ResidentActor, values: dict[str, Encoded]) -> None:
+    """Write values of the runtime's own, beside whatever turn is on its way."""
+    await resident.write(ActorChange(epoch=resident.epoch, set=values))
+    resident.values.update(values)
+
+
+# --- forks ----------------------------------------------------------------------------
+
+
+async def fork(
+    actors: ActorRegistry,
+    actor_id: ActorId,
+    at: str | None,
+    before: str | None,
+    to: ActorId | None,
+) -> ActorId:
+    """A new conversation with the turns of another up to one of them."""
+    if at is not None and before is not None:
+        raise InvalidRequest("before", "give `at` or `before`, not both")
+    records = await _ended_turns(actors, actor_id)
+    last = len(records)
+    if (message_id := at or before) is not None:
+        last = _place(actor_id, records, message_id) + (before is None)
+    state = await actors.storage.read_state(actor_id)
+    values = _forked_values(state, at_end=last == len(records))
+    forked_at = records[last - 1].message_id if last else None
+    parent: JsonValue = {"actor": str(actor_id), "message_id": forked_at}
+    name = _info(actor_id, state).name
+    values[NOTE] = encode({"name": name and f"{name} (fork)", "parent": parent})
+    target = to or ActorId(actor_id.type_name, f"fork-{uuid.uuid4().hex[:12]}")
+    await _write(actors, target, records[:last], values)
+    return target
+
+
+async def _ended_turns(actors: ActorRegistry, actor_id: ActorId) -> list[TurnRecord]:
+    pages: list[list[TurnRecord]] = []
+    before: int | None = None
+    while True:
+        page = await actors.storage.read_turns(actor_id, before=before, limit=_PAGE)
+        pages.append([one for one in page if one.status.is_final])
+        if len(page) < _PAGE:
+            return [one for page in reversed(pages) for one in page]
+        before = page[0].position
+
+
+def _place(actor_id: ActorId, records: Sequence[TurnRecord], message_id: str) -> int:
+    for index, record in enumerate(records):
+        if record.message_id == message_id:
+            return index
+    raise RequestNotFound(actor_id, message_id)
+
+
+def _forked_values(state: ActorState, *, at_end: bool) -> dict[str, Encoded]:
+    values = {k: v for k, v in state.values.items() if not k.startswith("$")}
+    match decode(values.get(_SESSION, b"null")):
+        case {"session": {"service_session_id": str()}}:
+            problem = "its service keeps the conversation, which cannot be forked there"
+            raise InvalidRequest("conversation", problem)
+        case _:
+            pass
+    if at_end:
+        return values
+    values.pop(_SESSION, None)
+    if values:
+        problem = "this actor keeps state of which only the newest version is stored"
+        raise InvalidRequest("at", f"{problem}; fork it at its last turn")
+    return {}
+
+
+# --- imports --------------------------------------------------------------------------
+
+
+async def import_turns(
+    actors: ActorRegistry,
+    actor_id: ActorId,
+    turns: Sequence[TurnView],
+    name: str | None,
+) -> None:
+    """Make a new conversation of turns that have ended elsewhere."""
+    if any(not turn.status.is_final for turn in turns):
+        raise InvalidRequest("turns", "must have ended")
+    if len({turn.message_id for turn in turns}) < len(turns):
+        raise InvalidRequest("turns", "must have different message ids")
+    shown = None if name is None else _checked_name(name)
+    values = {NOTE: encode({"name": shown, "parent": None})}
+    await _write(actors, actor_id, map(_record, turns), values)
+
+
+def _record(view: TurnView) -> TurnRecord:
+    kept = bool(view.method)
+    body = encode_body(view.method, view.params, view.metadata) if kept else None
+    return TurnRecord(
+        position=0,
+        message_id=view.message_id,
+        status=view.status,
+        attempts=view.attempts,
+        body=body,
+        result=None if view.data is None else encode(view.data),
+        entries=encode(list(view.entries)) if view.entries else None,
+        checkpoint=None if view.checkpoint is None else encode(view.checkpoint),
+        accepted_at=view.accepted_at.timestamp(),
+        ended_at=None if view.ended_at is None else view.ended_at.timestamp(),
+    )
+
+
+async def _write(
+    actors: ActorRegistry,
+    target: ActorId,
+    records: Iterable[TurnRecord],
+    values: dict[str, Encoded],
+) -> None:
+    resident = await owned(actors, target)
+    if resident.position or resident.values or resident.open:
+        raise InvalidRequest("to", f"{target} exists already; choose another name")
+    # A fork that breaks off half way must not look like a whole one: the note with
+    # the parent comes last.
+    note = values.pop(NOTE)
+    accepted = list(records)
+    for position, record in enumerate(accepted, 1):
+        record.position = position
+    resident.position = len(accepted)
+    try:
+        for start in range(0, len(accepted), _STEP):
+            part = tuple(accepted[start : start + _STEP])
+            await resident.write(ActorChange(epoch=resident.epoch, accepted=part))
+        items = list(values.items())
+        for start in range(0, len(items), _STEP):
+            await set_values(resident, dict(items[start : start + _STEP]))
+        await set_values(resident, {NOTE: note})
+    except BaseException as error:
+        resident.abandon(error)
+        await actors.storage.delete_state(target, epoch=resident.epoch)
+        raise

@@ -1,0 +1,200 @@
+"""The runtime as its own directory: looks at its actors, manages them.
+
+Works from any thread and any loop; the work itself is done on the runtime's loop.
+"""
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import Any, TypeVar, cast
+
+from agent_runtime_nb import _directory, _forking, _second_chance
+from agent_runtime_nb._client import BatchWatch
+from agent_runtime_nb._loop_bridge import LoopBridge
+from agent_runtime_nb._mailbox import Submission, Turn
+from agent_runtime_nb._registry import ActorRegistry
+from agent_runtime_nb.exceptions import NotRunning
+from agent_runtime_nb.runtime_abstractions import ActorId, Page, TurnView
+from agent_runtime_nb.runtime_directory import (
+    ActorSummary,
+    ActorTypeInfo,
+    ActorView,
+    ConversationInfo,
+    DeadLetterInfo,
+    Health,
+    RuntimeDirectory,
+)
+from agent_runtime_nb.runtime_events import RuntimeEvent
+
+T = TypeVar("T")
+
+
+class OwnDirectory(RuntimeDirectory):
+    """The directory part of a runtime; see `RuntimeDirectory` for its methods."""
+
+    _actors: ActorRegistry
+    _lag: float  # seconds by which the loop was late at the last look
+
+    @property
+    @abstractmethod
+    def state(self) -> str:
+        """Where the runtime is in its life."""
+
+    @property
+    @abstractmethod
+    def bridge(self) -> LoopBridge:
+        """The way to the runtime's loop."""
+
+    @abstractmethod
+    def submit(self, submission: Submission) -> "Turn | asyncio.Future[Turn]":
+        """Accept a request."""
+
+    async def _at_home(
+        self, work: Callable[[], Coroutine[Any, Any, T]], name: str
+    ) -> T:
+        if self.state != "running":
+            raise NotRunning(self.state)
+        spawn = self._actors.tasks.spawn
+        return await self.bridge.call(lambda: spawn(work(), name=name, awaited=True))
+
+    # --- look
+
+    async def actor_types(self) -> tuple[ActorTypeInfo, ...]:
+        types = self._actors.types
+        return tuple(
+            ActorTypeInfo(name, types[name].description) for name in sorted(types)
+        )
+
+    async def list_actors(
+        self,
+        type_name: str | None = None,
+        *,
+        after: str | None = None,
+        limit: int = 200,
+    ) -> Page[ActorSummary]:
+        return await self._at_home(
+            lambda: _directory.list_actors(self._actors, type_name, after, limit),
+            "list actors",
+        )
+
+    async def read_actor(
+        self, actor_id: ActorId, *, before: int | None = None, limit: int = 50
+    ) -> ActorView:
+        return await self._at_home(
+            lambda: _directory.read_actor(self._actors, actor_id, before, limit),
+            "read actor",
+        )
+
+    async def health(self) -> Health:
+        if self.state == "not started":
+            return self._health()
+        return await self.bridge.call(self._health)
+
+    def _health(self) -> Health:
+        busy, running = self._actors.busy, self.state == "running"
+        return Health(
+            status="ok" if running else "stopped",
+            storage=self._actors.storage.location,
+            loop_lag=self._lag,
+            resident=len(self._actors),
+            running=sum(1 for resident in busy if resident.running is not None),
+            waiting=sum(len(resident.mailbox) for resident in busy),
+            detail="" if running else f"the runtime is {self.state}",
+        )
+
+    def watch_events(self) -> AsyncIterator[tuple[RuntimeEvent, ...]]:
+        return BatchWatch(
+            self.bridge, lambda: cast("Any", _directory.open_event_feed(self._actors))
+        )
+
+    # --- requests
+
+    async def withdraw(self, actor_id: ActorId, message_id: str) -> bool:
+        if self.state != "running":
+            raise NotRunning(self.state)
+        return await self.bridge.call(
+            lambda: _second_chance.withdraw(self._actors, actor_id, message_id)
+        )
+
+    async def run_again(self, actor_id: ActorId, message_id: str) -> str:
+        return await self._at_home(
+            lambda: _second_chance.run_again(
+                self._actors, self.submit, actor_id, message_id
+            ),
+            "run again",
+        )
+
+    async def discard(self, actor_id: ActorId, message_id: str) -> bool:
+        return await self._at_home(
+            lambda: _second_chance.discard(self._actors, actor_id, message_id),
+            "discard",
+        )
+
+    async def dead_letters(
+        self,
+        type_name: str | None = None,
+        *,
+        after: str | None = None,
+        limit: int = 200,
+    ) -> Page[DeadLetterInfo]:
+        return await self._at_home(
+            lambda: _second_chance.dead_letters(self._actors, type_name, after, limit),
+            "dead letters",
+        )
+
+    async def requeue(self, actor_id: ActorId, message_id: str) -> str:
+        return await self._at_home(
+            lambda: _second_chance.requeue(
+                self._actors, self.submit, actor_id, message_id
+            ),
+            "requeue",
+        )
+
+    async def revive(self, actor_id: ActorId) -> bool:
+        if self.state != "running":
+            raise NotRunning(self.state)
+        return await self.bridge.call(lambda: self._actors.revive(actor_id))
+
+    # --- conversations
+
+    async def delete_actor(self, actor_id: ActorId) -> bool:
+        return await self._at_home(
+            lambda: _directory.delete_actor(self._actors, actor_id), "delete actor"
+        )
+
+    async def list_conversations(
+        self,
+        type_name: str | None = None,
+        *,
+        after: str | None = None,
+        limit: int = 200,
+    ) -> Page[ConversationInfo]:
+        return await self._at_home(
+            lambda: _forking.list_conversations(self._actors, type_name, after, limit),
+            "list conversations",
+        )
+
+    async def rename(self, actor_id: ActorId, name: str | None) -> None:
+        await self._at_home(
+            lambda: _forking.rename(self._actors, actor_id, name), "rename"
+        )
+
+    async def fork(
+        self,
+        actor_id: ActorId,
+        *,
+        at: str | None = None,
+        before: str | None = None,
+        to: ActorId | None = None,
+    ) -> ActorId:
+        return await self._at_home(
+            lambda: _forking.fork(self._actors, actor_id, at, before, to), "fork"
+        )
+
+    async def import_turns(
+        self, actor_id: ActorId, turns: Sequence[TurnView], name: str | None = None
+    ) -> None:
+        await self._at_home(
+            lambda: _forking.import_turns(self._actors, actor_id, turns, name),
+            "import turns",
+        )

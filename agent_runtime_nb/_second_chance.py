@@ -1,0 +1,127 @@
+"""What becomes of requests that did not go well: withdrawn, sent again, discarded.
+
+A dead letter is noted under "$dead/<message id>" and by the mark "dead", a discarded turn
+in the list "$discarded"; both beside the turns, which stay as they are.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from agent_runtime_nb._forking import owned, set_values
+from agent_runtime_nb._mailbox import Submission, Turn
+from agent_runtime_nb._registry import ActorRegistry
+from agent_runtime_nb._waits import CHAIN
+from agent_runtime_nb._wire import decode, decode_body, encode, encode_body
+from agent_runtime_nb.exceptions import InvalidRequest, RequestNotFound
+from agent_runtime_nb.runtime_abstractions import ActorId, Page, RequestStatus
+from agent_runtime_nb.runtime_directory import DeadLetterInfo
+from agent_runtime_nb.storage_abstractions import ActorChange, TurnRecord
+
+DEAD = "$dead/"
+DEAD_MARK = "dead"
+DISCARDED = "$discarded"
+RETRY_OF = "retry_of"
+
+_LONGEST_ID = 200
+
+Submit = Callable[[Submission], "Turn | asyncio.Future[Turn]"]
+
+
+def withdraw(actors: ActorRegistry, actor_id: ActorId, message_id: str) -> bool:
+    """Cancel a request that still waits; whether it did."""
+    resident = actors.find(actor_id)
+    turn = None if resident is None else resident.open.get(message_id)
+    if resident is None or turn is None or turn is resident.running:
+        return False
+    return resident.cancel(turn, "cancelled")
+
+
+async def _ended_turn(
+    actors: ActorRegistry, actor_id: ActorId, message_id: str
+) -> TurnRecord:
+    record = await actors.storage.find_turn(actor_id, message_id)
+    if record is None:
+        raise RequestNotFound(actor_id, message_id)
+    if not record.status.is_final:
+        raise InvalidRequest("message_id", f"{message_id} has not ended yet")
+    return record
+
+
+async def run_again(
+    actors: ActorRegistry, submit: Submit, actor_id: ActorId, message_id: str
+) -> str:
+    """Send a request that has ended as a new one in its place; the new id."""
+    record = await _ended_turn(actors, actor_id, message_id)
+    if record.body is None:
+        raise InvalidRequest("message_id", f"the text of {message_id} is not kept")
+    method, params, metadata = decode_body(record.body)
+    # Whoever asks for it a second time means the same request.
+    new_id = _next_id(message_id)
+    headers = {name: text for name, text in metadata.items() if name != CHAIN}
+    body = encode_body(method, params, {**headers, RETRY_OF: message_id})
+    accepted = submit(Submission(actor_id, new_id, body, True, "queue", None))  # noqa: FBT003 - own_id
+    if not isinstance(accepted, Turn):
+        await asyncio.shield(accepted)
+    return new_id
+
+
+def _next_id(message_id: str) -> str:
+    """`m` -> `m~2` -> `m~3`: the same for everybody who runs the same turn again."""
+    first, _, number = message_id.rpartition("~")
+    if not first or not number.isdecimal():
+        first, number = message_id, "1"
+    new_id = f"{first}~{int(number) + 1}"
+    if len(new_id) > _LONGEST_ID:
+        raise InvalidRequest("message_id", "is too long for another one beside it")
+    return new_id
+
+
+async def discard(actors: ActorRegistry, actor_id: ActorId, message_id: str) -> bool:
+    """Take a turn that did not complete out of what the model sees."""
+    record = await _ended_turn(actors, actor_id, message_id)
+    if record.status is RequestStatus.COMPLETED:
+        raise InvalidRequest("message_id", f"{message_id} has completed; fork instead")
+    resident = await owned(actors, actor_id)
+    discarded: list[str] = decode(resident.values.get(DISCARDED, b"[]"))
+    if message_id in discarded:
+        return False
+    await set_values(resident, {DISCARDED: encode([*discarded, message_id])})
+    resident.renew()  # what it remembers of the conversation is out of date
+    return True
+
+
+async def dead_letters(
+    actors: ActorRegistry, type_name: str | None, after: str | None, limit: int
+) -> Page[DeadLetterInfo]:
+    """The dead letters of a page of actors that have some."""
+    page = await actors.storage.list_actors(
+        type_name, mark=DEAD_MARK, after=after, limit=limit
+    )
+    found: list[DeadLetterInfo] = []
+    for actor_id in page.items:
+        state = await actors.storage.read_state(actor_id)
+        for key, value in state.values.items():
+            if key.startswith(DEAD):
+                note = decode(value)
+                at = datetime.fromtimestamp(note["at"], UTC)
+                message_id = key.removeprefix(DEAD)
+                found.append(DeadLetterInfo(actor_id, message_id, note["attempts"], at))
+    return Page(tuple(found), page.next)
+
+
+async def requeue(
+    actors: ActorRegistry, submit: Submit, actor_id: ActorId, message_id: str
+) -> str:
+    """Send a dead letter again; it is none any more."""
+    resident = await owned(actors, actor_id)
+    key = DEAD + message_id
+    if key not in resident.values:
+        raise RequestNotFound(actor_id, message_id)
+    new_id = await run_again(actors, submit, actor_id, message_id)
+    resident.values.pop(key, None)
+    left = any(one.startswith(DEAD) for one in resident.values)
+    marks = resident.marks if left else resident.marks - {DEAD_MARK}
+    resident.marks = marks
+    await resident.write(ActorChange(epoch=resident.epoch, remove=(key,), marks=marks))
+    return new_id
