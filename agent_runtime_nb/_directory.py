@@ -3,6 +3,7 @@
 import weakref
 from collections.abc import Callable
 
+from agent_runtime_nb._forking import conversation_info
 from agent_runtime_nb._registry import ActorRegistry
 from agent_runtime_nb._reporter import (
     accepted_data,
@@ -94,6 +95,7 @@ async def read_actor(
             open_records.setdefault(record.position, record)
     open_views = {at: turn_view(one) for at, one in open_records.items()}
     now_running = open_views.pop(running.position, None) if running else None
+    info = None if before is not None else await conversation_info(actors, actor_id)
     return ActorView(
         actor_id=actor_id,
         turns=tuple(shown),
@@ -101,6 +103,7 @@ async def read_actor(
         waiting=tuple(open_views[at] for at in sorted(open_views)),
         cursor=_cursor(records, open_records),
         more=more,
+        info=info,
     )
 
 

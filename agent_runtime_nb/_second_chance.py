@@ -14,14 +14,18 @@ from agent_runtime_nb._registry import ActorRegistry
 from agent_runtime_nb._waits import CHAIN
 from agent_runtime_nb._wire import decode, decode_body, encode, encode_body
 from agent_runtime_nb.exceptions import InvalidRequest, RequestNotFound
-from agent_runtime_nb.runtime_abstractions import ActorId, Page, RequestStatus
+from agent_runtime_nb.runtime_abstractions import (
+    DISCARDED,
+    RETRY_OF,
+    ActorId,
+    Page,
+    RequestStatus,
+)
 from agent_runtime_nb.runtime_directory import DeadLetterInfo
 from agent_runtime_nb.storage_abstractions import ActorChange, TurnRecord
 
 DEAD = "$dead/"
 DEAD_MARK = "dead"
-DISCARDED = "$discarded"
-RETRY_OF = "retry_of"
 
 _LONGEST_ID = 200
 

@@ -33,6 +33,15 @@ Encoded: TypeAlias = bytes
 WhenBusy: TypeAlias = Literal["queue", "reject", "interrupt"]
 """What a request does while the actor is in a turn: wait, fail, or cancel that turn."""
 
+RETRY_OF = "retry_of"
+"""The metadata header of a request that takes the place of an earlier one."""
+
+DISCARDED = "$discarded"
+"""The state key of the ids of turns that were taken out of what the model sees.
+
+Keys that start with "$" are the runtime's own; actors may read them, not write them.
+"""
+
 T = TypeVar("T")
 
 _TYPE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}")

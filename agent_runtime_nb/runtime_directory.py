@@ -31,6 +31,7 @@ class ActorView:
         waiting: the accepted turns behind it, in order.
         cursor: pass it to `watch_actor` to go on from here without a gap.
         more: whether there are older turns than the first of `turns`.
+        info: the conversation's name and parent; only with the newest page.
     """
 
     actor_id: ActorId
@@ -39,6 +40,7 @@ class ActorView:
     waiting: tuple[TurnView, ...]
     cursor: Cursor
     more: bool
+    info: "ConversationInfo | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ from agent_framework import AgentSession, Content, Message
 
 from agent_runtime_nb.exceptions import Corrupt, InvalidRequest, SchemaTooNew
 from agent_runtime_nb.runtime_abstractions import (
+    DISCARDED,
+    RETRY_OF,
     IActorRuntimeContext,
     JsonValue,
     RequestStatus,
@@ -47,22 +49,20 @@ Entry: TypeAlias = dict[str, Any]
 SESSION_KEY = "session"
 """The state key of the session's snapshot."""
 
-RETRY_OF = "retry_of"
-"""The metadata header of a request that takes the place of an earlier one."""
-
 VERSION = 1
 
 _PAGE = 200
 _ROLES = ("user", "assistant", "system", "tool")
-_NOTES = {
+END_NOTES = {
     RequestStatus.CANCELLED: "[This answer was stopped before it was finished.]",
     RequestStatus.FAILED: "[This answer failed before it was finished.]",
     RequestStatus.INTERRUPTED: "[This answer was interrupted before it was finished.]",
 }
+"""What is said in the place where an answer broke off."""
+
 _NOT_FINISHED = "Stopped before the tool finished; it is not known what it has done."
 
-# What a person or a program may say to an agent, with the fields that must be there.
-_CONTENT_FIELDS: Mapping[str, tuple[str, ...]] = {
+CONTENT_FIELDS: Mapping[str, tuple[str, ...]] = {
     "text": ("text",),
     "text_reasoning": (),
     "data": ("uri",),
@@ -75,6 +75,7 @@ _CONTENT_FIELDS: Mapping[str, tuple[str, ...]] = {
     "function_approval_request": ("id", "function_call"),
     "function_approval_response": ("id", "approved", "function_call"),
 }
+"""What may be said to an agent, with the fields that must be there."""
 
 
 # --- requests -------------------------------------------------------------------------
@@ -141,9 +142,9 @@ def _parse_content(part: object, field: str) -> Content:
         raise InvalidRequest(field, "must be a string or a content object")
     content = cast("dict[str, Any]", part)
     kind = content.get("type")
-    fields = _CONTENT_FIELDS.get(kind) if isinstance(kind, str) else None
+    fields = CONTENT_FIELDS.get(kind) if isinstance(kind, str) else None
     if fields is None:
-        known = ", ".join(sorted(_CONTENT_FIELDS))
+        known = ", ".join(sorted(CONTENT_FIELDS))
         raise InvalidRequest(f"{field}.type", f"must be one of {known}")
     for name in fields:
         if content.get(name) is None:
@@ -302,7 +303,7 @@ def turn_entries(turn: TurnView) -> list[Entry]:
     entries: list[Entry] = list(turn.entries)
     if not entries and turn.status is not RequestStatus.COMPLETED:
         entries = _composed_entries(turn)
-    if entries and turn.status in _NOTES:
+    if entries and turn.status in END_NOTES:
         entries[-1] = {**entries[-1], "status": turn.status.value}
     return entries
 
@@ -326,10 +327,10 @@ async def load_history(
     """The conversation as the model sees it, from the stored turns, in pages.
 
     A turn that broke off is followed by a note that says so. Left out are requests
-    that were withdrawn before they started and those that a later request took the
-    place of (`replaced` is the one that the running request replaces).
+    that were withdrawn before they started, discarded turns, and those that a later
+    request took the place of (`replaced` is the one that the running one replaces).
     """
-    gone = {replaced}
+    gone = {replaced, *await context.read_state(DISCARDED, [])}
     pages: list[list[Message]] = []
     before: int | None = None
     while page := await context.read_turns(before=before, limit=_PAGE):
@@ -350,7 +351,7 @@ def _turn_messages(turn: TurnView) -> list[Message]:
     if turn.status is RequestStatus.CANCELLED and not turn.attempts:
         return []
     messages = [to_message(entry) for entry in turn_entries(turn)]
-    note = _NOTES.get(turn.status)
+    note = END_NOTES.get(turn.status)
     if messages and note:
         note_id = f"{turn.message_id}.note"
         messages.append(Message("assistant", [note], message_id=note_id))
