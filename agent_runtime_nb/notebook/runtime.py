@@ -3,10 +3,10 @@
 import asyncio
 import atexit
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from agent_runtime_nb._extras import load
 from agent_runtime_nb.exceptions import NotRunning
@@ -14,6 +14,7 @@ from agent_runtime_nb.hosting import Host, HostedAgent
 from agent_runtime_nb.notebook._card import as_html, as_text
 from agent_runtime_nb.notebook._gate import Gate, GatedClient, GatedDirectory
 from agent_runtime_nb.notebook._home import Home, LoopKind
+from agent_runtime_nb.notebook._managing import Managing
 from agent_runtime_nb.notebook._place import conversation_of_notebook
 from agent_runtime_nb.notebook.answers import Answer, AnswerStream, Pending
 from agent_runtime_nb.runtime import InProcessActorRuntime
@@ -29,6 +30,8 @@ from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage,
 )
 
+T = TypeVar("T")
+
 Contents = str | Sequence[Mapping[str, Any]]
 """A message: text, or the framework's content parts as dicts."""
 
@@ -39,7 +42,7 @@ EXIT_GRACE = 1.5
 """Seconds for closing when the process ends; a kernel is killed soon after."""
 
 
-class NotebookRuntime:
+class NotebookRuntime(Managing):
     """A runtime with agents, as a notebook uses it; `start()` makes it.
 
     The storage opens in the background: everything here may be used at once, waits
@@ -316,6 +319,9 @@ class NotebookRuntime:
             work.close()
             raise
         return self._home.submit(work, name=name)
+
+    def _pending(self, work: Coroutine[Any, Any, T], name: str) -> Pending[T]:
+        return Pending(self._submit(work, name), self._home, name)
 
     def _ask(
         self,

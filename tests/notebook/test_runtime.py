@@ -4,7 +4,6 @@ import asyncio
 import json
 import threading
 import urllib.request
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +21,12 @@ from agent_runtime_nb.notebook import start as notebook
 from agent_runtime_nb.notebook._home import Home, wait_blocking
 from agent_runtime_nb.notebook._place import conversation_of_notebook
 from agent_runtime_nb.notebook.runtime import NotebookRuntime
-from agent_runtime_nb.notebook.start import start
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     RequestStatus,
 )
 from agent_runtime_nb.sample_agents import EchoAgent, scripted_agent
-
-Start = Callable[..., NotebookRuntime]
-
-
-@pytest.fixture
-async def begin(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Start]:
-    """`start` on memory, in a process where nothing was started; stopped at the end."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("AGENT_RUNTIME_STORAGE", "memory:")
-    monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    process = notebook._kernel
-    monkeypatch.setattr(process, "runtime", None)
-    yield start
-    last = process.runtime
-    if last is not None:
-        await last.stop(drain=0.0)
-
+from tests.notebook.conftest import Start
 
 BOTH_LOOPS = pytest.mark.parametrize("loop", ["notebook", "thread"])
 
