@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from asyncio import get_running_loop
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Generic, Protocol, TypeVar, cast
 
 from agent_runtime_nb._listeners import Listeners
 from agent_runtime_nb._loop_bridge import LoopBridge
-from agent_runtime_nb._mailbox import Submission, Turn
+from agent_runtime_nb._mailbox import Turn
 from agent_runtime_nb._settings import Environment, RuntimeSettings
 from agent_runtime_nb._updates import Feed, Slice
 from agent_runtime_nb._wire import decode, encode_body
@@ -50,12 +51,19 @@ class Home(Protocol):
         ...
 
     @property
+    def home(self) -> asyncio.AbstractEventLoop | None:
+        """The runtime's loop; None before the start."""
+        ...
+
+    @property
     def bridge(self) -> LoopBridge:
         """The way to the runtime's loop; raises NotRunning before the start."""
         ...
 
-    def submit(self, submission: Submission) -> "Turn | asyncio.Future[Turn]":
-        """Accept a request."""
+    def submit(
+        self, turn: Turn, when_busy: WhenBusy
+    ) -> "Turn | asyncio.Future[Turn]":
+        """Accept a request; the turn to follow, another one if its id is known."""
         ...
 
     def find_turn(
@@ -102,7 +110,6 @@ class InProcessActorClient(IActorClient):
         metadata: Mapping[str, str] | None = None,
     ) -> ActorResponseHandle:
         home = self._home
-        bridge = home.bridge
         if message_id is not None or metadata or method.__class__ is not str:
             _check(method, message_id, metadata)
         if when_busy != "queue" or timeout is not None:
@@ -112,21 +119,14 @@ class InProcessActorClient(IActorClient):
         body = encode_body(method, params, metadata)
         if len(body) > self._limit:
             raise TooLarge("the request", len(body), self._limit)
-        submission = Submission(
-            actor_id,
-            message_id or self._new_id(),
-            body,
-            message_id is not None,
-            when_busy,
-            timeout,
-        )
-        if asyncio.get_running_loop() is bridge.home:
-            turn = home.submit(submission)
-            if not isinstance(turn, Turn):
-                turn = await asyncio.shield(turn)
+        turn = Turn(actor_id, 0, message_id or self._new_id(), body, timeout)
+        if get_running_loop() is home.home:
+            accepted = home.submit(turn, when_busy)
+            if not isinstance(accepted, Turn):
+                accepted = await asyncio.shield(accepted)
         else:
-            turn = await bridge.call(lambda: home.submit(submission))
-        return RequestHandle(home, turn)
+            accepted = await home.bridge.call(lambda: home.submit(turn, when_busy))
+        return RequestHandle(home, accepted)
 
     async def get_response(
         self, actor_id: ActorId, message_id: str
@@ -193,13 +193,13 @@ class RequestHandle(ActorResponseHandle):
     async def get_response(self) -> ActorResponseMessage:
         turn = self._turn
         if turn.status is _PENDING and turn.error is None:
-            bridge = self._home.bridge
-            if asyncio.get_running_loop() is bridge.home:
+            home = self._home
+            if get_running_loop() is home.home:
                 waiter = turn.wait()
                 if waiter is not None:
                     await waiter
             else:
-                await bridge.call(turn.wait)
+                await home.bridge.call(turn.wait)
         return turn.response()
 
     async def watch_updates(
@@ -223,7 +223,7 @@ class RequestHandle(ActorResponseHandle):
 
     async def _next_slice(self, seen: int) -> Slice:
         home, turn = self._home, self._turn
-        if asyncio.get_running_loop() is not home.bridge.home:
+        if get_running_loop() is not home.home:
             return await home.bridge.call(partial(home.updates_after, turn, seen))
         found = home.updates_after(turn, seen)
         # Not shielded: a wait that ends takes its future out of the log with it.

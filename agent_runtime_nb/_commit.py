@@ -115,18 +115,18 @@ def end_of_turn(
     """
     if turn.started_at is None:  # it never ran: no state, no new version
         return ActorChange(epoch=resident.epoch, ended=(end,)), None
-    change = ActorChange(
-        epoch=resident.epoch, etag=resident.etag, new_etag=commit_id, ended=(end,)
-    )
+    change = ActorChange(resident.epoch, resident.etag, commit_id)
+    change.ended = (end,)
     if staged is not None:
         change.set, change.remove = staged.set, staged.remove
         if staged.entries:
             end.entries = b"[" + b",".join(staged.entries) + b"]"
-    following = resident.mailbox[0] if resident.mailbox else None
-    if following is None or following.attempts:
-        return change, None
-    change.started = (following.position,)
-    return change, following
+    if resident.mailbox:
+        following = resident.mailbox[0]
+        if not following.attempts:
+            change.started = (following.position,)
+            return change, following
+    return change, None
 
 
 class Commit:

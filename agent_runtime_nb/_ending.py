@@ -12,7 +12,7 @@ from typing import cast
 
 from agent_runtime_nb._activation import Staged
 from agent_runtime_nb._commit import Commit, end_of_turn
-from agent_runtime_nb._intake import Intake, failed, interrupted_data
+from agent_runtime_nb._intake import Intake, interrupted_data
 from agent_runtime_nb._mailbox import CancelReason, Turn
 from agent_runtime_nb._wire import describe_error, encode
 from agent_runtime_nb.exceptions import (
@@ -32,6 +32,7 @@ STAMPS: dict[CancelReason, RequestStatus] = {
     "stale": RequestStatus.INTERRUPTED,
 }
 _TRIM_EVERY = 100
+_PENDING = RequestStatus.PENDING
 
 
 class Ending(Intake):
@@ -79,22 +80,14 @@ class Ending(Intake):
         self, turn: Turn, status: RequestStatus, result: Encoded, staged: Staged | None
     ) -> "asyncio.Future[None] | None":
         """Store the end of a turn, once; a future of that, None if it is done."""
-        if turn.committing or turn.ended:
+        if turn.committing or turn.status is not _PENDING or turn.error is not None:
             return None
         turn.committing = True
         turn.writing_since = None
-        end = TurnEnd(
-            position=turn.position,
-            status=status,
-            result=result,
-            ended_at=self._wall_clock(),
-        )
-        commit_id = self._around.environment.new_id()
+        end = TurnEnd(turn.position, status, result, self._wall_clock())
+        commit_id = self._new_id()
         change, counted = end_of_turn(self, turn, end, commit_id, staged)
-        try:
-            written = self._storage.apply(self.actor_id, change)
-        except BaseException as error:
-            written = failed(error)
+        written = self.write(change)
         if written.done() and written.exception() is None:
             self.committed(change, counted)
             self.ended(turn, end)
@@ -115,19 +108,23 @@ class Ending(Intake):
 
     def ended(self, turn: Turn, end: TurnEnd) -> None:
         """The turn's end is stored."""
-        around = self._around
         self.forget(turn)
         turn.writing_since = None
+        report, started = self.report, turn.started_at
+        if started is not None:
+            report.latency = self._clock() - started
+        report.last_status = end.status
         turn.end(end.status, end.result, end.ended_at)
-        if turn.started_at is not None:
-            self.report.latency = self._clock() - turn.started_at
-        self.report.last_status = end.status
         if turn.log is not None or self.listeners.any or self._feeds:
-            self.report.ended(turn)
-        keep = around.settings.keep_results
-        if turn.position > keep and turn.position % _TRIM_EVERY == 0:
+            report.ended(turn)
+        if turn.position % _TRIM_EVERY == 0:
+            self._trim(turn.position)
+
+    def _trim(self, position: int) -> None:
+        keep = self._around.settings.keep_results
+        if position > keep:
             trimming = self._storage.trim(self.actor_id, keep)
-            around.tasks.spawn(trimming, name=f"trim {self.actor_id}")
+            self._around.tasks.spawn(trimming, name=f"trim {self.actor_id}")
 
     def lose(self, turn: Turn, error: BaseException) -> None:
         """The turn's end could not be stored: it stays open for a later claim."""

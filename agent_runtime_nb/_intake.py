@@ -9,10 +9,11 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from agent_runtime_nb._commit import Surroundings
-from agent_runtime_nb._mailbox import Mailbox, Submission, Turn
+from agent_runtime_nb._mailbox import Mailbox, Turn
 from agent_runtime_nb._reporter import Reporter
 from agent_runtime_nb._wire import encode, same_request
 from agent_runtime_nb.exceptions import (
@@ -28,6 +29,7 @@ from agent_runtime_nb.runtime_abstractions import (
     Encoded,
     JsonValue,
     RequestStatus,
+    WhenBusy,
 )
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
@@ -39,6 +41,8 @@ from agent_runtime_nb.storage_abstractions import (
 _log = logging.getLogger(__name__)
 
 Written = asyncio.Future[tuple[TurnRecord, ...]]
+_Waiting = tuple[Turn, WhenBusy, asyncio.Future[Turn]]
+_PENDING = RequestStatus.PENDING
 
 
 def interrupted_data(why: str) -> dict[str, JsonValue]:
@@ -82,9 +86,10 @@ class Intake(ABC):
         self._storage = around.storage
         self._clock = around.environment.clock
         self._wall_clock = around.environment.wall_clock
+        self._new_id = around.environment.new_id
         self.listeners = around.listeners
         self._feeds = around.feeds
-        self._before_claim: list[tuple[Submission, asyncio.Future[Turn]]] | None = []
+        self._before_claim: list[_Waiting] | None = []
         self._claiming: asyncio.Future[Claim]
         self._claiming_since = 0.0
         self._accepting: dict[Turn, asyncio.Future[Turn]] = {}  # who waits for it
@@ -149,7 +154,7 @@ class Intake(ABC):
             claim = claimed.result()
         except BaseException as error:  # it belongs to the senders
             self.leave(error)
-            for _, future in waiting:
+            for _, _, future in waiting:
                 _fail(future, error)
             return
         if self.gone is not None:  # nobody waits any more
@@ -159,8 +164,8 @@ class Intake(ABC):
         self.position = claim.next_position - 1
         if claim.open_turns:
             self._interrupt_left_behind(claim.open_turns)
-        for submission, future in waiting:
-            _forward(lambda one=submission: self._accept(one), future)
+        for turn, when_busy, future in waiting:
+            _forward(partial(self.submit, turn, when_busy), future)
         if not self.open:
             self._around.went_idle(self)
 
@@ -207,12 +212,14 @@ class Intake(ABC):
         """Answer those who wait for the claim, and let no one else in."""
         waiting, self._before_claim = self._before_claim or [], None
         self.leave(error)
-        for _, future in waiting:
+        for _, _, future in waiting:
             _fail(future, error)
 
     # --- accept
 
-    def submit(self, submission: Submission) -> "Turn | asyncio.Future[Turn]":
+    def submit(
+        self, turn: Turn, when_busy: WhenBusy
+    ) -> "Turn | asyncio.Future[Turn]":
         """Accept a request; the turn once it is stored, or a future of that.
 
         Raises:
@@ -221,52 +228,45 @@ class Intake(ABC):
         if self.gone is not None:
             raise self.gone.with_traceback(None)
         if self._before_claim is not None:
-            future: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
-            self._before_claim.append((submission, future))
-            self._around.went_busy(self)
-            return future
-        return self._accept(submission)
-
-    def _accept(self, submission: Submission) -> "Turn | asyncio.Future[Turn]":
-        if submission.own_id and submission.message_id in self.open:
-            known = self._attach(self.open[submission.message_id], submission.body)
+            return self._submit_later(turn, when_busy, self._before_claim)
+        message_id, opened = turn.message_id, self.open
+        if message_id in opened:
+            known = self._attach(opened[message_id], turn.body)
             return self._accepting.get(known) or known
         around = self._around
-        busy = bool(self.open)
-        if busy:
-            self._check_room(submission)
-        self.position = position = self.position + 1
-        turn = Turn(self.actor_id, position, submission.message_id, submission.body)
-        # An accept that runs at once counts its attempt in the same write.
-        turn.attempts = attempts = 0 if busy else 1
+        if opened:
+            self._check_room(when_busy)
+        else:
+            turn.attempts = 1  # it runs at once: that counts in the same write
+            if self._task is None:
+                around.went_busy(self)
+        self.position = turn.position = position = self.position + 1
         turn.accepted_at = accepted_at = self._wall_clock()
-        turn.time_limit = limit = submission.timeout
-        now = self._clock()
+        now, limit = self._clock(), turn.time_limit
         turn.deadline = now + (
             around.settings.waiting_timeout if limit is None else limit
         )
-        self.open[turn.message_id] = turn
-        if not busy and self._task is None:
-            around.went_busy(self)
-        record = TurnRecord(
-            position=position,
-            message_id=turn.message_id,
-            attempts=attempts,
-            body=turn.body,
-            accepted_at=accepted_at,
-        )
-        change = ActorChange(epoch=self.epoch, accepted=(record,))
-        try:
-            written = self._storage.apply(self.actor_id, change)
-        except BaseException as error:
-            written = failed(error)
+        opened[message_id] = turn
+        record = TurnRecord(position, message_id, _PENDING, turn.attempts, turn.body)
+        record.accepted_at = accepted_at
+        change = ActorChange(self.epoch)
+        change.accepted = (record,)
+        written = self.write(change)
         if written.done():
-            return self._accepted(turn, submission, written)
+            return self._accepted(turn, when_busy, written)
         turn.writing_since = now
-        return self._accepted_later(turn, submission, written)
+        return self._accepted_later(turn, when_busy, written)
+
+    def _submit_later(
+        self, turn: Turn, when_busy: WhenBusy, waiting: list[_Waiting]
+    ) -> "asyncio.Future[Turn]":
+        future: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
+        waiting.append((turn, when_busy, future))
+        self._around.went_busy(self)
+        return future
 
     def _accepted_later(
-        self, turn: Turn, submission: Submission, written: Written
+        self, turn: Turn, when_busy: WhenBusy, written: Written
     ) -> "asyncio.Future[Turn]":
         future: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
         self._accepting[turn] = future
@@ -274,13 +274,13 @@ class Intake(ABC):
         def answer(done: Written) -> None:
             self._accepting.pop(turn, None)
             turn.writing_since = None
-            _forward(lambda: self._accepted(turn, submission, done), future)
+            _forward(partial(self._accepted, turn, when_busy, done), future)
 
         written.add_done_callback(answer)
         return future
 
-    def _check_room(self, submission: Submission) -> None:
-        if submission.when_busy == "reject":
+    def _check_room(self, when_busy: WhenBusy) -> None:
+        if when_busy == "reject":
             raise ActorBusy(self.actor_id)
         waiting = len(self.open) - 1  # one of them runs, or is about to
         limit = self._around.settings.mailbox_limit
@@ -292,7 +292,7 @@ class Intake(ABC):
             raise MessageIdReused(self.actor_id, known.message_id)
         return known
 
-    def _accepted(self, turn: Turn, submission: Submission, written: Written) -> Turn:
+    def _accepted(self, turn: Turn, when_busy: WhenBusy, written: Written) -> Turn:
         try:
             known = written.result()
         except BaseException as error:
@@ -314,7 +314,7 @@ class Intake(ABC):
             self.forget(turn)
             raise turn.error.with_traceback(None)
         self.mailbox.append(turn)
-        self.received(turn, interrupt=submission.when_busy == "interrupt")
+        self.received(turn, interrupt=when_busy == "interrupt")
         return turn
 
     def _stored_turn(self, asked: Turn, record: TurnRecord) -> Turn:

@@ -1,8 +1,7 @@
 """The accepted requests of one actor: their order, their bound, who waits for each."""
 
 import asyncio
-from datetime import UTC, datetime
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 from agent_runtime_nb._updates import TurnLog
 from agent_runtime_nb._wire import decode
@@ -11,7 +10,6 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorResponseMessage,
     Encoded,
     RequestStatus,
-    WhenBusy,
 )
 from agent_runtime_nb.storage_abstractions import (
     TurnRecord,
@@ -21,30 +19,19 @@ CancelReason: TypeAlias = Literal["cancelled", "deadline", "stopped", "stale"]
 
 
 _TIDY_EVERY = 32
-
-
-class Submission(NamedTuple):
-    """A request that a client hands in, encoded where it was made.
-
-    `own_id` says that the id comes from the caller and may be known already.
-    """
-
-    actor_id: ActorId
-    message_id: str
-    body: Encoded
-    own_id: bool
-    when_busy: WhenBusy
-    timeout: float | None
+_PENDING = RequestStatus.PENDING
 
 
 class Turn:
-    """One request in memory, from its acceptance to its end.
+    """One request in memory, from its sender to its end.
 
-    Ends exactly once: with a status and a stored result, or with an `error` if what is
+    Made by whoever sends it, where it is sent; its position is 0 until an actor takes
+    it in. Ends exactly once: with a status and a stored result, or with an `error` if what is
     stored cannot be told. Holds the result as text, so it can be given out many times.
     """
 
     __slots__ = (
+        "_waiter",
         "_waiters",
         "accepted_at",
         "actor_id",
@@ -66,7 +53,12 @@ class Turn:
     )
 
     def __init__(
-        self, actor_id: ActorId, position: int, message_id: str, body: Encoded
+        self,
+        actor_id: ActorId,
+        position: int,
+        message_id: str,
+        body: Encoded,
+        time_limit: float | None = None,
     ) -> None:
         self.actor_id = actor_id
         self.position = position
@@ -76,15 +68,16 @@ class Turn:
         self.accepted_at = 0.0  # POSIX
         self.started_at: float | None = None  # monotonic
         self.deadline = 0.0  # monotonic
-        self.time_limit: float | None = None  # what the caller allowed
+        self.time_limit = time_limit  # seconds, what the caller allowed
         self.committing = False
         self.cancel_reason: CancelReason | None = None
         self.writing_since: float | None = None  # monotonic, while the storage is asked
         self.log: TurnLog | None = None
-        self.status = RequestStatus.PENDING
+        self.status: RequestStatus = _PENDING
         self.result: Encoded | None = None
         self.ended_at = 0.0  # POSIX
         self.error: BaseException | None = None
+        self._waiter: asyncio.Future[None] | None = None  # nearly always the only one
         self._waiters: list[asyncio.Future[None]] | None = None
 
     @classmethod
@@ -104,7 +97,7 @@ class Turn:
     @property
     def ended(self) -> bool:
         """Whether it has its final status, or an error instead of it."""
-        return self.status is not RequestStatus.PENDING or self.error is not None
+        return self.status is not _PENDING or self.error is not None
 
     def end(self, status: RequestStatus, result: Encoded | None, at: float) -> None:
         """It has its final status, and that is stored."""
@@ -120,19 +113,23 @@ class Turn:
     def _wake(self) -> None:
         if self.log is not None:
             self.log.end()
-        waiters = self._waiters
-        if waiters is not None:
-            self._waiters = None
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+        if self._waiters is not None:
+            waiters, self._waiters = self._waiters, None
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
 
     def wait(self) -> "asyncio.Future[None] | None":
         """A future of the end, one for each call; None if it has ended."""
-        if self.status is not RequestStatus.PENDING or self.error is not None:
+        if self.status is not _PENDING or self.error is not None:
             return None
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if self._waiters is None:
+        if self._waiter is None:
+            self._waiter = waiter
+        elif self._waiters is None:
             self._waiters = [waiter]
         else:
             if len(self._waiters) % _TIDY_EVERY == 0:  # of those who left
@@ -148,12 +145,10 @@ class Turn:
         """
         if self.error is not None:
             raise self.error.with_traceback(None)
+        result = self.result
+        data = None if result is None else decode(result)
         return ActorResponseMessage(
-            message_id=self.message_id,
-            timestamp=datetime.fromtimestamp(self.ended_at, UTC),
-            sender_id=self.actor_id,
-            status=self.status,
-            data=None if self.result is None else decode(self.result),
+            self.message_id, self.actor_id, self.status, data, self.ended_at
         )
 
 

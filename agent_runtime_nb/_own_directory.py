@@ -11,10 +11,10 @@ from typing import Any, TypeVar, cast
 from agent_runtime_nb import _directory, _forking, _second_chance
 from agent_runtime_nb._client import BatchWatch
 from agent_runtime_nb._loop_bridge import LoopBridge
-from agent_runtime_nb._mailbox import Submission, Turn
+from agent_runtime_nb._mailbox import Turn
 from agent_runtime_nb._registry import ActorRegistry
 from agent_runtime_nb.exceptions import NotRunning
-from agent_runtime_nb.runtime_abstractions import ActorId, Page, TurnView
+from agent_runtime_nb.runtime_abstractions import ActorId, Page, TurnView, WhenBusy
 from agent_runtime_nb.runtime_directory import (
     ActorSummary,
     ActorTypeInfo,
@@ -46,7 +46,9 @@ class OwnDirectory(RuntimeDirectory):
         """The way to the runtime's loop."""
 
     @abstractmethod
-    def submit(self, submission: Submission) -> "Turn | asyncio.Future[Turn]":
+    def submit(
+        self, turn: Turn, when_busy: WhenBusy
+    ) -> "Turn | asyncio.Future[Turn]":
         """Accept a request."""
 
     async def _at_home(

@@ -116,9 +116,10 @@ class ActorRegistry:
         Raises:
             UnknownActorType: if its type is not registered.
         """
-        if actor_id.type_name not in self.types:
+        if actor_id[0] not in self.types:
             raise UnknownActorType(actor_id.type_name, self.types)
-        return self._residents.get(actor_id) or self.adopt(actor_id)
+        resident = self._residents.get(actor_id)
+        return self.adopt(actor_id) if resident is None else resident
 
     def adopt(self, actor_id: ActorId) -> ResidentActor:
         """The actor, brought into memory and claimed, whatever its type."""

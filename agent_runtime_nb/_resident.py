@@ -27,8 +27,8 @@ from agent_runtime_nb.exceptions import (
 )
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
-    ActorResponseMessage,
     Encoded,
+    RequestStatus,
     TurnView,
 )
 from agent_runtime_nb.storage_abstractions import (
@@ -188,7 +188,7 @@ class ResidentActor(Ending):
     def take_ready(self) -> Turn | None:
         """Take the next turn if it can be handed out without a write."""
         mailbox = self.mailbox
-        if not mailbox or not mailbox[0].attempts or self._outdated:
+        if not mailbox or self._outdated or not mailbox[0].attempts:
             return None
         turn = mailbox.pop(0)
         self._starts(turn)
@@ -256,12 +256,11 @@ class ResidentActor(Ending):
     def commit(
         self,
         turn: Turn,
-        response: ActorResponseMessage,
+        status: RequestStatus,
         result: Encoded,
         staged: Staged | None,
     ) -> "asyncio.Future[None] | None":
         """Store a turn that the actor completed, with all it has staged."""
-        status = response.status
         if turn.cancel_reason is not None:
             status = STAMPS[turn.cancel_reason]
         return self.end(turn, status, result, staged)

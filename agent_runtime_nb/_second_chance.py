@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from agent_runtime_nb._forking import owned, set_values
-from agent_runtime_nb._mailbox import Submission, Turn
+from agent_runtime_nb._mailbox import Turn
 from agent_runtime_nb._registry import ActorRegistry
 from agent_runtime_nb._waits import CHAIN
 from agent_runtime_nb._wire import decode, decode_body, encode, encode_body
@@ -20,6 +20,7 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     Page,
     RequestStatus,
+    WhenBusy,
 )
 from agent_runtime_nb.runtime_directory import DeadLetterInfo
 from agent_runtime_nb.storage_abstractions import ActorChange, TurnRecord
@@ -29,7 +30,7 @@ DEAD_MARK = "dead"
 
 _LONGEST_ID = 200
 
-Submit = Callable[[Submission], "Turn | asyncio.Future[Turn]"]
+Submit = Callable[[Turn, WhenBusy], "Turn | asyncio.Future[Turn]"]
 
 
 def withdraw(actors: ActorRegistry, actor_id: ActorId, message_id: str) -> bool:
@@ -64,7 +65,7 @@ async def run_again(
     new_id = _next_id(message_id)
     headers = {name: text for name, text in metadata.items() if name != CHAIN}
     body = encode_body(method, params, {**headers, RETRY_OF: message_id})
-    accepted = submit(Submission(actor_id, new_id, body, True, "queue", None))  # noqa: FBT003 - own_id
+    accepted = submit(Turn(actor_id, 0, new_id, body), "queue")
     if not isinstance(accepted, Turn):
         await asyncio.shield(accepted)
     return new_id

@@ -23,6 +23,7 @@ from agent_runtime_nb.storage_abstractions import (
     TurnRecord,
 )
 
+_dumps, _loads = orjson.dumps, orjson.loads
 _STRICT = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 _NO_METADATA: Mapping[str, str] = {}
 
@@ -35,8 +36,9 @@ def encode(value: JsonValue, what: str = "the value") -> Encoded:
             more than 64 bits included. Enum members and UUIDs become their texts.
     """
     try:
-        # Copied, because the encoder's own bytes hold the kilobytes that it worked in.
-        text = bytes(memoryview(orjson.dumps(value, option=_STRICT)))
+        # In brackets that are cut off again: that copies the text, and the encoder's
+        # own bytes hold the kilobytes that it worked in.
+        text = _dumps((value,), None, _STRICT)[1:-1]
     except TypeError as error:
         raise NotJson(what, error) from error
     # The encoder writes NaN as null, so only a text with a null can hide one.
@@ -82,14 +84,9 @@ def decode_body(body: Encoded) -> tuple[str, JsonValue, Mapping[str, str]]:
 
 def request_message(message_id: str, body: Encoded, at: float) -> ActorRequestMessage:
     """The message that an actor is given; `at` is POSIX seconds."""
-    parts = orjson.loads(body)
-    return ActorRequestMessage(
-        message_id=message_id,
-        timestamp=datetime.fromtimestamp(at, UTC),
-        method=parts[0],
-        params=parts[1],
-        metadata=parts[2] if len(parts) > 2 else _NO_METADATA,
-    )
+    parts = _loads(body)
+    metadata = parts[2] if len(parts) > 2 else _NO_METADATA
+    return ActorRequestMessage(message_id, parts[0], parts[1], metadata, at)
 
 
 def turn_view(record: TurnRecord) -> TurnView:

@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeVar
 from agent_runtime_nb import _directory
 from agent_runtime_nb._listeners import Listeners
 from agent_runtime_nb._loop_bridge import LoopBridge
-from agent_runtime_nb._mailbox import Submission, Turn
+from agent_runtime_nb._mailbox import Turn
 from agent_runtime_nb._own_directory import OwnDirectory
 from agent_runtime_nb._registry import ActorFactory, ActorRegistry, ActorType
 from agent_runtime_nb._settings import Environment, RuntimeSettings
@@ -32,6 +32,7 @@ from agent_runtime_nb.runtime_abstractions import (
     Cursor,
     RequestStatus,
     TurnUpdate,
+    WhenBusy,
 )
 from agent_runtime_nb.runtime_events import RuntimeListener, TurnScope
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
@@ -84,6 +85,7 @@ class InProcessActorRuntime(OwnDirectory):
         )
         self._host_name = host_name or _default_host_name()
         self._state: RuntimeState = "not started"
+        self.home: asyncio.AbstractEventLoop | None = None
         self._bridge: LoopBridge | None = None
         self._sweeping: asyncio.TimerHandle | None = None
         self._stopping: asyncio.Task[None] | None = None
@@ -198,7 +200,8 @@ class InProcessActorRuntime(OwnDirectory):
         if self._state != "not started":
             raise NotRunning(self._state)
         self._state = "starting"
-        self._bridge = LoopBridge(asyncio.get_running_loop())
+        self.home = asyncio.get_running_loop()
+        self._bridge = LoopBridge(self.home)
         host = HostInfo(host_id=uuid.uuid4().hex, name=self._host_name)
         try:
             await self.storage.open(host)
@@ -207,7 +210,7 @@ class InProcessActorRuntime(OwnDirectory):
             with contextlib.suppress(StorageError):
                 await self.storage.close()
             if self.state == "starting":
-                self._state, self._bridge = "not started", None
+                self._state, self._bridge, self.home = "not started", None, None
             raise
         if self.state != "starting":  # stopped meanwhile
             raise NotRunning(self._state)
@@ -267,11 +270,13 @@ class InProcessActorRuntime(OwnDirectory):
 
     # --- for clients, on the runtime's loop
 
-    def submit(self, submission: Submission) -> "Turn | asyncio.Future[Turn]":
+    def submit(
+        self, turn: Turn, when_busy: WhenBusy
+    ) -> "Turn | asyncio.Future[Turn]":
         """Accept a request; see `InProcessActorClient.send_request`."""
         if self._state != "running":
             raise NotRunning(self._state)
-        return self._actors.get(submission.actor_id).submit(submission)
+        return self._actors.get(turn.actor_id).submit(turn, when_busy)
 
     def _spawn(self, work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
         return self._actors.tasks.spawn(work, name=name, awaited=True)

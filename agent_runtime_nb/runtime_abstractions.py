@@ -17,9 +17,9 @@ import enum
 import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from time import time
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from agent_runtime_nb.exceptions import InvalidActorId
@@ -123,29 +123,70 @@ class RequestStatus(enum.StrEnum):
         return self is not RequestStatus.PENDING and self is not RequestStatus.NOT_FOUND
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, init=False)
 class ActorMessage:
-    """What requests and responses share. Treat messages as values: never change one."""
+    """What requests and responses share. Treat messages as values: never change one.
+
+    `at` is when it was made, in POSIX seconds; now, unless `at` or `timestamp` is given.
+    """
 
     message_id: str
     message_type: ActorMessageType
-    timestamp: datetime = field(default_factory=partial(datetime.now, UTC))
+    at: float
+
+    def __init__(
+        self,
+        message_id: str,
+        message_type: ActorMessageType,
+        at: float | None = None,
+        *,
+        timestamp: datetime | None = None,
+    ) -> None:
+        self.message_id = message_id
+        self.message_type = message_type
+        self.at = _time_of(timestamp) if at is None else at
+
+    @property
+    def timestamp(self) -> datetime:
+        """When it was made, in UTC. (Made on demand: few ask, and it is not cheap.)"""
+        return datetime.fromtimestamp(self.at, UTC)
 
 
-@dataclass(slots=True, kw_only=True)
+def _time_of(timestamp: datetime | None) -> float:
+    return time() if timestamp is None else timestamp.timestamp()
+
+
+@dataclass(slots=True, init=False)
 class ActorRequestMessage(ActorMessage):
     """One message to an actor.
 
     `params` is the actor's own copy. `metadata` carries headers (trace context, ...).
     """
 
-    message_type: ActorMessageType = ActorMessageType.REQUEST
     method: str
-    params: JsonValue = None
-    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    params: JsonValue
+    metadata: Mapping[str, str]
+
+    def __init__(
+        self,
+        message_id: str,
+        method: str,
+        params: JsonValue = None,
+        metadata: Mapping[str, str] | None = None,
+        at: float | None = None,
+        *,
+        timestamp: datetime | None = None,
+        message_type: ActorMessageType = ActorMessageType.REQUEST,
+    ) -> None:
+        self.message_id = message_id
+        self.message_type = message_type
+        self.at = _time_of(timestamp) if at is None else at
+        self.method = method
+        self.params = params
+        self.metadata = {} if metadata is None else metadata
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, init=False)
 class ActorResponseMessage(ActorMessage):
     """An update (PENDING) or the final response of the request `message_id`.
 
@@ -153,10 +194,27 @@ class ActorResponseMessage(ActorMessage):
     `{"error": {"type": str, "message": str, "retryable": bool}}`.
     """
 
-    message_type: ActorMessageType = ActorMessageType.RESPONSE
     sender_id: ActorId
     status: RequestStatus
-    data: JsonValue = None
+    data: JsonValue
+
+    def __init__(
+        self,
+        message_id: str,
+        sender_id: ActorId,
+        status: RequestStatus,
+        data: JsonValue = None,
+        at: float | None = None,
+        *,
+        timestamp: datetime | None = None,
+        message_type: ActorMessageType = ActorMessageType.RESPONSE,
+    ) -> None:
+        self.message_id = message_id
+        self.message_type = message_type
+        self.at = _time_of(timestamp) if at is None else at
+        self.sender_id = sender_id
+        self.status = status
+        self.data = data
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from asyncio import Future
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
@@ -26,7 +27,7 @@ class HostInfo:
     name: str
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class TurnRecord:
     """A turn as it is stored: one row.
 
@@ -47,7 +48,7 @@ class TurnRecord:
     ended_at: float | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class TurnEnd:
     """How a turn ended, part of an `ActorChange`."""
 
@@ -58,7 +59,7 @@ class TurnEnd:
     entries: Encoded | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class ActorChange:
     """One atomic step of one actor; only what is given is changed.
 
@@ -66,20 +67,25 @@ class ActorChange:
     giving them to a storage.
 
     Attributes:
-        epoch: the writer's epoch; must be the actor's.
-        etag: the version that the writer has read; compared if `new_etag` is given.
+        epoch: the writer's epoch; must be the actor's. 0 is nobody's.
+        etag: the version that the writer has read (None: never written); compared if
+            `new_etag` is given, and only then.
         new_etag: the version from now on. It is the commit's id and never used twice.
-        accepted: new turns, in order. One whose message id is known is left out. They
-            may have ended already (a copy of a conversation is made of such).
-        started: positions whose attempts go up by one.
-        ended: turns that end; each must be open.
-        checkpoint: position and partial progress of a running turn.
+        accepted: new turns, in order, at positions from the claim's `next_position`
+            on; gaps are fine. One whose message id is known is left out. They may have
+            ended already (a copy of a conversation is made of such).
+        started: positions whose attempts go up by one; of turns that are not open (any
+            more) they are no error and change nothing.
+        ended: turns that end; each must be open, or be accepted by this change.
+        checkpoint: position and partial progress of a running turn; as `started`.
         set: state keys and their values.
         remove: state keys that go; missing ones are no error.
         marks: words by which `list_actors` finds the actor, instead of those it had;
             None: they stay. 1 to 32 characters of a-z each.
 
-    A backend may refuse (TooLarge) a change of more than 40 turns or 40 values.
+    Its parts take effect in the order accepted, started, checkpoint, ended, values. A
+    key is not in both `set` and `remove`. A backend may refuse (TooLarge) a change of
+    more than 40 turns or 40 values.
     """
 
     epoch: int
@@ -98,7 +104,8 @@ class ActorChange:
 class Claim:
     """What a host gets that became, or already was, the owner of an actor.
 
-    `etag` is None if the actor was never written. `open_turns` are the turns without
+    `etag` is None if the actor was never written. `next_position` is over all positions
+    that were ever used, those of deleted turns too. `open_turns` are the turns without
     a final status, in order: a former owner left them.
     """
 
@@ -124,14 +131,28 @@ class IActorStateStorage(ABC):
 
     Each verb is one atomic step: it happens whole or not at all. `claim`, `apply`,
     `write_state` and `delete_state` start when they are called, on the running loop,
-    and steps of one actor take effect in call order. Cancelling their future does not
-    undo the step. One refused step never fails a step of another actor, whatever
-    is grouped. What is returned is the caller's own copy. Safe for every id that
-    `ActorId` lets through, compared exactly.
+    and steps of one actor that one storage is given take effect in call order. Their
+    errors come from the future, never from the call. Cancelling it, or the end of its
+    loop, does not undo the step. One refused step never fails a step of another actor,
+    whatever is grouped. A read sees every step that had returned, on whichever host.
+    What is returned is the caller's own copy. Safe for every id that `ActorId` lets
+    through and for every text as key or message id, compared exactly. One storage may
+    be used from several loops in several threads.
 
     Every verb raises Unavailable, Full, ReadOnly, Corrupt, StorageClosed or, if its
-    fate cannot be learned, OutcomeUnknown (see `exceptions`).
+    fate cannot be learned, OutcomeUnknown (see `exceptions`), all in bounded time. What
+    became of a commit is then told by one read: its `new_etag` is the actor's etag, or
+    was. No error, log line or repr has a password of the address.
+    `agent_runtime_nb.testing` has all this as cases to run; docs/storage-contract.md
+    lists them.
     """
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: what it holds belongs to its process."""
+        raise TypeError(
+            f"a {type(self).__name__} cannot be pickled or copied; "
+            "make and open one in each process"
+        )
 
     @property
     @abstractmethod
@@ -147,6 +168,9 @@ class IActorStateStorage(ABC):
     async def open(self, host: HostInfo) -> None:
         """Connect and make the schema; from now on `host` counts as alive.
 
+        Twice for one host is once. An older schema is migrated, whole or not at all.
+        After an error it may be called again.
+
         Raises:
             SchemaTooNew: and leaves the storage as it is.
         """
@@ -159,7 +183,9 @@ class IActorStateStorage(ABC):
     def claim(self, actor_id: ActorId, *, take_over: bool = False) -> "Future[Claim]":
         """Make this host the actor's owner, with a higher epoch if it was not.
 
-        Writes only if the owner changes.
+        Writes only if the owner changes; the first epoch is 1. That a host lives (a
+        lock, a lease) decides only whether `take_over` is needed; what keeps a former
+        owner from writing is the epoch.
 
         Raises:
             ActorOwnedElsewhere: if a living host owns it, unless `take_over`.
@@ -173,8 +199,9 @@ class IActorStateStorage(ABC):
 
         Raises:
             StaleEpoch: if the epoch is not the actor's.
-            Conflict: if the etag is not the actor's, or a turn of `ended` has ended.
-            TooLarge: if a value is over the backend's limit.
+            Conflict: if the etag is not the actor's, a turn of `ended` is not open, or
+                a position of `accepted` is taken. Nothing was written.
+            TooLarge: if a value is over the backend's limit. Nothing was written.
         """
 
     @abstractmethod
@@ -192,7 +219,9 @@ class IActorStateStorage(ABC):
         remove: Iterable[str] = (),
         etag: str | None = None,
     ) -> "Future[str]":
-        """Compare and set outside turns; returns the new etag.
+        """Compare and set outside turns; returns the new etag, never used before.
+
+        The epoch, the owner and the marks stay as they are.
 
         Raises:
             Conflict: if `etag` is not the stored one (None: never written).
@@ -202,7 +231,11 @@ class IActorStateStorage(ABC):
     def delete_state(
         self, actor_id: ActorId, *, epoch: int | None = None
     ) -> "Future[bool]":
-        """Delete values, turns and marks; the epoch goes up, so no old owner writes.
+        """Delete values, turns and marks; returns whether there were values or turns.
+
+        A tombstone stays: the epoch goes up and nobody owns the actor, so no old owner
+        writes; positions go on. Of an actor that nobody ever wrote or claimed nothing
+        stays.
 
         Raises:
             StaleEpoch: if `epoch` is given and is not the actor's.
@@ -216,7 +249,7 @@ class IActorStateStorage(ABC):
     async def read_turns(
         self, actor_id: ActorId, *, before: int | None = None, limit: int = 50
     ) -> list[TurnRecord]:
-        """The last `limit` turns before position `before`, oldest first."""
+        """The last `limit` turns before position `before` (None: of all), oldest first."""
 
     @abstractmethod
     async def list_keys(
@@ -227,7 +260,10 @@ class IActorStateStorage(ABC):
         after: str | None = None,
         limit: int = 200,
     ) -> Page[str]:
-        """State keys that start with `prefix`, sorted by code point."""
+        """State keys that start with `prefix`, sorted by code point.
+
+        `prefix` has no wildcards. `after`: as for `list_actors`.
+        """
 
     @abstractmethod
     async def list_actors(
@@ -243,7 +279,8 @@ class IActorStateStorage(ABC):
 
         `open_only`: those with a turn that has no final status. `mark`: those that
         have this mark. `after` is the `next` of an earlier page (`str` of its last
-        id).
+        id): a place in the order, whether or not something is there (any more), and on
+        any host. Each actor that stays is in exactly one page.
         """
 
     @abstractmethod

@@ -4,11 +4,10 @@ Every verb does its work while it is called, under one lock, and returns a futur
 is done already: awaiting it does not even give the loop a turn.
 """
 
-import asyncio
 import itertools
 import threading
 import uuid
-from asyncio import AbstractEventLoop, Future
+from asyncio import AbstractEventLoop, Future, get_running_loop
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from typing import ParamSpec, TypeVar
@@ -42,20 +41,19 @@ P = ParamSpec("P")
 _Key = tuple[str, str]  # what an ActorId is
 
 
-_NOTHING: list[TurnRecord] = []  # never changed
+_NO_MARKS: frozenset[str] = frozenset()
 _PENDING = RequestStatus.PENDING
 
 
 class _Actor:
     __slots__ = (
-        "by_message",
         "epoch",
         "etag",
         "marks",
         "next_position",
         "open",
         "owner",
-        "results",
+        "trimmed",
         "turns",
         "values",
     )
@@ -64,13 +62,13 @@ class _Actor:
         self.epoch = 0
         self.owner: str | None = None
         self.etag: str | None = None
-        self.marks: frozenset[str] = frozenset()
+        self.marks = _NO_MARKS
         self.next_position = 1
         self.values: dict[str, Encoded] = {}
-        self.turns: dict[int, TurnRecord] = {}  # in the order of their positions
-        self.by_message: dict[str, TurnRecord] = {}
-        self.open: dict[int, TurnRecord] = {}
-        self.results: list[TurnRecord] = []  # ended and not trimmed
+        # By message id, in the order of their positions.
+        self.turns: dict[str, TurnRecord] = {}
+        self.open: dict[int, TurnRecord] = {}  # by position
+        self.trimmed = 0  # so many of the oldest turns have ended and are trimmed
 
     def has_data(self) -> bool:
         """Whether there is anything to list or delete."""
@@ -120,8 +118,8 @@ class InMemoryStateStorage(IActorStateStorage):
         self._data = _Data() if like is None else like._data  # noqa: SLF001 - its own
         self._host: HostInfo | None = None
         # apply() nearly always returns (): one done future of the loop serves all.
-        self._nothing: tuple[AbstractEventLoop, Future[tuple[TurnRecord, ...]]] | None
-        self._nothing = None
+        self._nothing: Future[tuple[TurnRecord, ...]]
+        self._nothing_on: AbstractEventLoop | None = None
 
     @property
     def location(self) -> str:
@@ -147,7 +145,7 @@ class InMemoryStateStorage(IActorStateStorage):
     async def close(self) -> None:
         """See `IActorStateStorage.close`; the data stays as long as this object."""
         host, self._host = self._host, None
-        self._nothing = None
+        self._nothing_on = None
         if host is not None:
             with self._data.lock:
                 self._data.alive.pop(host.host_id, None)
@@ -160,20 +158,21 @@ class InMemoryStateStorage(IActorStateStorage):
         self, actor_id: ActorId, change: ActorChange
     ) -> "Future[tuple[TurnRecord, ...]]":
         """See `IActorStateStorage.apply`; there is no limit of size."""
-        loop = asyncio.get_running_loop()
-        if self._host is None:
-            return _failed(loop, StorageClosed(self.location))
+        loop = get_running_loop()
+        data = self._data
         try:
-            with self._data.lock:
-                known = self._apply(actor_id, change)
+            with data.lock:
+                if self._host is None:
+                    raise StorageClosed(self.location)
+                actor = data.actors.get(actor_id)
+                known = _apply(data, actor, actor_id, change)
         except AgentRuntimeError as error:
             return _failed(loop, error)
         if known:
-            return _done(loop, tuple(map(_copy, known)))
-        shared = self._nothing
-        if shared is None or shared[0] is not loop:
-            shared = self._nothing = (loop, _done(loop, ()))
-        return shared[1]
+            return _done(loop, known)
+        if self._nothing_on is not loop:
+            self._nothing_on, self._nothing = loop, _done(loop, ())
+        return self._nothing
 
     def write_state(
         self,
@@ -210,7 +209,7 @@ class InMemoryStateStorage(IActorStateStorage):
         """See `IActorStateStorage.find_turn`."""
         with self._data.lock:
             actor = self._find(actor_id)
-            turn = actor.by_message.get(message_id) if actor else None
+            turn = actor.turns.get(message_id) if actor else None
             return _copy(turn) if turn else None
 
     async def read_turns(
@@ -223,8 +222,8 @@ class InMemoryStateStorage(IActorStateStorage):
                 return []
             newest_first = (
                 turn
-                for position, turn in reversed(actor.turns.items())
-                if before is None or position < before
+                for turn in reversed(actor.turns.values())
+                if before is None or turn.position < before
             )
             page = [_copy(turn) for turn in itertools.islice(newest_first, limit)]
         page.reverse()
@@ -280,22 +279,15 @@ class InMemoryStateStorage(IActorStateStorage):
         """See `IActorStateStorage.trim`."""
         with self._data.lock:
             actor = self._find(actor_id)
-            if actor is None:
-                return
-            actor.results.sort(key=lambda turn: turn.position)
-            surplus = max(len(actor.results) - keep, 0)
-            for turn in actor.results[:surplus]:
-                turn.result = None
-                if turn.status is not RequestStatus.INTERRUPTED:
-                    turn.body = None
-            del actor.results[:surplus]
+            if actor is not None:
+                _trim(actor, keep)
 
     # --- the steps, under the lock; each checks everything before it changes anything
 
     def _step(
         self, step: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
     ) -> "Future[T]":
-        loop = asyncio.get_running_loop()
+        loop = get_running_loop()
         try:
             with self._data.lock:
                 return _done(loop, step(*args, **kwargs))
@@ -328,36 +320,6 @@ class InMemoryStateStorage(IActorStateStorage):
             marks=actor.marks,
         )
 
-    def _apply(self, actor_id: ActorId, change: ActorChange) -> list[TurnRecord]:
-        actor = self._data.actors.get(actor_id)
-        if actor is None or change.epoch != actor.epoch or not change.epoch:
-            owner = self._data.owner_name(actor)
-            raise StaleEpoch(actor_id, change.epoch, owner)
-        if change.new_etag is not None and change.etag != actor.etag:
-            raise Conflict(actor_id, change.etag, actor.etag)
-        new, known = _NOTHING, _NOTHING
-        if change.accepted:
-            new, known = _sort_accepted(actor_id, actor, change)
-        if change.ended:
-            _check_ended(actor_id, actor, change, new)
-
-        for turn in new:
-            actor.turns[turn.position] = actor.by_message[turn.message_id] = turn
-            actor.next_position = turn.position + 1
-            if turn.status is _PENDING:
-                actor.open[turn.position] = turn
-            else:
-                actor.results.append(turn)
-        if change.ended or change.started or change.checkpoint:
-            _change_turns(actor, change)
-        if change.set or change.remove:
-            _set_values(actor, change.set, change.remove)
-        if change.new_etag is not None:
-            actor.etag = change.new_etag
-        if change.marks is not None:
-            actor.marks = change.marks
-        return known
-
     def _write_state(
         self,
         actor_id: ActorId,
@@ -383,11 +345,10 @@ class InMemoryStateStorage(IActorStateStorage):
         existed = actor.has_data()
         actor.values.clear()
         actor.turns.clear()
-        actor.by_message.clear()
         actor.open.clear()
-        actor.results.clear()
+        actor.trimmed = 0
         actor.etag = actor.owner = None
-        actor.marks = frozenset()
+        actor.marks = _NO_MARKS
         actor.epoch += 1
         return existed
 
@@ -425,56 +386,96 @@ def _copy(turn: TurnRecord) -> TurnRecord:
     )
 
 
-def _sort_accepted(
-    actor_id: ActorId, actor: _Actor, change: ActorChange
-) -> tuple[list[TurnRecord], list[TurnRecord]]:
-    """The turns of `accepted` that are new, and the stored ones that were known."""
-    if len(change.accepted) == 1:  # nearly always
-        record = change.accepted[0]
-        stored = actor.by_message.get(record.message_id)
-        if stored is not None:
-            return _NOTHING, [stored]
-        if record.position < actor.next_position:
-            raise Conflict(actor_id, actor.next_position, record.position)
-        return list(change.accepted), _NOTHING
-    new: dict[str, TurnRecord] = {}
-    known: list[TurnRecord] = []
-    for record in change.accepted:
-        stored = actor.by_message.get(record.message_id) or new.get(record.message_id)
-        if stored is not None:
-            known.append(stored)
-        elif record.position < actor.next_position + len(new):
-            raise Conflict(actor_id, actor.next_position, record.position)
-        else:
-            new[record.message_id] = record
-    return list(new.values()), known
+def _apply(
+    data: _Data, actor: _Actor | None, actor_id: ActorId, change: ActorChange
+) -> tuple[TurnRecord, ...]:
+    if actor is None or change.epoch != actor.epoch or not change.epoch:
+        raise StaleEpoch(actor_id, change.epoch, data.owner_name(actor))
+    etag, accepted, ended = change.new_etag, change.accepted, change.ended
+    if etag is not None and change.etag != actor.etag:
+        raise Conflict(actor_id, change.etag, actor.etag)
+    known: tuple[TurnRecord, ...] = ()
+    if accepted:
+        accepted, known = _sort_accepted(actor_id, actor, accepted)
+    for end in ended:
+        if end.position not in actor.open:
+            _check_accepted(actor_id, actor, end.position, accepted)
 
-
-def _check_ended(
-    actor_id: ActorId, actor: _Actor, change: ActorChange, new: list[TurnRecord]
-) -> None:
-    for end in change.ended:
-        if end.position in actor.open:
-            continue
-        if not any(record.position == end.position for record in new):
-            turn = actor.turns.get(end.position)
-            found = turn.status.value if turn else "nothing"
-            raise Conflict(actor_id, f"an open turn {end.position}", found)
-
-
-def _change_turns(actor: _Actor, change: ActorChange) -> None:
-    for position in change.started:
-        if position in actor.open:
-            actor.open[position].attempts += 1
-    if change.checkpoint is not None and change.checkpoint[0] in actor.open:
-        actor.open[change.checkpoint[0]].checkpoint = change.checkpoint[1]
-    for end in change.ended:
+    for turn in accepted:
+        actor.turns[turn.message_id] = turn
+        actor.next_position = turn.position + 1
+        if turn.status is _PENDING:
+            actor.open[turn.position] = turn
+    if change.started or change.checkpoint is not None:
+        _change_open_turns(actor, change)
+    for end in ended:
         turn = actor.open.pop(end.position)
         turn.status = end.status
         turn.result = end.result
         turn.entries = end.entries
         turn.ended_at = end.ended_at
-        actor.results.append(turn)
+    if change.set or change.remove:
+        _set_values(actor, change.set, change.remove)
+    if etag is not None:
+        actor.etag = etag
+    if change.marks is not None:
+        actor.marks = change.marks
+    return known
+
+
+def _sort_accepted(
+    actor_id: ActorId, actor: _Actor, accepted: tuple[TurnRecord, ...]
+) -> tuple[tuple[TurnRecord, ...], tuple[TurnRecord, ...]]:
+    """The turns that are new, and copies of the stored ones that were known."""
+    new: dict[str, TurnRecord] = {}
+    known: list[TurnRecord] = []
+    for record in accepted:
+        message_id = record.message_id
+        stored = actor.turns.get(message_id) or new.get(message_id)
+        if stored is not None:
+            known.append(_copy(stored))
+        elif record.position < actor.next_position + len(new):
+            raise Conflict(actor_id, actor.next_position, record.position)
+        else:
+            new[message_id] = record
+    return tuple(new.values()), tuple(known)
+
+
+def _check_accepted(
+    actor_id: ActorId, actor: _Actor, position: int, new: tuple[TurnRecord, ...]
+) -> None:
+    """A turn that ends and is not open must be one of the new ones."""
+    if not any(record.position == position for record in new):
+        turns = actor.turns.values()
+        found = [turn.status.value for turn in turns if turn.position == position]
+        raise Conflict(actor_id, f"an open turn {position}", *found or ["nothing"])
+
+
+def _change_open_turns(actor: _Actor, change: ActorChange) -> None:
+    for position in change.started:
+        if position in actor.open:
+            actor.open[position].attempts += 1
+    if change.checkpoint is not None and change.checkpoint[0] in actor.open:
+        actor.open[change.checkpoint[0]].checkpoint = change.checkpoint[1]
+
+
+def _trim(actor: _Actor, keep: int) -> None:
+    """Newest first, down to those that are trimmed already."""
+    first_left = index = len(actor.turns)
+    for turn in itertools.islice(
+        reversed(actor.turns.values()), index - actor.trimmed
+    ):
+        index -= 1
+        if turn.status is _PENDING:
+            first_left = index
+        elif keep > 0:
+            keep -= 1
+            first_left = index
+        else:
+            turn.result = None
+            if turn.status is not RequestStatus.INTERRUPTED:
+                turn.body = None
+    actor.trimmed = first_left
 
 
 def _set_values(
