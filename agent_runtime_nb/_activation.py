@@ -6,24 +6,35 @@ nothing of storages, hosts and supervision: that is its keeper's.
 
 import asyncio
 import types
-from collections.abc import AsyncIterator, Generator, Sequence
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from agent_runtime_nb._listeners import Listeners
 from agent_runtime_nb._mailbox import Mailbox, Turn
-from agent_runtime_nb._wire import decode, encode, request_message
+from agent_runtime_nb._tell import Tell
+from agent_runtime_nb._waits import ASKING, trace_headers
+from agent_runtime_nb._wire import (
+    decode,
+    decode_body,
+    encode,
+    encode_body,
+    request_message,
+)
 from agent_runtime_nb.exceptions import InvalidRequest, MailboxDrained, OutsideTurn
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorRequestMessage,
+    ActorResponseHandle,
     ActorResponseMessage,
     Encoded,
     IActor,
+    IActorClient,
     IActorRuntimeContext,
     JsonValue,
     RequestStatus,
     TurnView,
+    WhenBusy,
 )
 
 _BY_ACTOR = (RequestStatus.COMPLETED, RequestStatus.FAILED, RequestStatus.CANCELLED)
@@ -39,12 +50,13 @@ def forget_cancellations() -> None:
 class Staged:
     """What a turn has written so far."""
 
-    __slots__ = ("entries", "remove", "set")
+    __slots__ = ("entries", "remove", "set", "tells")
 
     def __init__(self) -> None:
         self.set: dict[str, Encoded] = {}
-        self.remove: set[str] = set()
-        self.entries: list[Encoded] = []
+        self.tells: list[Tell] | None = None
+        self.remove: set[str] | None = None
+        self.entries: list[Encoded] | None = None
 
 
 class Keeper(Protocol):
@@ -65,12 +77,25 @@ class Keeper(Protocol):
         """The waiting turns."""
         ...
 
+    @property
+    def client(self) -> IActorClient:
+        """Who sends what the actor asks others."""
+        ...
+
+    def new_id(self) -> str:
+        """An id for a message."""
+        ...
+
+    def now(self) -> float:
+        """Monotonic seconds, as deadlines are."""
+        ...
+
     def take_ready(self) -> Turn | None:
         """Take the next turn if it can be handed out without a write."""
         ...
 
-    async def next_turn(self) -> Turn | None:
-        """Take the next turn that runs, None if the mailbox is empty."""
+    async def next_turn(self, context: "InProcessActorContext") -> Turn | None:
+        """Take the next turn that runs; None: there is none, or none for `context`."""
         ...
 
     @property
@@ -225,24 +250,37 @@ class InProcessActorContext(IActorRuntimeContext):
         if staged is not None:
             if key in staged.set:
                 return decode(staged.set[key])
-            if key in staged.remove:
+            if staged.remove and key in staged.remove:
                 return default
         stored = self.keeper.values.get(key)
         return default if stored is None else decode(stored)
 
     async def write_state(self, key: str, value: JsonValue) -> None:
         staged = self._staging("write_state()")
-        staged.set[key] = encode(value, f"the value of {key!r}")
-        staged.remove.discard(key)
+        if key[:1] == "$":
+            raise InvalidRequest(
+                "key", f'{key!r} begins with "$", as the runtime\'s own'
+            )
+        staged.set[key] = encode(value, "the value", key)
+        if staged.remove:
+            staged.remove.discard(key)
 
     async def remove_state(self, key: str) -> None:
         staged = self._staging("remove_state()")
+        if key[:1] == "$":
+            raise InvalidRequest(
+                "key", f'{key!r} begins with "$", as the runtime\'s own'
+            )
         staged.set.pop(key, None)
-        staged.remove.add(key)
+        staged.remove = {*(staged.remove or ()), key}
 
     def append_entries(self, entries: Sequence[JsonValue]) -> None:
         staged = self._staging("append_entries()")
-        staged.entries.extend([encode(entry, "an entry") for entry in entries])
+        encoded = [encode(entry, "an entry") for entry in entries]
+        if staged.entries is None:
+            staged.entries = encoded
+        else:
+            staged.entries += encoded
 
     async def read_turns(
         self, *, before: int | None = None, limit: int = 50
@@ -282,6 +320,67 @@ class InProcessActorContext(IActorRuntimeContext):
             or self.was_cancelled
             or self.dead
         )
+
+    # --- to other actors
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether a turn is being processed, on whose behalf something may be asked."""
+        return self.turn is not None
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The headers of the request being processed."""
+        return {} if self.turn is None else decode_body(self.turn.body)[2]
+
+    def time_left(self) -> float:
+        """Seconds until the turn must end."""
+        deadline = self.keeper.now() if self.turn is None else self.turn.deadline
+        return max(deadline - self.keeper.now(), 0.001)
+
+    async def send_request(
+        self,
+        actor_id: ActorId,
+        method: str,
+        params: JsonValue = None,
+        message_id: str | None = None,
+        *,
+        when_busy: WhenBusy = "queue",
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> ActorResponseHandle:
+        if self.turn is None:
+            raise OutsideTurn(self.actor_id, "send_request()")
+        token = ASKING.set(self)  # the caller's task may be one of its own making
+        try:
+            return await self.keeper.client.send_request(
+                actor_id,
+                method,
+                params,
+                message_id,
+                when_busy=when_busy,
+                timeout=timeout,
+                metadata=metadata,
+            )
+        finally:
+            ASKING.reset(token)
+
+    def tell(
+        self,
+        actor_id: ActorId,
+        method: str,
+        params: JsonValue = None,
+        *,
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        staged, keeper = self._staging("tell()"), self.keeper
+        headers = trace_headers(self.metadata)
+        if keeper.listeners.has_scopes:
+            headers |= keeper.listeners.outgoing_headers()
+        body = encode_body(method, params, headers | dict(metadata or {}))
+        told = Tell(keeper.new_id(), actor_id, body)
+        staged.tells = [*(staged.tells or ()), told]
+        return told.message_id
 
     def _running(self, message_id: str, call: str) -> Turn:
         turn = self.turn
@@ -325,7 +424,7 @@ class _Messages:
             await _one_loop_turn()
         turn = keeper.take_ready()
         if turn is None and keeper.mailbox:
-            turn = await keeper.next_turn()
+            turn = await keeper.next_turn(context)
         if turn is None:
             raise context.end()
         context.unsettled = True

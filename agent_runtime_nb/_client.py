@@ -13,8 +13,9 @@ from agent_runtime_nb._loop_bridge import LoopBridge
 from agent_runtime_nb._mailbox import Turn
 from agent_runtime_nb._settings import Environment, RuntimeSettings
 from agent_runtime_nb._updates import Feed, Slice
+from agent_runtime_nb._waits import ASKING, WaitGraph, outgoing
 from agent_runtime_nb._wire import decode, encode_body
-from agent_runtime_nb.exceptions import InvalidRequest, TooLarge
+from agent_runtime_nb.exceptions import DeadlockDetected, InvalidRequest, TooLarge
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorResponseHandle,
@@ -51,6 +52,11 @@ class Home(Protocol):
         ...
 
     @property
+    def waits(self) -> WaitGraph:
+        """Whose turns wait for whom."""
+        ...
+
+    @property
     def home(self) -> asyncio.AbstractEventLoop | None:
         """The runtime's loop; None before the start."""
         ...
@@ -60,9 +66,7 @@ class Home(Protocol):
         """The way to the runtime's loop; raises NotRunning before the start."""
         ...
 
-    def submit(
-        self, turn: Turn, when_busy: WhenBusy
-    ) -> "Turn | asyncio.Future[Turn]":
+    def submit(self, turn: Turn, when_busy: WhenBusy) -> "Turn | asyncio.Future[Turn]":
         """Accept a request; the turn to follow, another one if its id is known."""
         ...
 
@@ -116,6 +120,14 @@ class InProcessActorClient(IActorClient):
             _check_waiting(when_busy, timeout)
         if self._listeners.has_scopes:
             metadata = {**self._listeners.outgoing_headers(), **(metadata or {})}
+        asking = ASKING.get()
+        if asking is not None and asking.is_asking:
+            home.waits.check(asking.actor_id, actor_id)
+            metadata = {**outgoing(asking, actor_id), **(metadata or {})}
+            left = asking.time_left()
+            timeout = left if timeout is None else min(left, timeout)
+        else:
+            asking = None
         body = encode_body(method, params, metadata)
         if len(body) > self._limit:
             raise TooLarge("the request", len(body), self._limit)
@@ -126,6 +138,8 @@ class InProcessActorClient(IActorClient):
                 accepted = await asyncio.shield(accepted)
         else:
             accepted = await home.bridge.call(lambda: home.submit(turn, when_busy))
+        if asking is not None:
+            return AskHandle(home, accepted, asking.actor_id)
         return RequestHandle(home, accepted)
 
     async def get_response(
@@ -202,9 +216,12 @@ class RequestHandle(ActorResponseHandle):
                 await home.bridge.call(turn.wait)
         return turn.response()
 
-    async def watch_updates(
+    def watch_updates(
         self, after: int | None = None
     ) -> AsyncIterator[ActorResponseMessage]:
+        return self._updates(after)
+
+    async def _updates(self, after: int | None) -> AsyncIterator[ActorResponseMessage]:
         turn = self._turn
         seen = -1 if after is None else after
         while turn.status is not RequestStatus.NOT_FOUND:
@@ -219,7 +236,7 @@ class RequestHandle(ActorResponseHandle):
                 )
             if part.ended:
                 break
-        yield await self.get_response()
+        yield await RequestHandle.get_response(self)
 
     async def _next_slice(self, seen: int) -> Slice:
         home, turn = self._home, self._turn
@@ -234,6 +251,37 @@ class RequestHandle(ActorResponseHandle):
         return await home.bridge.call(
             lambda: home.cancel_turn(turn.actor_id, turn.message_id)
         )
+
+
+class AskHandle(RequestHandle):
+    """The handle of a request that a turn has sent: waiting may be a deadlock."""
+
+    __slots__ = ("_asker",)
+
+    def __init__(self, home: Home, turn: Turn, asker: ActorId) -> None:
+        super().__init__(home, turn)
+        self._asker = asker
+
+    async def get_response(self) -> ActorResponseMessage:
+        if self._turn.ended:
+            return self._turn.response()
+        try:
+            with self._home.waits.waiting(self._asker, self._turn.actor_id):
+                return await super().get_response()
+        except DeadlockDetected:
+            await self.cancel()
+            raise
+
+    async def watch_updates(
+        self, after: int | None = None
+    ) -> AsyncIterator[ActorResponseMessage]:
+        try:
+            with self._home.waits.waiting(self._asker, self._turn.actor_id):
+                async for update in self._updates(after):
+                    yield update
+        except DeadlockDetected:
+            await self.cancel()
+            raise
 
 
 class FeedWatch(Generic[T]):

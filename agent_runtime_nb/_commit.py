@@ -6,15 +6,18 @@ write that is sent again cannot take effect twice.
 """
 
 import asyncio
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
 
 from agent_runtime_nb._activation import InProcessActorContext, Staged
 from agent_runtime_nb._mailbox import Mailbox, Turn
 from agent_runtime_nb._reporter import Audience
 from agent_runtime_nb._tasks import TaskOwner
+from agent_runtime_nb._tell import OUTBOX_MARK, tell_key
 from agent_runtime_nb._wire import describe_error, encode
 from agent_runtime_nb.exceptions import (
     ActorOwnedElsewhere,
+    ActorQuarantined,
     Conflict,
     OutcomeUnknown,
     StorageClosed,
@@ -25,7 +28,9 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     Encoded,
     IActor,
+    IActorClient,
     RequestStatus,
+    WhenBusy,
 )
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
@@ -33,10 +38,28 @@ from agent_runtime_nb.storage_abstractions import (
     TurnEnd,
     TurnRecord,
 )
+from agent_runtime_nb.supervision import OnInterrupted, RestartPolicy
+
+
+class Policy(NamedTuple):
+    """What becomes of actors that fail and of requests whose host died."""
+
+    on_interrupted: OnInterrupted = "ask"
+    restart: RestartPolicy = RestartPolicy()
 
 
 class Surroundings(Audience, Protocol):
-    """What an actor in memory needs of its runtime."""
+    """What an actor in memory needs of its runtime.
+
+    Attributes:
+        waiting: requests that had to wait and have not ended, of all actors.
+        waiting_bytes: what they weigh.
+        quarantined: the actors that take no requests, and why.
+    """
+
+    waiting: int
+    waiting_bytes: int
+    quarantined: dict[ActorId, ActorQuarantined]
 
     @property
     def storage(self) -> IActorStateStorage:
@@ -44,13 +67,22 @@ class Surroundings(Audience, Protocol):
         ...
 
     @property
-    def take_over(self) -> bool:
-        """Whether to claim actors that a living host owns."""
+    def tasks(self) -> TaskOwner:
+        """Who starts tasks."""
         ...
 
     @property
-    def tasks(self) -> TaskOwner:
-        """Who starts tasks."""
+    def client(self) -> IActorClient:
+        """Who sends what actors ask each other."""
+        ...
+
+    @property
+    def submit(self) -> "Callable[[Turn, WhenBusy], Turn | asyncio.Future[Turn]]":
+        """What accepts a request of an actor to another."""
+        ...
+
+    def policy(self, actor_id: ActorId) -> Policy:
+        """The policy of the actor's type."""
         ...
 
     async def make_actor(
@@ -87,6 +119,7 @@ class Committer(Protocol):
     etag: str | None
     values: dict[str, Encoded]
     mailbox: Mailbox
+    marks: frozenset[str]
 
     def committed(self, change: ActorChange, counted: Turn | None) -> None:
         """The change is stored."""
@@ -118,7 +151,11 @@ def end_of_turn(
     change = ActorChange(resident.epoch, resident.etag, commit_id)
     change.ended = (end,)
     if staged is not None:
-        change.set, change.remove = staged.set, staged.remove
+        if staged.tells:
+            for number, tell in enumerate(staged.tells):
+                staged.set[tell_key(turn.position, number)] = tell.value
+            change.marks = resident.marks | {OUTBOX_MARK}
+        change.set, change.remove = staged.set, staged.remove or ()
         if staged.entries:
             end.entries = b"[" + b",".join(staged.entries) + b"]"
     if resident.mailbox:
@@ -170,27 +207,30 @@ class Commit:
             self._succeeded()
             return
         resolving = self._resolve(error)
-        self._around.tasks.spawn(resolving, name=f"commit {self._turn.actor_id}")
+        task = self._around.tasks.spawn(resolving, name=f"commit {self._turn.actor_id}")
+        # Also if the task was cancelled before its first step.
+        task.add_done_callback(self._resolved)
+
+    def _resolved(self, _: "asyncio.Task[None]") -> None:
+        turn = self._turn
+        if not turn.ended:  # the sender must not wait for ever
+            unknown = OutcomeUnknown(turn.actor_id, turn.message_id)
+            self._resident.lose(turn, unknown)
 
     async def _resolve(self, refused: BaseException) -> None:
         """Decide what a refused or unanswered write means for the turn."""
-        try:
-            error = await self._retry(refused)
-            if self._turn.error is not None:
-                return  # given up meanwhile
-            stored = await self._stored_end() if isinstance(error, Conflict) else None
-            if error is None:
-                self._succeeded()
-            elif stored is not None:  # it has ended already, and that is final
-                self._resident.ended(self._turn, stored)
-            elif isinstance(error, TooLarge | Conflict):
-                await self._fail_instead(error)
-            else:
-                self._resident.lose(self._turn, error)
-        except BaseException as failure:  # the sender must not wait for ever
-            if not self._turn.ended:
-                self._resident.lose(self._turn, failure)
-            raise
+        error = await self._retry(refused)
+        if self._turn.error is not None:
+            return  # given up meanwhile
+        stored = await self._stored_end() if isinstance(error, Conflict) else None
+        if error is None:
+            self._succeeded()
+        elif stored is not None:  # it has ended already, and that is final
+            self._resident.ended(self._turn, stored)
+        elif isinstance(error, TooLarge | Conflict):
+            await self._fail_instead(error)
+        else:
+            self._resident.lose(self._turn, error)
 
     async def _retry(self, error: BaseException) -> BaseException | None:
         """Send it again while that may help; None as soon as it is in the store."""
@@ -220,7 +260,8 @@ class Commit:
             stored = await self._stored_end()
         except StorageError:
             return False
-        return stored is not None and stored.status is self._change.ended[0].status
+        # Another host may have ended it too, with the same status.
+        return stored == self._change.ended[0]
 
     async def _stored_end(self) -> TurnEnd | None:
         """The turn's end as it is in the store, None while it is open there."""
@@ -233,6 +274,7 @@ class Commit:
             status=record.status,
             result=record.result,
             ended_at=record.ended_at or 0.0,
+            entries=record.entries,
         )
 
     async def _fail_instead(self, error: StorageError) -> None:

@@ -49,13 +49,14 @@ async def list_actors(
     """A page of stored actors with what is known of those in memory."""
     page = await actors.storage.list_actors(type_name, after=after, limit=limit)
     now = actors.environment.clock()
-    items = tuple(_summary(one, actors.find(one), now) for one in page.items)
+    items = tuple(_summary(actors, one, now) for one in page.items)
     return Page(items, page.next)
 
 
-def _summary(
-    actor_id: ActorId, resident: ResidentActor | None, now: float
-) -> ActorSummary:
+def _summary(actors: ActorRegistry, actor_id: ActorId, now: float) -> ActorSummary:
+    resident = actors.find(actor_id)
+    if actor_id in actors.quarantined:
+        return ActorSummary(actor_id, "quarantined")
     if resident is None:
         return ActorSummary(actor_id, "stored")
     running, waiting = resident.running, len(resident.mailbox)

@@ -12,8 +12,9 @@ from typing import cast
 
 from agent_runtime_nb._activation import Staged
 from agent_runtime_nb._commit import Commit, end_of_turn
-from agent_runtime_nb._intake import Intake, interrupted_data
+from agent_runtime_nb._intake import Intake, failed, interrupted_data
 from agent_runtime_nb._mailbox import CancelReason, Turn
+from agent_runtime_nb._tell import stored_tells
 from agent_runtime_nb._wire import describe_error, encode
 from agent_runtime_nb.exceptions import (
     AgentRuntimeError,
@@ -87,7 +88,12 @@ class Ending(Intake):
         end = TurnEnd(turn.position, status, result, self._wall_clock())
         commit_id = self._new_id()
         change, counted = end_of_turn(self, turn, end, commit_id, staged)
-        written = self.write(change)
+        if change.marks is not None:
+            self.outbox.on_their_way.add(turn.position)
+        try:  # as write() does, without its frame
+            written = self._storage.apply(self.actor_id, change)
+        except BaseException as error:
+            written = failed(error)
         if written.done() and written.exception() is None:
             self.committed(change, counted)
             self.ended(turn, end)
@@ -103,6 +109,9 @@ class Ending(Intake):
                 self.values.update(change.set)
             for key in change.remove:
                 self.values.pop(key, None)
+            if change.marks is not None and change.set is not None:
+                self.marks = change.marks
+                self.outbox.add(stored_tells(change.set))
         if counted is not None:
             counted.attempts = 1
 
@@ -110,6 +119,8 @@ class Ending(Intake):
         """The turn's end is stored."""
         self.forget(turn)
         turn.writing_since = None
+        if self._outbox is not None:
+            self._outbox.on_their_way.discard(turn.position)
         report, started = self.report, turn.started_at
         if started is not None:
             report.latency = self._clock() - started
@@ -163,8 +174,15 @@ class Ending(Intake):
         self.open.pop(turn.message_id, None)
         if self.running is turn:
             self.running = None
-        if self._task is None and not self.open and self.gone is None:
-            self._around.went_idle(self)
+        if turn.had_to_wait:
+            turn.had_to_wait = False
+            self._around.waiting -= 1
+            self._around.waiting_bytes -= len(turn.body)
+        if not self.open:
+            if self.gone is not None:
+                self._around.left(self)
+            elif self._task is None:
+                self._around.went_idle(self)
 
     def abandon(self, error: BaseException) -> None:
         """Speak for the actor no longer; whoever still waits gets the error."""

@@ -10,14 +10,17 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
-from agent_runtime_nb._commit import Surroundings
+from agent_runtime_nb._commit import Policy, Surroundings
 from agent_runtime_nb._mailbox import Mailbox, Turn
+from agent_runtime_nb._outbox import Outbox
 from agent_runtime_nb._reporter import Reporter
-from agent_runtime_nb._wire import encode, same_request
+from agent_runtime_nb._tell import stored_tells
+from agent_runtime_nb._wire import describe_error, encode, same_request
 from agent_runtime_nb.exceptions import (
     ActorBusy,
+    DeadLetter,
     MailboxFull,
     MessageIdReused,
     OutcomeUnknown,
@@ -34,15 +37,21 @@ from agent_runtime_nb.runtime_abstractions import (
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
     Claim,
-    TurnEnd,
     TurnRecord,
 )
+from agent_runtime_nb.supervision import is_dead_letter
 
 _log = logging.getLogger(__name__)
 
 Written = asyncio.Future[tuple[TurnRecord, ...]]
 _Waiting = tuple[Turn, WhenBusy, asyncio.Future[Turn]]
 _PENDING = RequestStatus.PENDING
+FAILED = RequestStatus.FAILED
+INTERRUPTED = RequestStatus.INTERRUPTED
+
+DEAD = "$dead/"
+"""What begins the state keys of the notes of dead letters; their message ids follow."""
+DEAD_MARK = "dead"
 
 
 def interrupted_data(why: str) -> dict[str, JsonValue]:
@@ -50,19 +59,25 @@ def interrupted_data(why: str) -> dict[str, JsonValue]:
     return {"error": {"type": "Interrupted", "message": why, "retryable": True}}
 
 
-def interruption(epoch: int, turns: list[TurnRecord], at: float) -> ActorChange:
-    """The end of turns whose host went away; `at` is POSIX seconds."""
-    result = encode(interrupted_data("its host went away before it ended"))
-    ended = tuple(
-        TurnEnd(
-            position=turn.position,
-            status=RequestStatus.INTERRUPTED,
-            result=result,
-            ended_at=at,
-        )
-        for turn in turns
-    )
-    return ActorChange(epoch=epoch, ended=ended)
+class LeftBehind(NamedTuple):
+    """How a turn ends that a dead host left behind."""
+
+    status: RequestStatus
+    data: JsonValue
+    is_dead_letter: bool = False
+
+
+def end_left_behind(
+    actor_id: ActorId, record: TurnRecord, policy: Policy
+) -> LeftBehind | None:
+    """How a turn ends that a dead host left behind; None: it runs again."""
+    if policy.on_interrupted == "rerun":
+        if not is_dead_letter(policy.restart, record.attempts):
+            return None
+        error = DeadLetter(actor_id, record.attempts)
+        return LeftBehind(FAILED, {"error": describe_error(error)}, True)  # noqa: FBT003
+    status = FAILED if policy.on_interrupted == "fail" else INTERRUPTED
+    return LeftBehind(status, interrupted_data("its host went away before it ended"))
 
 
 class Intake(ABC):
@@ -90,9 +105,10 @@ class Intake(ABC):
         self.listeners = around.listeners
         self._feeds = around.feeds
         self._before_claim: list[_Waiting] | None = []
-        self._claiming: asyncio.Future[Claim]
+        self._claiming: asyncio.Future[Claim] | None = None
         self._claiming_since = 0.0
         self._accepting: dict[Turn, asyncio.Future[Turn]] = {}  # who waits for it
+        self._outbox: Outbox | None = None
 
     @abstractmethod
     def received(self, turn: Turn, *, interrupt: bool) -> None:
@@ -103,12 +119,22 @@ class Intake(ABC):
         """A turn is no longer open."""
 
     @abstractmethod
+    def end(
+        self, turn: Turn, status: RequestStatus, result: Encoded, staged: None
+    ) -> object:
+        """Store the end of a turn."""
+
+    @abstractmethod
     def lose(self, turn: Turn, error: BaseException) -> None:
         """What is stored of a turn can no longer be told."""
 
     @abstractmethod
     def lose_everything(self, error: BaseException) -> None:
         """This host no longer knows what is stored of the actor."""
+
+    def being_accepted(self, turn: Turn) -> "asyncio.Future[Turn] | None":
+        """A future of its acceptance, None if that has ended."""
+        return self._accepting.get(turn)
 
     def open_turns(self) -> list[Turn]:
         """The accepted turns, the running one first, then in order."""
@@ -124,9 +150,8 @@ class Intake(ABC):
 
     # --- claim
 
-    def claim(self) -> None:
+    def claim(self, take_over: bool) -> None:  # noqa: FBT001 - as of the storage's verb
         """Become the actor's owner."""
-        take_over = self._around.take_over
         try:
             claimed = self._storage.claim(self.actor_id, take_over=take_over)
         except BaseException as error:
@@ -143,13 +168,14 @@ class Intake(ABC):
         Raises:
             ActorOwnedElsewhere, StorageError: if this host is not the owner.
         """
-        if self._before_claim is not None:
+        if self._before_claim is not None and self._claiming is not None:
             await asyncio.wait([self._claiming])
         if self.gone is not None:
             raise self.gone
 
     def _claimed(self, claimed: "asyncio.Future[Claim]") -> None:
         waiting, self._before_claim = self._before_claim or [], None
+        self._claiming = None
         try:
             claim = claimed.result()
         except BaseException as error:  # it belongs to the senders
@@ -162,27 +188,52 @@ class Intake(ABC):
         self.epoch, self.etag = claim.epoch, claim.etag
         self.values, self.marks = claim.values, claim.marks
         self.position = claim.next_position - 1
-        if claim.open_turns:
-            self._interrupt_left_behind(claim.open_turns)
+        if tells := stored_tells(claim.values):
+            self.outbox.add(tells)
+        for record in claim.open_turns:
+            self._left_behind(record)
         for turn, when_busy, future in waiting:
             _forward(partial(self.submit, turn, when_busy), future)
         if not self.open:
             self._around.went_idle(self)
 
-    def _interrupt_left_behind(self, turns: list[TurnRecord]) -> None:
-        at = self._wall_clock()
-        change = interruption(self.epoch, turns, at)
-        self.write(change).add_done_callback(self._interrupted)
-        for turn, end in zip(turns, change.ended, strict=True):
-            left = Turn.of_record(self.actor_id, turn)
-            left.end(end.status, end.result, at)
-            self.report.ended(left)
+    @property
+    def outbox(self) -> Outbox:
+        """What this actor tells others."""
+        if self._outbox is None:
+            self._outbox = Outbox(self, self._around, self._went_quiet)
+        return self._outbox
 
-    def _interrupted(self, written: Written) -> None:
-        error = None if written.cancelled() else written.exception()
-        if error is not None:  # the next claim tries again
-            _log.error("%s: interrupted turns stay open: %s", self.actor_id, error)
-            self.lose_everything(error)
+    def _went_quiet(self) -> None:
+        if self.gone is None and not self.open and self._task is None:
+            self._around.went_idle(self)
+
+    def _left_behind(self, record: TurnRecord) -> None:
+        """A dead host left a turn: it ends, or it waits for its next run."""
+        turn = Turn.of_record(self.actor_id, record)
+        self.open[turn.message_id] = turn  # whoever sends it again, attaches
+        end = end_left_behind(self.actor_id, record, self._around.policy(self.actor_id))
+        if end is None:
+            turn.earlier_attempts, turn.attempts = record.attempts, 0
+            turn.deadline = self._clock() + self._around.settings.waiting_timeout
+            self._around.went_busy(self)
+            self.mailbox.append(turn)
+            self.received(turn, interrupt=False)
+            return
+        status, data, is_dead = end
+        if is_dead:
+            self._note_dead_letter(record)
+        self._around.went_busy(self)
+        self.end(turn, status, encode(data), None)
+
+    def _note_dead_letter(self, record: TurnRecord) -> None:
+        # Before its end is written: were it after, a dead host could lose the note.
+        note = encode({"attempts": record.attempts, "at": self._wall_clock()})
+        values = {DEAD + record.message_id: note}
+        self.values.update(values)
+        self.marks |= {DEAD_MARK}
+        change = ActorChange(self.epoch, set=values, marks=self.marks)
+        see(self.write(change))
 
     def leave(self, error: BaseException) -> None:
         """Speak for the actor no longer; whoever asks gets the error."""
@@ -199,7 +250,11 @@ class Intake(ABC):
         if self._before_claim is not None and now - self._claiming_since > limit:
             self.refuse_senders(Unavailable(self._storage.location, "no answer"))
         oldest = min(
-            (turn.writing_since for turn in self.open.values() if turn.writing_since),
+            (
+                since
+                for turn in self.open.values()
+                if (since := turn.writing_since) is not None
+            ),
             default=now,
         )
         if now - oldest > limit:
@@ -217,9 +272,7 @@ class Intake(ABC):
 
     # --- accept
 
-    def submit(
-        self, turn: Turn, when_busy: WhenBusy
-    ) -> "Turn | asyncio.Future[Turn]":
+    def submit(self, turn: Turn, when_busy: WhenBusy) -> "Turn | asyncio.Future[Turn]":
         """Accept a request; the turn once it is stored, or a future of that.
 
         Raises:
@@ -235,7 +288,7 @@ class Intake(ABC):
             return self._accepting.get(known) or known
         around = self._around
         if opened:
-            self._check_room(when_busy)
+            self._check_room(turn, when_busy)
         else:
             turn.attempts = 1  # it runs at once: that counts in the same write
             if self._task is None:
@@ -251,7 +304,10 @@ class Intake(ABC):
         record.accepted_at = accepted_at
         change = ActorChange(self.epoch)
         change.accepted = (record,)
-        written = self.write(change)
+        try:  # as write() does, without its frame
+            written = self._storage.apply(self.actor_id, change)
+        except BaseException as error:
+            written = failed(error)
         if written.done():
             return self._accepted(turn, when_busy, written)
         turn.writing_since = now
@@ -279,13 +335,23 @@ class Intake(ABC):
         written.add_done_callback(answer)
         return future
 
-    def _check_room(self, when_busy: WhenBusy) -> None:
+    def _check_room(self, turn: Turn, when_busy: WhenBusy) -> None:
         if when_busy == "reject":
             raise ActorBusy(self.actor_id)
+        around, settings = self._around, self._around.settings
         waiting = len(self.open) - 1  # one of them runs, or is about to
-        limit = self._around.settings.mailbox_limit
-        if waiting >= limit:
-            raise MailboxFull(self.actor_id, limit, self.report.retry_after())
+        if waiting >= settings.mailbox_limit:
+            retry_after = self.report.retry_after()
+            raise MailboxFull(self.actor_id, settings.mailbox_limit, retry_after)
+        size = len(turn.body)
+        if (
+            around.waiting >= settings.waiting_limit
+            or around.waiting_bytes + size > settings.waiting_bytes
+        ):
+            raise MailboxFull("the runtime", around.waiting, self.report.retry_after())
+        turn.had_to_wait = True
+        around.waiting += 1
+        around.waiting_bytes += size
 
     def _attach(self, known: Turn, body: Encoded) -> Turn:
         if known.body and not same_request(known.body, body):
@@ -333,6 +399,11 @@ class Intake(ABC):
             # Whoever asked with the same id meanwhile holds `asked`.
             asked.end(known.status, known.result, known.ended_at)
         return known
+
+
+def see(future: "asyncio.Future[Any]") -> None:
+    """Somebody has seen what becomes of it, even if nobody waits for it any more."""
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 def failed(error: BaseException) -> "asyncio.Future[Any]":

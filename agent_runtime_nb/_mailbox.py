@@ -40,8 +40,10 @@ class Turn:
         "cancel_reason",
         "committing",
         "deadline",
+        "earlier_attempts",
         "ended_at",
         "error",
+        "had_to_wait",
         "log",
         "message_id",
         "position",
@@ -64,11 +66,13 @@ class Turn:
         self.position = position
         self.message_id = message_id
         self.body = body
-        self.attempts = 0
+        self.attempts = 0  # of this process; 0: the next run is still to be counted
+        self.earlier_attempts = 0
         self.accepted_at = 0.0  # POSIX
         self.started_at: float | None = None  # monotonic
         self.deadline = 0.0  # monotonic
         self.time_limit = time_limit  # seconds, what the caller allowed
+        self.had_to_wait = False  # it counts for the runtime's bounds
         self.committing = False
         self.cancel_reason: CancelReason | None = None
         self.writing_since: float | None = None  # monotonic, while the storage is asked

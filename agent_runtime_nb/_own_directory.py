@@ -46,9 +46,7 @@ class OwnDirectory(RuntimeDirectory):
         """The way to the runtime's loop."""
 
     @abstractmethod
-    def submit(
-        self, turn: Turn, when_busy: WhenBusy
-    ) -> "Turn | asyncio.Future[Turn]":
+    def submit(self, turn: Turn, when_busy: WhenBusy) -> "Turn | asyncio.Future[Turn]":
         """Accept a request."""
 
     async def _at_home(
@@ -56,8 +54,10 @@ class OwnDirectory(RuntimeDirectory):
     ) -> T:
         if self.state != "running":
             raise NotRunning(self.state)
-        spawn = self._actors.tasks.spawn
-        return await self.bridge.call(lambda: spawn(work(), name=name, awaited=True))
+        actors = self._actors
+        return await self.bridge.call(
+            lambda: actors.tasks.spawn(actors.bounded(work()), name=name, awaited=True)
+        )
 
     # --- look
 

@@ -9,38 +9,52 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextvars import Context
-from typing import NamedTuple, TypeAlias, cast
+from typing import NamedTuple, TypeAlias, TypeVar, cast
 from weakref import WeakSet
 
 from agent_runtime_nb._activation import InProcessActorContext
-from agent_runtime_nb._intake import interruption
+from agent_runtime_nb._commit import Policy
+from agent_runtime_nb._intake import end_left_behind
 from agent_runtime_nb._listeners import Listeners
 from agent_runtime_nb._mailbox import CancelReason, Turn
 from agent_runtime_nb._reporter import ActorFeeds
 from agent_runtime_nb._resident import ResidentActor
 from agent_runtime_nb._settings import Environment, RuntimeSettings
 from agent_runtime_nb._tasks import TaskOwner
+from agent_runtime_nb._tell import OUTBOX_MARK
 from agent_runtime_nb._updates import Feed
+from agent_runtime_nb._waits import WaitGraph
+from agent_runtime_nb._wire import encode
 from agent_runtime_nb.exceptions import (
     ActorOwnedElsewhere,
     ActorQuarantined,
+    AgentRuntimeError,
     NotRunning,
+    Unavailable,
     UnknownActorType,
 )
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     IActor,
+    IActorClient,
     IActorRuntimeContext,
     TurnUpdate,
+    WhenBusy,
 )
-from agent_runtime_nb.runtime_events import RuntimeEvent
+from agent_runtime_nb.runtime_events import ActorRevived, RuntimeEvent
 from agent_runtime_nb.storage_abstractions import (
+    ActorChange,
     IActorStateStorage,
+    TurnEnd,
 )
 
+T = TypeVar("T")
+
 _log = logging.getLogger(__name__)
+_STEP = 40  # turns of one change; a backend may refuse more
+_RESUMED_AT_ONCE = 16
 
 ActorFactory: TypeAlias = Callable[[IActorRuntimeContext], IActor | Awaitable[IActor]]
 
@@ -50,6 +64,7 @@ class ActorType(NamedTuple):
 
     factory: ActorFactory
     description: str
+    policy: Policy = Policy()
 
 
 class ActorRegistry:
@@ -65,6 +80,8 @@ class ActorRegistry:
         self.settings = settings
         self.environment = environment
         self.take_over = False
+        self.client: IActorClient  # the runtime's own, for what actors ask each other
+        self.submit: Callable[[Turn, WhenBusy], Turn | asyncio.Future[Turn]]
         self.listeners = Listeners()
         self.feeds: ActorFeeds = {}
         self.event_feeds: WeakSet[Feed[RuntimeEvent]] = WeakSet()
@@ -73,11 +90,17 @@ class ActorRegistry:
         self.types: dict[str, ActorType] = {}
         self.quarantined: dict[ActorId, ActorQuarantined] = {}
         self._feeds_closed = False
+        self.waiting = 0
+        self.waiting_bytes = 0
+        self.waits = WaitGraph()
         self._residents: dict[ActorId, ResidentActor] = {}
-        self._busy: set[ResidentActor] = set()
+        self._busy: dict[
+            ResidentActor, None
+        ] = {}  # in the order in which they became so
         self._idle: dict[ResidentActor, float] = {}  # since when; longest idle first
         self._kept: dict[tuple[ActorId, str], tuple[float, Turn]] = {}
         self._kept_bytes = 0
+        self._to_resume: dict[ActorId, None] = {}
         self._all_idle: asyncio.Future[None] | None = None
 
     # --- types
@@ -92,6 +115,11 @@ class ActorRegistry:
         for resident in list(self._residents.values()):
             if resident.actor_id.type_name == type_name:
                 resident.renew()
+
+    def policy(self, actor_id: ActorId) -> Policy:
+        """The policy of the actor's type; of an unknown one, the default."""
+        known = self.types.get(actor_id.type_name)
+        return Policy() if known is None else known.policy
 
     async def make_actor(
         self, actor_id: ActorId, context: InProcessActorContext
@@ -119,17 +147,26 @@ class ActorRegistry:
         if actor_id[0] not in self.types:
             raise UnknownActorType(actor_id.type_name, self.types)
         resident = self._residents.get(actor_id)
-        return self.adopt(actor_id) if resident is None else resident
+        if resident is None:
+            if (reason := self.quarantined.get(actor_id)) is not None:
+                raise reason.with_traceback(None)
+            resident = self.adopt(actor_id)
+        return resident
 
-    def adopt(self, actor_id: ActorId) -> ResidentActor:
-        """The actor, brought into memory and claimed, whatever its type."""
+    def adopt(
+        self, actor_id: ActorId, *, take_over: bool | None = None
+    ) -> ResidentActor:
+        """The actor, brought into memory and claimed, whatever its type.
+
+        `take_over` None: as the runtime has it.
+        """
         resident = self._residents.get(actor_id)
         if resident is not None:
             return resident
         if len(self._residents) >= self.settings.max_resident:
             self._evict_longest_idle()
         resident = self._residents[actor_id] = ResidentActor(actor_id, self)
-        resident.claim()
+        resident.claim(self.take_over if take_over is None else take_over)
         return resident
 
     def __iter__(self) -> Iterator[ResidentActor]:
@@ -146,19 +183,20 @@ class ActorRegistry:
     def went_busy(self, resident: ResidentActor) -> None:
         """It has an open turn."""
         self._idle.pop(resident, None)
-        self._busy.add(resident)
+        self._busy[resident] = None
 
     def went_idle(self, resident: ResidentActor) -> None:
         """It has no open turn and no task."""
-        self._busy.discard(resident)
+        self._busy.pop(resident, None)
         if self._residents.get(resident.actor_id) is resident:
             self._idle[resident] = self.environment.clock()
         if self._all_idle is not None:
             self._tell_all_idle()
 
     def left(self, resident: ResidentActor) -> None:
-        """It no longer speaks for the actor."""
-        self._busy.discard(resident)
+        """It no longer speaks for the actor; it is busy until its commits have ended."""
+        if not resident.open:
+            self._busy.pop(resident, None)
         self._idle.pop(resident, None)
         if self._residents.get(resident.actor_id) is resident:
             del self._residents[resident.actor_id]
@@ -186,7 +224,17 @@ class ActorRegistry:
 
     def revive(self, actor_id: ActorId) -> bool:
         """End the quarantine of an actor; whether it was in quarantine."""
-        return self.quarantined.pop(actor_id, None) is not None
+        if self.quarantined.pop(actor_id, None) is None:
+            return False
+        if self.listeners.wants(ActorRevived):
+            self.listeners.tell(
+                ActorRevived(
+                    type_name=actor_id.type_name,
+                    instance_id=actor_id.instance_id,
+                    at=self.environment.wall_clock(),
+                )
+            )
+        return True
 
     # --- passivation
 
@@ -203,7 +251,7 @@ class ActorRegistry:
 
     def passivate_all(self) -> None:
         """Drop every actor object."""
-        for resident in self:
+        for resident in {*self, *self._busy}:
             resident.abandon(NotRunning("stopped"))
         self._residents.clear()
         self._busy.clear()
@@ -290,29 +338,84 @@ class ActorRegistry:
     # --- recovery
 
     async def recover(self) -> int:
-        """Interrupt what dead hosts left behind; returns how many actors had some.
+        """Deal with what dead hosts left behind; returns how many actors had some.
 
-        Actors of living hosts are left alone.
+        Actors of living hosts are left alone. What is to run, or to be told, waits
+        for `resume`.
         """
-        recovered, after = 0, None
+        recovered = 0
+        async for actor_id in self._listed(open_only=True):
+            if self.policy(actor_id).on_interrupted == "rerun":
+                self._to_resume[actor_id] = None
+                recovered += 1
+                continue
+            with contextlib.suppress(ActorOwnedElsewhere):
+                await self.end_left_behind(actor_id)
+                recovered += 1
+        async for actor_id in self._listed(mark=OUTBOX_MARK):
+            self._to_resume[actor_id] = None
+        return recovered
+
+    async def _listed(
+        self, *, open_only: bool = False, mark: str | None = None
+    ) -> AsyncIterator[ActorId]:
+        after: str | None = None
         while True:
-            page = await self.storage.list_actors(open_only=True, after=after)
+            page = await self.bounded(
+                self.storage.list_actors(open_only=open_only, mark=mark, after=after)
+            )
             for actor_id in page.items:
-                with contextlib.suppress(ActorOwnedElsewhere):
-                    await self.interrupt_left_behind(actor_id)
-                    recovered += 1
+                yield actor_id
             after = page.next
             if after is None:
-                return recovered
+                return
 
-    async def interrupt_left_behind(self, actor_id: ActorId) -> None:
-        """Interrupt what a dead host left of one actor that is not in memory.
+    async def end_left_behind(self, actor_id: ActorId) -> None:
+        """End what a dead host left of one actor that is not in memory.
 
         Raises:
             ActorOwnedElsewhere: if its host lives.
         """
-        claim = await self.storage.claim(actor_id)
-        if claim.open_turns:
-            at = self.environment.wall_clock()
-            change = interruption(claim.epoch, claim.open_turns, at)
-            await self.storage.apply(actor_id, change)
+        claim = await self.bounded(self.storage.claim(actor_id))
+        at, policy = self.environment.wall_clock(), self.policy(actor_id)
+        ended: list[TurnEnd] = []
+        for record in claim.open_turns:
+            end = end_left_behind(actor_id, record, policy)
+            if end is not None:
+                result = encode(end.data)
+                ended.append(TurnEnd(record.position, end.status, result, at))
+        for start in range(0, len(ended), _STEP):
+            part = tuple(ended[start : start + _STEP])
+            change = ActorChange(epoch=claim.epoch, ended=part)
+            await self.bounded(self.storage.apply(actor_id, change))
+
+    def resume(self) -> None:
+        """Run again and tell what dead hosts left, a few actors at a time."""
+        for number in range(min(_RESUMED_AT_ONCE, len(self._to_resume))):
+            self.tasks.spawn(self._resume(), name=f"resume {number}")
+
+    async def _resume(self) -> None:
+        while self._to_resume:
+            actor_id = next(iter(self._to_resume))
+            del self._to_resume[actor_id]
+            resident = self.adopt(actor_id, take_over=False)
+            try:
+                await resident.ready()
+            except AgentRuntimeError as error:
+                _log.info("%s is not resumed: %s", actor_id, error)
+                continue
+            for turn in list(resident.open.values()):
+                if (ended := turn.wait()) is not None:
+                    await ended
+
+    async def bounded(self, answer: Awaitable[T]) -> T:
+        """What the storage answers, if it does so in time.
+
+        Raises:
+            Unavailable: if it does not.
+        """
+        try:
+            async with asyncio.timeout(self.settings.storage_timeout):
+                return await answer
+        except TimeoutError:
+            raise Unavailable(self.storage.location, "no answer") from None

@@ -24,6 +24,7 @@ from agent_runtime_nb.runtime_abstractions import (
 from agent_runtime_nb.runtime_events import (
     ActorActivated,
     ActorPassivated,
+    ActorQuarantineBegan,
     ActorRestarted,
     RequestAccepted,
     TurnEnded,
@@ -264,6 +265,20 @@ class Reporter:
                     instance_id=self._actor_id.instance_id,
                     at=environment.wall_clock(),
                     duration=environment.clock() - started,
+                )
+            )
+
+    def quarantined(self, failures: int, error_type: str) -> None:
+        """The actor takes no requests until it is revived."""
+        listeners = self._audience.listeners
+        if listeners.wants(ActorQuarantineBegan):
+            listeners.tell(
+                ActorQuarantineBegan(
+                    type_name=self._actor_id.type_name,
+                    instance_id=self._actor_id.instance_id,
+                    at=self._audience.environment.wall_clock(),
+                    failures=failures,
+                    error_type=error_type,
                 )
             )
 

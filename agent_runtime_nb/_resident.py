@@ -16,8 +16,11 @@ from agent_runtime_nb._activation import (
     forget_cancellations,
 )
 from agent_runtime_nb._commit import Surroundings, may_pass
-from agent_runtime_nb._ending import STAMPS, Ending
+from agent_runtime_nb._ending import STAMPS
+from agent_runtime_nb._intake import see
 from agent_runtime_nb._mailbox import CancelReason, Turn
+from agent_runtime_nb._supervised import Supervised
+from agent_runtime_nb._waits import ASKING
 from agent_runtime_nb._wire import turn_view
 from agent_runtime_nb.exceptions import (
     ActorStartFailed,
@@ -28,6 +31,7 @@ from agent_runtime_nb.exceptions import (
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     Encoded,
+    IActorClient,
     RequestStatus,
     TurnView,
 )
@@ -38,7 +42,7 @@ from agent_runtime_nb.storage_abstractions import (
 _log = logging.getLogger(__name__)
 
 
-class ResidentActor(Ending):
+class ResidentActor(Supervised):
     """One actor in memory; the keeper of its activation."""
 
     def __init__(self, actor_id: ActorId, around: Surroundings) -> None:
@@ -50,8 +54,26 @@ class ResidentActor(Ending):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is open, no task runs and the claim has ended."""
-        return not self.open and self._task is None and self._before_claim is None
+        """Whether nothing is open or to be told, no task runs, the claim has ended."""
+        return (
+            not self.open
+            and self._task is None
+            and self._before_claim is None
+            and not self._outbox
+        )
+
+    @property
+    def client(self) -> IActorClient:
+        """Who sends what the actor asks others."""
+        return self._around.client
+
+    def new_id(self) -> str:
+        """An id for a message."""
+        return self._new_id()
+
+    def now(self) -> float:
+        """Monotonic seconds, as deadlines are."""
+        return self._clock()
 
     def stop_run(self) -> None:
         """Cancel the task that runs the actor, unless that is the present one."""
@@ -89,6 +111,7 @@ class ResidentActor(Ending):
                 context = self.context or await self._activate()
                 if context is None:
                     continue
+                ASKING.set(context)
                 taken, error = context.begin(), None
                 try:
                     await context.actor.run(context)
@@ -127,6 +150,10 @@ class ResidentActor(Ending):
                 self._around.went_idle(self)
 
     async def _activate(self) -> InProcessActorContext | None:
+        if self._not_before:
+            await self.pause()
+            if not self.mailbox:  # withdrawn meanwhile
+                return None
         context = InProcessActorContext(self)
         started = self._clock()
         try:
@@ -138,6 +165,7 @@ class ResidentActor(Ending):
             turn = self.mailbox.take()
             if turn is not None:
                 await _wait(self.fail(turn, ActorStartFailed(self.actor_id, error)))
+            await self.has_failed(error)
             return None
         self.context = context
         self.report.activated(started)
@@ -164,6 +192,8 @@ class ResidentActor(Ending):
         if error is not None or self._outdated or cancelled:
             self._outdated = False
             self.drop_activation(error)
+            if error is not None:
+                await self.has_failed(error)
         elif context.taken == taken and (idle := self.mailbox.take()) is not None:
             how = "returned from run() without taking a message, that is"
             await _wait(self.fail(idle, NotCompleted(self.actor_id, how)))
@@ -194,9 +224,12 @@ class ResidentActor(Ending):
         self._starts(turn)
         return turn
 
-    async def next_turn(self) -> Turn | None:
-        """Take the next turn that runs, None if the mailbox is empty."""
-        while not self._outdated and (turn := self.mailbox.take()) is not None:
+    async def next_turn(self, context: InProcessActorContext) -> Turn | None:
+        """Take the next turn that runs; None: there is none, or none for `context`."""
+        while (
+            not (self._outdated or context.dead)
+            and (turn := self.mailbox.take()) is not None
+        ):
             self.running = turn
             try:
                 runs = turn.attempts or await self._count_attempt(turn)
@@ -205,7 +238,10 @@ class ResidentActor(Ending):
                 if not turn.ended:
                     self.mailbox.put_back(turn)
                 raise
-            if runs:
+            if runs and context.dead:  # given up while the attempt was counted
+                self.running = None
+                self.mailbox.put_back(turn)
+            elif runs:
                 self._starts(turn)
                 return turn
         return None
@@ -240,14 +276,19 @@ class ResidentActor(Ending):
     async def _write_patiently(self, change: ActorChange) -> None:
         for pause in self._around.settings.commit_retries:
             try:
-                await asyncio.shield(self.write(change))
+                await self._written(change)
             except StorageError as error:
                 if not may_pass(error):
                     raise
                 await self._around.environment.sleep(pause)
             else:
                 return
-        await asyncio.shield(self.write(change))
+        await self._written(change)
+
+    async def _written(self, change: ActorChange) -> None:
+        written = self.write(change)
+        see(written)  # the wait for it may be cancelled
+        await asyncio.shield(written)
 
     def enter_scope(self, turn: Turn) -> AbstractContextManager[object]:
         """What the listeners wrap the turn in."""
@@ -277,8 +318,7 @@ class ResidentActor(Ending):
 
     async def save_checkpoint(self, turn: Turn, data: Encoded) -> None:
         """Store partial progress of the running turn."""
-        change = ActorChange(epoch=self.epoch, checkpoint=(turn.position, data))
-        await asyncio.shield(self.write(change))
+        await self._written(ActorChange(self.epoch, checkpoint=(turn.position, data)))
 
     async def read_turns(self, before: int | None, limit: int) -> list[TurnView]:
         """Stored turns, decoded."""

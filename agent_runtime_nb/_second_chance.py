@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from agent_runtime_nb._forking import owned, set_values
+from agent_runtime_nb._intake import DEAD, DEAD_MARK
 from agent_runtime_nb._mailbox import Turn
 from agent_runtime_nb._registry import ActorRegistry
 from agent_runtime_nb._waits import CHAIN
@@ -24,9 +25,6 @@ from agent_runtime_nb.runtime_abstractions import (
 )
 from agent_runtime_nb.runtime_directory import DeadLetterInfo
 from agent_runtime_nb.storage_abstractions import ActorChange, TurnRecord
-
-DEAD = "$dead/"
-DEAD_MARK = "dead"
 
 _LONGEST_ID = 200
 

@@ -4,6 +4,7 @@ Within a host there is a graph of the actors whose turns wait for an answer of a
 actor. Across hosts a request carries the chain of actors that wait for it.
 """
 
+import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -32,6 +33,11 @@ class Asking(Protocol):
         ...
 
     @property
+    def is_asking(self) -> bool:
+        """Whether the turn goes on."""
+        ...
+
+    @property
     def metadata(self) -> Mapping[str, str]:
         """The headers of the request being processed."""
         ...
@@ -46,9 +52,10 @@ ASKING: ContextVar[Asking | None] = ContextVar("asking", default=None)
 
 
 class WaitGraph:
-    """The waits within one runtime; used on its loop only."""
+    """The waits within one runtime; from any thread, an agent's own included."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._waits: dict[ActorId, list[ActorId]] = {}
 
     def path(self, start: ActorId, end: ActorId) -> tuple[ActorId, ...] | None:
@@ -71,6 +78,10 @@ class WaitGraph:
         Raises:
             DeadlockDetected: naming the actors in the order in which they wait.
         """
+        with self._lock:
+            self._check(asker, asked)
+
+    def _check(self, asker: ActorId, asked: ActorId) -> None:
         if self._waits or asker == asked:
             way = self.path(asked, asker)
             if way is not None:
@@ -83,15 +94,17 @@ class WaitGraph:
         Raises:
             DeadlockDetected: before the wait begins.
         """
-        self.check(asker, asked)
-        waits = self._waits.setdefault(asker, [])
-        waits.append(asked)
+        with self._lock:
+            self._check(asker, asked)
+            waits = self._waits.setdefault(asker, [])
+            waits.append(asked)
         try:
             yield
         finally:
-            waits.remove(asked)
-            if not waits:
-                del self._waits[asker]
+            with self._lock:
+                waits.remove(asked)
+                if not waits:
+                    self._waits.pop(asker, None)
 
 
 def outgoing(turn: Asking, asked: ActorId) -> dict[str, str]:

@@ -6,7 +6,7 @@ where it was made.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -23,13 +23,15 @@ from agent_runtime_nb.storage_abstractions import (
     TurnRecord,
 )
 
-_dumps, _loads = orjson.dumps, orjson.loads
+_dumps = orjson.dumps
 _STRICT = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 _NO_METADATA: Mapping[str, str] = {}
 
 
-def encode(value: JsonValue, what: str = "the value") -> Encoded:
-    """A JSON value as UTF-8 text.
+def encode(
+    value: JsonValue, what: str = "the value", key: str | None = None
+) -> Encoded:
+    """A JSON value as UTF-8 text; `what`, of `key`, is named if it cannot be.
 
     Raises:
         NotJson: for anything that JSON cannot carry, NaN, infinities and integers of
@@ -40,11 +42,16 @@ def encode(value: JsonValue, what: str = "the value") -> Encoded:
         # own bytes hold the kilobytes that it worked in.
         text = _dumps((value,), None, _STRICT)[1:-1]
     except TypeError as error:
-        raise NotJson(what, error) from error
-    # The encoder writes NaN as null, so only a text with a null can hide one.
-    if b"null" in text and _has_non_finite(value):
-        raise NotJson(what, "it contains NaN or an infinity")
+        raise NotJson(_named(what, key), error) from error
+    # The encoder writes NaN as null, so only a text with a null can hide one. (`in`
+    # would first raise and drop an error inside: dearer than the encoding.)
+    if text.find(b"null") >= 0 and _has_non_finite(value):
+        raise NotJson(_named(what, key), "it contains NaN or an infinity")
     return text
+
+
+def _named(what: str, key: str | None) -> str:
+    return what if key is None else f"{what} of {key!r}"
 
 
 def _has_non_finite(value: object) -> bool:
@@ -57,9 +64,8 @@ def _has_non_finite(value: object) -> bool:
     return False
 
 
-def decode(text: Encoded) -> JsonValue:
-    """The value of a text made by `encode`; a new object each time."""
-    return orjson.loads(text)
+decode: Callable[[Encoded], JsonValue] = orjson.loads
+"""The value of a text made by `encode`; a new object each time."""
 
 
 def encode_body(
@@ -84,7 +90,7 @@ def decode_body(body: Encoded) -> tuple[str, JsonValue, Mapping[str, str]]:
 
 def request_message(message_id: str, body: Encoded, at: float) -> ActorRequestMessage:
     """The message that an actor is given; `at` is POSIX seconds."""
-    parts = _loads(body)
+    parts = decode(body)
     metadata = parts[2] if len(parts) > 2 else _NO_METADATA
     return ActorRequestMessage(message_id, parts[0], parts[1], metadata, at)
 

@@ -19,6 +19,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Literal, TypeVar
 
 from agent_runtime_nb import _directory
+from agent_runtime_nb._client import InProcessActorClient
+from agent_runtime_nb._commit import Policy
 from agent_runtime_nb._listeners import Listeners
 from agent_runtime_nb._loop_bridge import LoopBridge
 from agent_runtime_nb._mailbox import Turn
@@ -26,7 +28,15 @@ from agent_runtime_nb._own_directory import OwnDirectory
 from agent_runtime_nb._registry import ActorFactory, ActorRegistry, ActorType
 from agent_runtime_nb._settings import Environment, RuntimeSettings
 from agent_runtime_nb._updates import Feed, Slice, TurnLog
-from agent_runtime_nb.exceptions import NotRunning, OutcomeUnknown, StorageError
+from agent_runtime_nb._waits import WaitGraph
+from agent_runtime_nb.exceptions import (
+    AgentRuntimeError,
+    InvalidRequest,
+    NotRunning,
+    OutcomeUnknown,
+    StorageClosed,
+    StorageError,
+)
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     Cursor,
@@ -40,6 +50,7 @@ from agent_runtime_nb.storage_abstractions import (
     HostInfo,
     IActorStateStorage,
 )
+from agent_runtime_nb.supervision import OnInterrupted, RestartPolicy
 
 T = TypeVar("T")
 RuntimeState = Literal["not started", "starting", "running", "stopping", "stopped"]
@@ -90,6 +101,8 @@ class InProcessActorRuntime(OwnDirectory):
         self._sweeping: asyncio.TimerHandle | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._lag = 0.0
+        self._actors.submit = self.submit
+        self._actors.client = InProcessActorClient(self)
 
     def __repr__(self) -> str:
         types = ", ".join(sorted(self._actors.types)) or "no actor types"
@@ -150,7 +163,13 @@ class InProcessActorRuntime(OwnDirectory):
         return self._bridge
 
     def register_actor_type(
-        self, type_name: str, factory: ActorFactory, *, description: str = ""
+        self,
+        type_name: str,
+        factory: ActorFactory,
+        *,
+        description: str = "",
+        on_interrupted: OnInterrupted = "ask",
+        restart: RestartPolicy = RestartPolicy(),  # noqa: B008 - frozen
     ) -> None:
         """Say how actors of a type are made.
 
@@ -161,11 +180,18 @@ class InProcessActorRuntime(OwnDirectory):
             type_name: the first part of the ids of these actors.
             factory: given an actor's context, makes the actor; may be async.
             description: one line for people.
+            on_interrupted: what becomes of requests that a dead host left behind.
+                "rerun" happens at the start for the types that are registered then.
+            restart: what becomes of an actor that fails.
 
         Raises:
             InvalidActorId: if the name cannot be a type name.
+            InvalidRequest: if `on_interrupted` is another word.
         """
-        self._actors.register(type_name, ActorType(factory, description))
+        if on_interrupted not in ("ask", "rerun", "fail"):
+            raise InvalidRequest("on_interrupted", 'must be "ask", "rerun" or "fail"')
+        policy = Policy(on_interrupted, restart)
+        self._actors.register(type_name, ActorType(factory, description, policy))
         if self._bridge is None:
             return
         if _running_loop() is self._bridge.home:
@@ -186,8 +212,9 @@ class InProcessActorRuntime(OwnDirectory):
     async def start(self) -> None:
         """Open the storage and take requests, on the running loop.
 
-        What a dead host left behind becomes INTERRUPTED; nothing runs by itself.
-        Starting twice is starting once.
+        What a dead host left behind becomes INTERRUPTED, and nothing runs by itself,
+        unless its type says otherwise (`on_interrupted`); what was told and not yet
+        accepted is sent. Starting twice is starting once.
 
         Raises:
             StorageError: if the storage cannot be opened; start may be called again.
@@ -206,18 +233,21 @@ class InProcessActorRuntime(OwnDirectory):
         try:
             await self.storage.open(host)
             recovered = await self._actors.recover()
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(StorageError):
                 await self.storage.close()
             if self.state == "starting":
                 self._state, self._bridge, self.home = "not started", None, None
+            elif isinstance(error, StorageClosed):  # by the stop
+                raise NotRunning(self._state) from None
             raise
         if self.state != "starting":  # stopped meanwhile
             raise NotRunning(self._state)
         if recovered:
-            _log.info("interrupted what was left behind of %s actor(s)", recovered)
+            _log.info("a dead host had left requests of %s actor(s)", recovered)
         self._state = "running"
         self._sweep_later()
+        self._actors.resume()
 
     async def stop(self, *, drain: float = 10.0) -> None:
         """Take no more requests, let open turns end, interrupt the rest, close.
@@ -270,13 +300,16 @@ class InProcessActorRuntime(OwnDirectory):
 
     # --- for clients, on the runtime's loop
 
-    def submit(
-        self, turn: Turn, when_busy: WhenBusy
-    ) -> "Turn | asyncio.Future[Turn]":
+    def submit(self, turn: Turn, when_busy: WhenBusy) -> "Turn | asyncio.Future[Turn]":
         """Accept a request; see `InProcessActorClient.send_request`."""
         if self._state != "running":
             raise NotRunning(self._state)
         return self._actors.get(turn.actor_id).submit(turn, when_busy)
+
+    @property
+    def waits(self) -> WaitGraph:
+        """Whose turns wait for whom."""
+        return self._actors.waits
 
     def _spawn(self, work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
         return self._actors.tasks.spawn(work, name=name, awaited=True)
@@ -298,16 +331,16 @@ class InProcessActorRuntime(OwnDirectory):
         return self._spawn(self._stored_turn(actor_id, message_id), "find turn")
 
     async def _stored_turn(self, actor_id: ActorId, message_id: str) -> Turn:
-        record = await self.storage.find_turn(actor_id, message_id)
+        bounded, find = self._actors.bounded, self.storage.find_turn
+        record = await bounded(find(actor_id, message_id))
         if record is not None and not record.status.is_final:
-            # Open, but not here: a dead host left it, then the claim ends it; or a
+            # Open, but not here: a dead host left it, then the claim decides; or a
             # living one has it, then the claim says so.
-            if self._actors.find(actor_id) is None:
-                await self._actors.interrupt_left_behind(actor_id)
+            await self._actors.adopt(actor_id, take_over=False).ready()
             known = self._known_turn(actor_id, message_id)
             if known is not None:
                 return known
-            record = await self.storage.find_turn(actor_id, message_id)
+            record = await bounded(find(actor_id, message_id))
         if record is None:
             turn = Turn(actor_id, 0, message_id, b"")
             turn.end(RequestStatus.NOT_FOUND, None, self.environment.wall_clock())
@@ -317,13 +350,27 @@ class InProcessActorRuntime(OwnDirectory):
             turn.lose(OutcomeUnknown(actor_id, message_id))
         return turn
 
-    def cancel_turn(self, actor_id: ActorId, message_id: str) -> bool:
+    def cancel_turn(
+        self, actor_id: ActorId, message_id: str
+    ) -> "bool | asyncio.Future[bool]":
         """Cancel a waiting or running turn; whether that was still possible."""
         resident = self._actors.find(actor_id)
         turn = None if resident is None else resident.open.get(message_id)
         if resident is None or turn is None:
             return False
-        return resident.cancel(turn, "cancelled")
+        accepting = resident.being_accepted(turn)
+        if accepting is None:
+            return resident.cancel(turn, "cancelled")
+        return self._spawn(self._cancel_later(accepting), "cancel")
+
+    async def _cancel_later(self, accepting: "asyncio.Future[Turn]") -> bool:
+        # Only then it is known whether it is a new request.
+        try:
+            turn = await asyncio.shield(accepting)
+        except (AgentRuntimeError, asyncio.CancelledError):
+            return False
+        resident = self._actors.find(turn.actor_id)
+        return resident is not None and resident.cancel(turn, "cancelled")
 
     def updates_after(self, turn: Turn, after: int) -> "Slice | asyncio.Future[Slice]":
         """The next slice of a turn's updates."""

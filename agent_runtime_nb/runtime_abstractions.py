@@ -144,16 +144,14 @@ class ActorMessage:
     ) -> None:
         self.message_id = message_id
         self.message_type = message_type
-        self.at = _time_of(timestamp) if at is None else at
+        if at is None:
+            at = time() if timestamp is None else timestamp.timestamp()
+        self.at = at
 
     @property
     def timestamp(self) -> datetime:
-        """When it was made, in UTC. (Made on demand: few ask, and it is not cheap.)"""
+        """When it was made, in UTC; made on demand, few ask and it is not cheap."""
         return datetime.fromtimestamp(self.at, UTC)
-
-
-def _time_of(timestamp: datetime | None) -> float:
-    return time() if timestamp is None else timestamp.timestamp()
 
 
 @dataclass(slots=True, init=False)
@@ -180,7 +178,9 @@ class ActorRequestMessage(ActorMessage):
     ) -> None:
         self.message_id = message_id
         self.message_type = message_type
-        self.at = _time_of(timestamp) if at is None else at
+        if at is None:
+            at = time() if timestamp is None else timestamp.timestamp()
+        self.at = at
         self.method = method
         self.params = params
         self.metadata = {} if metadata is None else metadata
@@ -211,7 +211,9 @@ class ActorResponseMessage(ActorMessage):
     ) -> None:
         self.message_id = message_id
         self.message_type = message_type
-        self.at = _time_of(timestamp) if at is None else at
+        if at is None:
+            at = time() if timestamp is None else timestamp.timestamp()
+        self.at = at
         self.sender_id = sender_id
         self.status = status
         self.data = data
@@ -330,6 +332,52 @@ class IActorRuntimeContext(ABC):
     @abstractmethod
     async def checkpoint(self, message_id: str, data: JsonValue) -> None:
         """Save partial progress now, shown if the host dies in this turn."""
+
+    @abstractmethod
+    async def send_request(
+        self,
+        actor_id: ActorId,
+        method: str,
+        params: JsonValue = None,
+        message_id: str | None = None,
+        *,
+        when_busy: WhenBusy = "queue",
+        timeout: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> "ActorResponseHandle":
+        """Ask another actor, from inside a turn; await the handle's response.
+
+        As `IActorClient.send_request`, and the turn's deadline and trace headers
+        travel along. What the other actor did is not undone if this turn fails.
+
+        Raises:
+            DeadlockDetected: here, or where the response is awaited, if the other
+                actor waits for this turn; a request that was accepted is taken back.
+            OutsideTurn: if no request is being processed.
+        """
+
+    @abstractmethod
+    def tell(
+        self,
+        actor_id: ActorId,
+        method: str,
+        params: JsonValue = None,
+        *,
+        metadata: Mapping[str, str] | None = None,
+    ) -> str:
+        """Stage a message to an actor, itself perhaps; it is sent after the commit.
+
+        It is stored with the turn, sent until the other actor has accepted it, in the
+        order of the tells to that actor, also by a later process. Nothing is sent if
+        the turn is not committed. The receiver processes it once.
+
+        Returns:
+            The message id that it will have.
+
+        Raises:
+            OutsideTurn: if no request is being processed.
+            NotJson: if the params are not JSON.
+        """
 
     @abstractmethod
     def complete_request(self, message_id: str, response: ActorResponseMessage) -> None:

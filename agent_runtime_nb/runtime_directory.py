@@ -47,12 +47,12 @@ class ActorView:
 class ActorSummary:
     """An actor, as a list shows it.
 
-    `activity` is "running", "waiting" (accepted, not started), "idle" (in memory) or
-    "stored"; `turns` counts accepted turns; durations are seconds.
+    `activity` is "running", "waiting" (accepted, not started), "idle" (in memory),
+    "stored", or "quarantined" (it failed too often and takes no requests); `turns` counts accepted turns; durations are seconds.
     """
 
     actor_id: ActorId
-    activity: Literal["running", "waiting", "idle", "stored"]
+    activity: Literal["running", "waiting", "idle", "stored", "quarantined"]
     waiting: int = 0
     turns: int | None = None
     message_id: str | None = None

@@ -141,8 +141,8 @@ class IActorStateStorage(ABC):
 
     Every verb raises Unavailable, Full, ReadOnly, Corrupt, StorageClosed or, if its
     fate cannot be learned, OutcomeUnknown (see `exceptions`), all in bounded time. What
-    became of a commit is then told by one read: its `new_etag` is the actor's etag, or
-    was. No error, log line or repr has a password of the address.
+    became of a commit is then told by one read: the etag is its `new_etag`, or still
+    the one before. No error, log line or repr has a password of the address.
     `agent_runtime_nb.testing` has all this as cases to run; docs/storage-contract.md
     lists them.
     """

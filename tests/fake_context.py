@@ -139,6 +139,12 @@ class FakeContext(IActorRuntimeContext):
     async def checkpoint(self, message_id: str, data: JsonValue) -> None:
         self.checkpoints.append(copied(data))
 
+    async def send_request(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError
+
+    def tell(self, *_: Any, **__: Any) -> str:
+        raise NotImplementedError
+
     def complete_request(self, message_id: str, response: ActorResponseMessage) -> None:
         request = self._running
         assert request is not None

@@ -16,7 +16,9 @@ from agent_runtime_nb.runtime_events import (
     ActorActivated,
     ActorDeleted,
     ActorPassivated,
+    ActorQuarantineBegan,
     ActorRestarted,
+    ActorRevived,
     RequestAccepted,
     RuntimeEvent,
     TurnEnded,
@@ -149,7 +151,9 @@ def _apply(row: Row, event: RuntimeEvent) -> None:
                 row.activity = "idle"
         case ActorRestarted():
             row.error_type = event.error_type
-        case ActorPassivated():
+        case ActorQuarantineBegan():
+            row.activity, row.error_type = "quarantined", event.error_type
+        case ActorPassivated() | ActorRevived():
             row.activity = "stored"
         case _:
             pass

@@ -159,6 +159,7 @@ const TONES = {
   waiting: "waiting",
   idle: "ready",
   stored: "off",
+  quarantined: "failed",
 } as const;
 
 const ActorRow = memo(({ row, now }: { row: Row; now: number }) => {

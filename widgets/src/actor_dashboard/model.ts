@@ -6,7 +6,7 @@ export interface Row {
   id: string;
   type: string;
   conversation: string;
-  activity: "running" | "waiting" | "idle" | "stored";
+  activity: "running" | "waiting" | "idle" | "stored" | "quarantined";
   turns: number | null;
   waiting: number;
   /** The end of what the actor says, or the tool that it uses. */
