@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "agent_actor": ("AgentActor",),
+    "agent_proxy": ("AgentProxy",),
     "exceptions": (
         "ActorBusy",
         "ActorOwnedElsewhere",

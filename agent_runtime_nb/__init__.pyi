@@ -9,6 +9,9 @@ from agent_runtime_nb._settings import (
 from agent_runtime_nb.agent_actor import (
     AgentActor as AgentActor,
 )
+from agent_runtime_nb.agent_proxy import (
+    AgentProxy as AgentProxy,
+)
 from agent_runtime_nb.exceptions import (
     ActorBusy as ActorBusy,
     ActorOwnedElsewhere as ActorOwnedElsewhere,

@@ -288,13 +288,15 @@ class StagingHistory(HistoryProvider):
     """Gives an agent the conversation and catches what it saves, until it is committed.
 
     `history` is what was committed; `staged` is what the running turn has saved so far.
-    An agent may save more than once per run, and sees what it has saved.
+    An agent may save more than once per run, and sees what it has saved; or nothing at
+    all while it `is_hidden`.
     """
 
     def __init__(self, history: list[Message]) -> None:
         super().__init__("agent_runtime_nb")
         self.history = history
         self.staged: list[Message] = []
+        self.is_hidden = False
 
     async def get_messages(
         self,
@@ -304,7 +306,7 @@ class StagingHistory(HistoryProvider):
         **kwargs: Any,  # noqa: ARG002
     ) -> list[Message]:
         """The conversation so far; the list is the caller's."""
-        return [*self.history, *self.staged]
+        return [] if self.is_hidden else [*self.history, *self.staged]
 
     async def save_messages(
         self,

@@ -30,6 +30,7 @@ from agent_framework import (
     AgentSession,
     Message,
     SupportsAgentRun,
+    WorkflowAgent,
 )
 
 from agent_runtime_nb._agent_errors import report_failure
@@ -42,6 +43,7 @@ from agent_runtime_nb._agent_source import (
     notice_at_end,
     staged,
 )
+from agent_runtime_nb._unheard import unheard
 from agent_runtime_nb.exceptions import InvalidRequest, NotJson, StorageError
 from agent_runtime_nb.runtime_abstractions import (
     ActorRequestMessage,
@@ -65,6 +67,8 @@ from agent_runtime_nb.sessions import (
 )
 
 _log = logging.getLogger(__name__)
+
+_ANSWERS = {"function_approval_response", "function_result"}
 
 
 @dataclass
@@ -94,12 +98,9 @@ class _Turn:
     def id(self) -> str:
         return self.request.message_id
 
-    def answers_approval(self) -> bool:
-        return any(
-            content.type == "function_approval_response"
-            for message in self.inputs
-            for content in message.contents
-        )
+    def kinds(self) -> set[str]:
+        """The kinds of content that were sent."""
+        return {content.type for one in self.inputs for content in one.contents}
 
     def partial_response(self) -> AgentResponse:
         """What the updates seen so far make; not for every update, it costs all of them."""
@@ -172,6 +173,7 @@ class AgentActor(IActor):
         try:
             turn.inputs = _inputs(turn.request)
             conversation = await self._open(context, turn)
+            turn.inputs = await _to_hear(context, conversation, turn)
             response = await self._stream(context, conversation, turn)
             await self._complete(context, conversation, turn, response)
         except asyncio.CancelledError:
@@ -206,6 +208,10 @@ class AgentActor(IActor):
     ) -> AgentResponse:
         if conversation.staging is not None:
             conversation.staging.staged = []
+            # A workflow that waits for answers refuses anything else, also as history.
+            conversation.staging.is_hidden = turn.kinds() <= _ANSWERS and isinstance(
+                conversation.agent, WorkflowAgent
+            )
         if conversation.notice:
             _notify(context, turn, "info", conversation.notice)
             conversation.notice = None
@@ -284,7 +290,10 @@ class AgentActor(IActor):
         """End a turn that did not complete, with what there is of it."""
         response = turn.partial_response()
         entries = repair(to_entries([*turn.inputs, *response.messages], turn.id))
-        if self._conversation is not None and turn.answers_approval():
+        if (
+            self._conversation is not None
+            and "function_approval_response" in turn.kinds()
+        ):
             # The approval is used up, else the tool could run twice on it.
             await self._save_session(context, self._conversation, turn)
         context.append_entries(entries)
@@ -318,6 +327,17 @@ def _inputs(request: ActorRequestMessage) -> list[Message]:
         problem = f'{request.method!r} is not known; agents have "run"'
         raise InvalidRequest("method", problem)
     return parse_messages(request.params, request.message_id)
+
+
+async def _to_hear(
+    context: IActorRuntimeContext, conversation: _Conversation, turn: _Turn
+) -> list[Message]:
+    if len(turn.inputs) == 1:
+        return turn.inputs
+    if conversation.staging is not None:
+        return unheard(turn.inputs, conversation.staging.history)
+    replaced = turn.request.metadata.get(RETRY_OF)
+    return unheard(turn.inputs, await load_history(context, replaced=replaced))
 
 
 def _publish(

@@ -30,6 +30,7 @@ EXPORTED = {
     "ActorView",
     "AgentActor",
     "AgentNameTaken",
+    "AgentProxy",
     "AgentRuntimeError",
     "Cursor",
     "DeadLetter",
