@@ -39,6 +39,8 @@ _PENDING = RequestStatus.PENDING
 class Ending(Intake):
     """The part of an actor in memory that ends turns."""
 
+    __slots__ = ()
+
     etag: str | None  # said again, or the assignments here would narrow it
 
     @abstractmethod

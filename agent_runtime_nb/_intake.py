@@ -83,6 +83,35 @@ def end_left_behind(
 class Intake(ABC):
     """The part of an actor in memory that accepts requests."""
 
+    # There may be many, and what is near in memory is quick to reach.
+    __slots__ = (
+        "_accepting",
+        "_around",
+        "_before_claim",
+        "_claiming",
+        "_claiming_since",
+        "_clock",
+        "_feeds",
+        "_new_id",
+        "_outbox",
+        "_storage",
+        "_task",
+        "_wall_clock",
+        "actor_id",
+        "epoch",
+        "etag",
+        "gone",
+        "listeners",
+        "mailbox",
+        "marks",
+        "name",
+        "open",
+        "position",
+        "report",
+        "running",
+        "values",
+    )
+
     def __init__(self, actor_id: ActorId, around: Surroundings) -> None:
         self.actor_id = actor_id
         self.name = f"actor {actor_id}"

@@ -45,6 +45,8 @@ _log = logging.getLogger(__name__)
 class ResidentActor(Supervised):
     """One actor in memory; the keeper of its activation."""
 
+    __slots__ = ("_cancelled", "_hangs_since", "_outdated", "context")
+
     def __init__(self, actor_id: ActorId, around: Surroundings) -> None:
         super().__init__(actor_id, around)
         self.context: InProcessActorContext | None = None

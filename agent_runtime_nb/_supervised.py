@@ -12,6 +12,8 @@ from agent_runtime_nb.supervision import judge
 class Supervised(Ending):
     """Counts failures, pauses before a fresh start, goes into quarantine."""
 
+    __slots__ = ("_failures", "_not_before")
+
     def __init__(self, actor_id: ActorId, around: Surroundings) -> None:
         super().__init__(actor_id, around)
         self._failures: tuple[float, ...] = ()
