@@ -107,12 +107,8 @@ class Keeper(Protocol):
         """What wraps the turn, entered."""
         ...
 
-    def commit(
-        self,
-        turn: Turn,
-        status: RequestStatus,
-        result: Encoded,
-        staged: Staged | None,
+    def end(
+        self, turn: Turn, status: RequestStatus, result: Encoded, staged: Staged | None
     ) -> "asyncio.Future[None] | None":
         """Store the end of a turn; a future of that, None if it is done."""
         ...
@@ -133,8 +129,8 @@ class Keeper(Protocol):
         """Stored turns."""
         ...
 
-    def final_data(self, turn: Turn, data: JsonValue) -> JsonValue:
-        """The response's data of a turn that is being cancelled."""
+    def stamped(self, turn: Turn, data: JsonValue) -> tuple[RequestStatus, JsonValue]:
+        """Status and data of the response of a turn that is being cancelled."""
         ...
 
 
@@ -308,12 +304,12 @@ class InProcessActorContext(IActorRuntimeContext):
             problem = f"must be completed, failed or cancelled, got {status!r}"
             raise InvalidRequest("response.status", problem)
         if turn.cancel_reason is not None:
-            data = self.keeper.final_data(turn, data)
+            status, data = self.keeper.stamped(turn, data)
             self.was_cancelled = True
         result = encode(data, "the response's data")
         staged, self._staged = self._staged, None
         self.turn = self.last_turn = None
-        self.commit = self.keeper.commit(turn, status, result, staged)
+        self.commit = self.keeper.end(turn, status, result, staged)
         self.unsettled = (
             self.commit is not None
             or self.scope is not None

@@ -197,12 +197,12 @@ class Commit:
         self._resident.ended(self._turn, self._change.ended[0])
 
     def _written(self, written: "asyncio.Future[tuple[TurnRecord, ...]]") -> None:
-        if self._turn.ended:
-            return  # given up before the storage answered
         if written.cancelled():
             error: BaseException | None = StorageClosed(self._around.storage.location)
         else:
             error = written.exception()
+        if self._turn.ended:
+            return  # given up before the storage answered
         if error is None:
             self._succeeded()
             return

@@ -51,7 +51,7 @@ class Ending(Intake):
     def stop_run(self) -> None:
         """Cancel the task that runs the actor, unless that is the present one."""
 
-    def final_data(self, turn: Turn, data: JsonValue) -> JsonValue:
+    def _final_data(self, turn: Turn, data: JsonValue) -> JsonValue:
         """What a cancelled turn answers: the reason, beside what the actor gave."""
         settings = self._around.settings
         if turn.cancel_reason == "deadline":
@@ -67,10 +67,15 @@ class Ending(Intake):
             return {**cast("dict[str, JsonValue]", data), **said}
         return said
 
-    def end_cancelled(self, turn: Turn) -> "asyncio.Future[None] | None":
-        """Store that a turn was cancelled, for the reason it has."""
+    def stamped(self, turn: Turn, data: JsonValue) -> tuple[RequestStatus, JsonValue]:
+        """Status and data of a turn that was cancelled, for the reason it has."""
         status = STAMPS[turn.cancel_reason or "cancelled"]
-        return self.end(turn, status, encode(self.final_data(turn, None)), None)
+        return status, self._final_data(turn, data)
+
+    def end_cancelled(self, turn: Turn) -> "asyncio.Future[None] | None":
+        """Store that a turn was cancelled."""
+        status, data = self.stamped(turn, None)
+        return self.end(turn, status, encode(data), None)
 
     def fail(self, turn: Turn, error: BaseException) -> "asyncio.Future[None] | None":
         """Store that a turn failed."""

@@ -107,7 +107,13 @@ class Turn:
         """It has its final status, and that is stored."""
         # The status last: other threads look at it first.
         self.result, self.ended_at, self.status = result, at, status
-        self._wake()
+        waiter = self._waiter
+        if self.log is not None or self._waiters is not None:
+            self._wake()
+        elif waiter is not None:  # nearly always
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
 
     def lose(self, error: BaseException) -> None:
         """What is stored cannot be told; whoever waits gets the error."""

@@ -93,7 +93,7 @@ class ActorRegistry:
         self.waiting = 0
         self.waiting_bytes = 0
         self.waits = WaitGraph()
-        self._residents: dict[ActorId, ResidentActor] = {}
+        self.residents: dict[ActorId, ResidentActor] = {}
         self._busy: dict[
             ResidentActor, None
         ] = {}  # in the order in which they became so
@@ -112,7 +112,7 @@ class ActorRegistry:
 
     def renew(self, type_name: str) -> None:
         """Let the type's present factory serve from the next turn on."""
-        for resident in list(self._residents.values()):
+        for resident in list(self.residents.values()):
             if resident.actor_id.type_name == type_name:
                 resident.renew()
 
@@ -136,7 +136,7 @@ class ActorRegistry:
 
     def find(self, actor_id: ActorId) -> ResidentActor | None:
         """The actor, if it is in memory."""
-        return self._residents.get(actor_id)
+        return self.residents.get(actor_id)
 
     def get(self, actor_id: ActorId) -> ResidentActor:
         """The actor; brought into memory and claimed if it is not.
@@ -146,7 +146,7 @@ class ActorRegistry:
         """
         if actor_id[0] not in self.types:
             raise UnknownActorType(actor_id.type_name, self.types)
-        resident = self._residents.get(actor_id)
+        resident = self.residents.get(actor_id)
         if resident is None:
             if (reason := self.quarantined.get(actor_id)) is not None:
                 raise reason.with_traceback(None)
@@ -160,20 +160,20 @@ class ActorRegistry:
 
         `take_over` None: as the runtime has it.
         """
-        resident = self._residents.get(actor_id)
+        resident = self.residents.get(actor_id)
         if resident is not None:
             return resident
-        if len(self._residents) >= self.settings.max_resident:
+        if len(self.residents) >= self.settings.max_resident:
             self._evict_longest_idle()
-        resident = self._residents[actor_id] = ResidentActor(actor_id, self)
+        resident = self.residents[actor_id] = ResidentActor(actor_id, self)
         resident.claim(self.take_over if take_over is None else take_over)
         return resident
 
     def __iter__(self) -> Iterator[ResidentActor]:
-        return iter(list(self._residents.values()))
+        return iter(list(self.residents.values()))
 
     def __len__(self) -> int:
-        return len(self._residents)
+        return len(self.residents)
 
     @property
     def busy(self) -> list[ResidentActor]:
@@ -188,7 +188,7 @@ class ActorRegistry:
     def went_idle(self, resident: ResidentActor) -> None:
         """It has no open turn and no task."""
         self._busy.pop(resident, None)
-        if self._residents.get(resident.actor_id) is resident:
+        if self.residents.get(resident.actor_id) is resident:
             self._idle[resident] = self.environment.clock()
         if self._all_idle is not None:
             self._tell_all_idle()
@@ -198,8 +198,8 @@ class ActorRegistry:
         if not resident.open:
             self._busy.pop(resident, None)
         self._idle.pop(resident, None)
-        if self._residents.get(resident.actor_id) is resident:
-            del self._residents[resident.actor_id]
+        if self.residents.get(resident.actor_id) is resident:
+            del self.residents[resident.actor_id]
         self._tell_all_idle()
 
     def _tell_all_idle(self) -> None:
@@ -245,15 +245,15 @@ class ActorRegistry:
 
     def _passivate(self, resident: ResidentActor) -> None:
         self._idle.pop(resident, None)
-        if resident.is_idle and self._residents.get(resident.actor_id) is resident:
-            del self._residents[resident.actor_id]
+        if resident.is_idle and self.residents.get(resident.actor_id) is resident:
+            del self.residents[resident.actor_id]
             resident.drop_activation()
 
     def passivate_all(self) -> None:
         """Drop every actor object."""
         for resident in {*self, *self._busy}:
             resident.abandon(NotRunning("stopped"))
-        self._residents.clear()
+        self.residents.clear()
         self._busy.clear()
         self._idle.clear()
 

@@ -12,11 +12,9 @@ from contextvars import Context
 
 from agent_runtime_nb._activation import (
     InProcessActorContext,
-    Staged,
     forget_cancellations,
 )
 from agent_runtime_nb._commit import Surroundings, may_pass
-from agent_runtime_nb._ending import STAMPS
 from agent_runtime_nb._intake import see
 from agent_runtime_nb._mailbox import CancelReason, Turn
 from agent_runtime_nb._supervised import Supervised
@@ -32,7 +30,6 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     Encoded,
     IActorClient,
-    RequestStatus,
     TurnView,
 )
 from agent_runtime_nb.storage_abstractions import (
@@ -295,18 +292,6 @@ class ResidentActor(Supervised):
     def enter_scope(self, turn: Turn) -> AbstractContextManager[object]:
         """What the listeners wrap the turn in."""
         return self.report.enter_scope(turn)
-
-    def commit(
-        self,
-        turn: Turn,
-        status: RequestStatus,
-        result: Encoded,
-        staged: Staged | None,
-    ) -> "asyncio.Future[None] | None":
-        """Store a turn that the actor completed, with all it has staged."""
-        if turn.cancel_reason is not None:
-            status = STAMPS[turn.cancel_reason]
-        return self.end(turn, status, result, staged)
 
     def not_completed(self, turn: Turn) -> "asyncio.Future[None] | None":
         """Fail a turn that the actor left for the next one."""

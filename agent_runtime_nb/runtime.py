@@ -94,6 +94,7 @@ class InProcessActorRuntime(OwnDirectory):
             settings or RuntimeSettings(),
             environment or Environment(),
         )
+        self._residents = self._actors.residents
         self._host_name = host_name or _default_host_name()
         self._state: RuntimeState = "not started"
         self.home: asyncio.AbstractEventLoop | None = None
@@ -304,7 +305,10 @@ class InProcessActorRuntime(OwnDirectory):
         """Accept a request; see `InProcessActorClient.send_request`."""
         if self._state != "running":
             raise NotRunning(self._state)
-        return self._actors.get(turn.actor_id).submit(turn, when_busy)
+        resident = self._residents.get(turn.actor_id)
+        if resident is None:
+            resident = self._actors.get(turn.actor_id)
+        return resident.submit(turn, when_busy)
 
     @property
     def waits(self) -> WaitGraph:
