@@ -14,7 +14,6 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, cast
 
@@ -26,7 +25,6 @@ from agent_runtime_nb.exceptions import (
     InvalidActorId,
     InvalidAgent,
     InvalidRequest,
-    ReadOnly,
     UnknownActorType,
 )
 from agent_runtime_nb.runtime import InProcessActorRuntime
@@ -34,89 +32,18 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorId,
 )
 from agent_runtime_nb.sample_agents import EchoAgent, MockAIAgent, scripted_agent
-from agent_runtime_nb.storage.memory import InMemoryStateStorage
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage,
 )
-
-STORAGE_VARIABLE = "AGENT_RUNTIME_STORAGE"
-"""The environment variable that names the storage if the caller names none."""
-
-DEFAULT_STORAGE = Path(".agent_runtime", "state.db")
-"""Where conversations are kept if nobody says anything, under the working directory."""
+from agent_runtime_nb.storage_urls import open_storage
+from agent_runtime_nb.supervision import OnInterrupted
 
 SAMPLE_AGENTS: Mapping[str, Callable[[], Any]] = MappingProxyType(
     {"echo": EchoAgent, "mock-ai": MockAIAgent, "scripted": scripted_agent}
 )
 """Agents that need no key and can be asked for by name."""
 
-_SQLITE_URLS = "write sqlite:///path, or sqlite:////path from the root"
 _NAME_IT = 'give it a name, as in start({"my-agent": agent})'
-
-
-# --- storage --------------------------------------------------------------------------
-
-
-def open_storage(
-    target: str | os.PathLike[str] | IActorStateStorage | None = None,
-) -> IActorStateStorage:
-    """The storage that `target` names; nothing is connected yet.
-
-    Args:
-        target: "memory:", "sqlite:///path", a plain path of a SQLite file, a storage
-            (returned as it is), or None: what AGENT_RUNTIME_STORAGE says, else
-            `.agent_runtime/state.db` under the working directory. That folder is made,
-            and made to ignore itself in git.
-
-    Raises:
-        InvalidRequest: if the scheme is not known.
-        ReadOnly: if the folder cannot be made.
-    """
-    if isinstance(target, IActorStateStorage):
-        return target
-    target = target or os.environ.get(STORAGE_VARIABLE) or None
-    if target is None:
-        path = DEFAULT_STORAGE.absolute()
-        _make_folder(path.parent)
-        _ignore_in_git(path.parent)
-        return SqliteStateStorage(path)
-    text = os.fspath(target)
-    # Two letters at least: "C:\\state.db" is a path.
-    scheme, colon, rest = text.partition(":")
-    if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+", scheme):
-        return _sqlite(text)
-    if scheme == "memory":
-        return InMemoryStateStorage()
-    if scheme == "sqlite":
-        path = rest.removeprefix("///") if rest.startswith("//") else rest
-        if not path or path.startswith("//"):
-            raise InvalidRequest("storage", f"{text} names no file; {_SQLITE_URLS}")
-        return _sqlite(path)
-    problem = f'{scheme}: is not known; write a path, "sqlite:///path" or "memory:"'
-    raise InvalidRequest("storage", problem)
-
-
-def _sqlite(path: str) -> IActorStateStorage:
-    file = Path(path).expanduser().absolute()
-    _make_folder(file.parent)
-    return SqliteStateStorage(file)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ReadOnly(str(folder)) from error
-
-
-def _ignore_in_git(folder: Path) -> None:
-    mark = folder / ".gitignore"
-    try:
-        if not mark.exists():
-            mark.write_text("*\n", encoding="utf-8")
-    except OSError as error:
-        raise ReadOnly(str(folder)) from error
 
 
 # --- agents and their names -----------------------------------------------------------
@@ -254,37 +181,40 @@ class Host:
 
     Args:
         agents: see the head of this module.
-        storage: see `open_storage`.
+        storage: see `storage_urls.open_storage`.
+        on_interrupted: what becomes of their requests that a dead host left behind;
+            see `supervision.OnInterrupted`.
 
     Raises:
         AgentNameTaken, InvalidAgent: as `resolve_agents`.
-        InvalidRequest, ReadOnly: as `open_storage`.
+        InvalidRequest, MissingExtra, ReadOnly: as `open_storage`.
     """
 
     def __init__(
         self,
         *agents: Any,
         storage: str | os.PathLike[str] | IActorStateStorage | None = None,
+        on_interrupted: OnInterrupted = "ask",
     ) -> None:
         hosted = resolve_agents(agents)
         self.storage = open_storage(storage)
         self.runtime = InProcessActorRuntime(self.storage)
         self.client = InProcessActorClient(self.runtime)
         self._agents: dict[str, HostedAgent] = {}
-        self._register(hosted)
+        self._register(hosted, on_interrupted)
 
     @property
     def agents(self) -> Mapping[str, HostedAgent]:
         """The hosted agents by type name, in the order they came."""
         return MappingProxyType(self._agents)
 
-    def add(self, *agents: Any) -> None:
+    def add(self, *agents: Any, on_interrupted: OnInterrupted = "ask") -> None:
         """Host more agents; one of a known name serves from the next turn on.
 
         Raises:
             AgentNameTaken, InvalidAgent: as `resolve_agents`; nothing was added.
         """
-        self._register(resolve_agents(agents))
+        self._register(resolve_agents(agents), on_interrupted)
 
     def find(self, agent: Any = None) -> str:
         """The type name of an agent.
@@ -315,12 +245,15 @@ class Host:
             raise InvalidRequest("agent", "none is hosted; give one to start(agent)")
         raise InvalidRequest("agent", f"say which one: {', '.join(self._agents)}")
 
-    def _register(self, hosted: Mapping[str, HostedAgent]) -> None:
+    def _register(
+        self, hosted: Mapping[str, HostedAgent], on_interrupted: OnInterrupted
+    ) -> None:
         for agent in hosted.values():
             self.runtime.register_actor_type(
                 agent.type_name,
                 lambda _context, given=agent.agent: AgentActor(given),
                 description=agent.description,
+                on_interrupted=on_interrupted,
             )
         self._agents.update(hosted)
 

@@ -1,7 +1,6 @@
 """Names, storages and hosts: composition without Jupyter."""
 
-import os
-import stat
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,10 @@ from agent_runtime_nb.exceptions import (
     AgentNameTaken,
     InvalidAgent,
     InvalidRequest,
-    ReadOnly,
     UnknownActorType,
 )
 from agent_runtime_nb.hosting import (
     Host,
-    open_storage,
     resolve_agents,
     type_name_of,
 )
@@ -28,7 +25,6 @@ from agent_runtime_nb.runtime_abstractions import (
 )
 from agent_runtime_nb.sample_agents import EchoAgent
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
 
 
 class Named(BaseAgent):
@@ -177,83 +173,6 @@ def test_the_same_agent_twice_is_one() -> None:
     assert list(resolve_agents([agent, agent])) == ["weather"]
 
 
-# --- storage --------------------------------------------------------------------------
-
-
-def test_the_default_storage_ignores_itself_in_git(folder: Path) -> None:
-    storage = open_storage()
-
-    assert isinstance(storage, SqliteStateStorage)
-    assert str(folder / ".agent_runtime" / "state.db") in storage.location
-    assert (folder / ".agent_runtime" / ".gitignore").read_text() == "*\n"
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
-def test_the_folder_that_it_makes_is_the_persons_alone(folder: Path) -> None:
-    open_storage()
-    open_storage(folder / "else" / "where.db")
-
-    for name in (".agent_runtime", "else"):
-        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o700
-
-
-def test_the_environment_overrides_the_default_storage(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AGENT_RUNTIME_STORAGE", str(folder / "else" / "where.db"))
-
-    storage = open_storage()
-
-    assert str(folder / "else" / "where.db") in storage.location
-    assert not (folder / ".agent_runtime").exists()
-
-
-@pytest.mark.parametrize(
-    "target",
-    ["there.db", Path("there.db"), "sqlite:there.db", "sqlite:///there.db"],
-)
-def test_a_path_or_a_sqlite_url_is_a_file(folder: Path, target: str | Path) -> None:
-    storage = open_storage(target)
-
-    assert isinstance(storage, SqliteStateStorage)
-    assert str(folder / "there.db") in storage.location
-
-
-@pytest.mark.parametrize("start", ["sqlite:", "sqlite:///"])
-def test_a_sqlite_url_can_name_an_absolute_path(folder: Path, start: str) -> None:
-    storage = open_storage(f"{start}{folder / 'there.db'}")
-
-    assert str(folder / "there.db") in storage.location
-
-
-def test_memory_is_memory() -> None:
-    assert isinstance(open_storage("memory:"), InMemoryStateStorage)
-
-
-def test_a_storage_is_used_as_it_is() -> None:
-    storage = InMemoryStateStorage()
-
-    assert open_storage(storage) is storage
-
-
-def test_an_unknown_scheme_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InvalidRequest, match=r"oracle: is not known.*sqlite.*memory"):
-        open_storage("oracle://somewhere")
-
-
-@pytest.mark.parametrize("url", ["sqlite:", "sqlite://", "sqlite:///", "sqlite://host"])
-def test_a_sqlite_url_without_a_file_is_refused(url: str) -> None:
-    with pytest.raises(InvalidRequest, match="names no file"):
-        open_storage(url)
-
-
-def test_a_folder_that_cannot_be_made_is_read_only(folder: Path) -> None:
-    (folder / "file").write_text("in the way")
-
-    with pytest.raises(ReadOnly, match="AGENT_RUNTIME_STORAGE"):
-        open_storage(folder / "file" / "state.db")
-
-
 # --- the host -------------------------------------------------------------------------
 
 
@@ -339,7 +258,40 @@ def test_an_unknown_agent_is_answered_with_the_known_ones_the_nearest_first() ->
 def test_an_unusable_environment_variable_is_named_in_the_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("AGENT_RUNTIME_STORAGE", f"oracle:{os.sep}")
+    monkeypatch.setenv("AGENT_RUNTIME_STORAGE", "oracle:x")
 
     with pytest.raises(InvalidRequest, match="storage"):
         Host("echo")
+
+
+async def test_what_a_dead_host_left_runs_again_if_the_agents_are_hosted_so() -> None:
+    data = InMemoryStateStorage()
+    ran: list[str] = []
+    begun, hold = asyncio.Event(), asyncio.Event()
+
+    async def slow(message: str) -> str:
+        ran.append(message)
+        begun.set()
+        await hold.wait()
+        return "done"
+
+    dead = InMemoryStateStorage(data)
+    first = Host({"slow": slow}, storage=dead)
+    await first.start()
+    params = {"messages": [{"role": "user", "content": "Hi"}]}
+    await first.client.send_request(ActorId("slow", "c"), "run", params, "m")
+    await begun.wait()
+    await dead.close()
+
+    second = Host(
+        {"slow": slow}, storage=InMemoryStateStorage(data), on_interrupted="rerun"
+    )
+    await second.start()
+    hold.set()
+    handle = await second.client.get_response(ActorId("slow", "c"), "m")
+    response = await handle.get_response()
+
+    assert response.status is RequestStatus.COMPLETED
+    assert ran == ["Hi", "Hi"]
+    await second.stop(drain=0)
+    await first.stop(drain=0)

@@ -29,6 +29,7 @@ from agent_runtime_nb.runtime_directory import (
 from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage,
 )
+from agent_runtime_nb.supervision import OnInterrupted
 
 T = TypeVar("T")
 
@@ -264,9 +265,9 @@ class NotebookRuntime(Managing):
         self.stop()
         return self._stopped
 
-    def add(self, *agents: Any) -> None:
+    def add(self, *agents: Any, on_interrupted: OnInterrupted = "ask") -> None:
         """Host these agents too; those of a known name serve from the next turn on."""
-        self._host.add(*agents)
+        self._host.add(*agents, on_interrupted=on_interrupted)
 
     async def _open(self, after: "Future[None] | None") -> None:
         if after is not None:

@@ -4,12 +4,14 @@ import os
 from typing import Any
 
 from agent_runtime_nb.exceptions import InvalidRequest
-from agent_runtime_nb.hosting import Host, open_storage
+from agent_runtime_nb.hosting import Host
 from agent_runtime_nb.notebook._home import Home, LoopKind
 from agent_runtime_nb.notebook.runtime import NotebookRuntime
 from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage,
 )
+from agent_runtime_nb.storage_urls import open_storage
+from agent_runtime_nb.supervision import OnInterrupted
 
 
 class _Kernel:
@@ -26,6 +28,7 @@ def start(
     storage: str | os.PathLike[str] | IActorStateStorage | None = None,
     loop: LoopKind | None = None,
     take_over: bool = False,
+    on_interrupted: OnInterrupted = "ask",
 ) -> NotebookRuntime:
     """Host agents in this notebook; every conversation with them is kept.
 
@@ -38,18 +41,23 @@ def start(
         agents: agents, factories, functions `f(message, history)`, names of sample
             agents ("echo", "mock-ai"), "module:attribute", or a mapping of names to
             any of these; see `agent_runtime_nb.hosting`.
-        storage: a path of a SQLite file, "sqlite:///path", "memory:" or a storage.
+        storage: a path of a SQLite file, "memory:", a URL such as
+            "postgresql://user@host/db", or a storage; see `storage_urls.open_storage`.
             None: what AGENT_RUNTIME_STORAGE says, else `.agent_runtime/state.db`
             under the working directory.
         loop: "notebook" (the default where a loop runs) or "thread": a loop of its own,
             which goes on while a cell blocks. Without a running loop it is a thread.
         take_over: use conversations that another living kernel owns; that one is
             refused from then on.
+        on_interrupted: what becomes of these agents' requests that a dead kernel left
+            behind: "ask" (they are marked, a person runs them again), "rerun" or
+            "fail".
 
     Raises:
         AgentNameTaken, InvalidAgent: if an agent cannot be hosted as it is.
         InvalidRequest: if the storage is not understood, or differs from the one of
             the runtime that runs.
+        MissingExtra: if the packages for the storage's server are not installed.
         ReadOnly: if the storage's folder cannot be made.
     """
     if loop not in (None, "notebook", "thread"):
@@ -57,10 +65,10 @@ def start(
     current = _kernel.runtime
     if current is not None and current.is_usable:
         _check_unchanged(current, storage, loop)
-        current.add(*agents)
+        current.add(*agents, on_interrupted=on_interrupted)
         current.runtime.take_over = take_over
         return current
-    host = Host(*agents, storage=storage)
+    host = Host(*agents, storage=storage, on_interrupted=on_interrupted)
     host.runtime.take_over = take_over
     after = None if current is None else current.end()
     _kernel.runtime = NotebookRuntime(host, Home.find(loop), after=after)
