@@ -1,19 +1,34 @@
 """The shell's composition root: `agent-runtime-nb`."""
 
 import asyncio
+import contextlib
 import tempfile
+import uuid
+from collections.abc import Generator
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 import typer
 
 from agent_runtime_nb import __version__
 from agent_runtime_nb._extras import load
-from agent_runtime_nb.exceptions import AgentRuntimeError
+from agent_runtime_nb.exceptions import AgentRuntimeError, InvalidRequest
 from agent_runtime_nb.hosting import Host
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     RequestStatus,
+)
+from agent_runtime_nb.storage.memory import InMemoryStateStorage
+from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage_abstractions import HostInfo, IActorStateStorage
+from agent_runtime_nb.storage_copy import CopyReport, copy_storage
+from agent_runtime_nb.storage_urls import open_storage
+from agent_runtime_nb.testing.storage_check import Outcome, check_storage
+from agent_runtime_nb.testing.storage_subject import (
+    Recipe,
+    Skipped,
+    StorageUnderTest,
 )
 
 app = typer.Typer(
@@ -27,6 +42,15 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line."""
     app(prog_name="agent-runtime-nb")
+
+
+@contextlib.contextmanager
+def _errors_in_one_line() -> Generator[None]:
+    try:
+        yield
+    except AgentRuntimeError as error:
+        typer.echo(f"agent-runtime-nb: {error}", err=True)
+        raise typer.Exit(1) from error
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
@@ -62,15 +86,12 @@ def demo(
     ] = None,
 ) -> None:
     """Show actors at work: two agents, many conversations, state that survives."""
-    try:
+    with _errors_in_one_line():
         if storage is not None:
             asyncio.run(_demo(storage))
             return
         with tempfile.TemporaryDirectory(prefix="agent-runtime-nb-") as folder:
             asyncio.run(_demo(str(Path(folder, "state.db"))))
-    except AgentRuntimeError as error:
-        typer.echo(f"agent-runtime-nb: {error}", err=True)
-        raise typer.Exit(1) from error
 
 
 async def _demo(storage: str) -> None:
@@ -144,3 +165,113 @@ def _text(entry: dict[str, Any]) -> str:
 def serve(context: typer.Context) -> None:
     """Serve agents over HTTP; as `python -m agent_runtime_nb.http_api`."""
     load("agent_runtime_nb.http_api.__main__", "http").main(context.args)
+
+
+# --- storage --------------------------------------------------------------------------
+
+storage_app = typer.Typer(no_args_is_help=True)
+app.add_typer(storage_app, name="storage", help="Look after a storage.")
+
+_Url = Annotated[str, typer.Argument(help="A path, or a URL as in start(storage=...).")]
+
+
+@storage_app.command("copy")
+def copy(
+    source: _Url,
+    target: _Url,
+    *,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what differs in the target.")
+    ] = False,
+) -> None:
+    """Bring every conversation of SOURCE into TARGET, and verify it.
+
+    Stop what uses either first. Broken off? Run it again: it goes on.
+    """
+    with _errors_in_one_line():
+        from_, to = open_storage(source), open_storage(target)
+        if isinstance(from_, SqliteStateStorage) and not Path(from_.location).exists():
+            raise InvalidRequest("source", f"there is no file {from_.location}")
+        report = asyncio.run(_copy(from_, to, overwrite=overwrite))
+    typer.echo(
+        f"{report.actors} conversations with {report.turns} turns and {report.values} "
+        f"values are in {to.location}; {report.already_there} were there already."
+    )
+    typer.echo(f"The same on both sides: SHA-256 {report.sha256}")
+    for actor_id, why in report.left_out:
+        typer.echo(f"agent-runtime-nb: {actor_id} was left out: {why}", err=True)
+    if report.left_out:
+        raise typer.Exit(1)
+
+
+async def _copy(
+    source: IActorStateStorage, target: IActorStateStorage, *, overwrite: bool
+) -> CopyReport:
+    with contextlib.ExitStack() as stack:
+        bars: list[Any] = []
+
+        def show(done: int, total: int) -> None:
+            if not bars:
+                bar = typer.progressbar(length=total, label="Conversations")
+                bars.append(stack.enter_context(bar))
+            bars[0].update(done - bars[0].pos)
+
+        return await copy_storage(source, target, overwrite=overwrite, on_progress=show)
+
+
+@storage_app.command("check")
+def check(url: _Url) -> None:
+    """Run the storage contract on a storage, beside what is kept there.
+
+    The cases use actors of their own and delete them again.
+    """
+    with _errors_in_one_line():
+        subject = _ByUrl(url)
+        typer.echo(f"The storage contract on {subject.location}")
+        asyncio.run(subject.try_out())
+        report = asyncio.run(check_storage(subject, on_outcome=_show_outcome))
+    typer.echo(str(report).splitlines()[-1])
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def _show_outcome(outcome: Outcome) -> None:
+    typer.echo(f"{outcome.seconds:7.2f} s  {outcome}")
+
+
+class _ByUrl(StorageUnderTest):
+    """The storage that a URL names."""
+
+    def __init__(self, url: str) -> None:
+        first = open_storage(url)
+        self.location = first.location
+        self.persistent = first.durable
+        self.secrets = _secrets_of(url)
+        self.largest_value = getattr(first, "largest_value", self.largest_value)
+        self._url = url
+        self._first = first
+
+    async def try_out(self) -> None:
+        """Say once what every case would say: that it cannot be opened at all."""
+        storage = self.make()
+        await storage.open(HostInfo(uuid.uuid4().hex, "storage check"))
+        await storage.close()
+
+    def make(self) -> IActorStateStorage:
+        if isinstance(self._first, InMemoryStateStorage):
+            return InMemoryStateStorage(like=self._first)
+        return open_storage(self._url)
+
+    def recipe(self) -> Recipe:
+        if not self.persistent:
+            raise Skipped("it lives in one process")
+        return Recipe("agent_runtime_nb.storage_urls:open_storage", (self._url,))
+
+
+def _secrets_of(url: str) -> tuple[str, ...]:
+    """The password of a URL, or the key of a cosmos: one, as written and as meant."""
+    scheme, _, rest = url.partition("://")
+    _, colon, password = rest.rpartition("@")[0].rpartition(":")
+    if not password or (not colon and scheme != "cosmos"):
+        return ()
+    return tuple({password, unquote(password)})

@@ -9,6 +9,7 @@
     ├── RequestNotFound             (LookupError)
     ├── MissingExtra                (ImportError)
     ├── NotRunning
+    ├── RemoteError
     ├── ActorStartFailed
     ├── ActorOwnedElsewhere
     ├── ActorBeingDeleted
@@ -35,7 +36,8 @@
         ├── TooLarge
         ├── SchemaTooNew
         ├── StorageClosed
-        └── OutcomeUnknown
+        ├── OutcomeUnknown
+        └── CopyFailed
 
 A constructor takes facts and makes the message, so the wording lives here and is
 tested here. `retryable` says whether the same call may succeed later, unchanged.
@@ -141,6 +143,16 @@ class NotRunning(AgentRuntimeError):
     def __init__(self, state: str) -> None:
         super().__init__(f"the runtime is {state}; call start() first")
         self.state = state
+
+
+class RemoteError(AgentRuntimeError):
+    """A server that cannot be reached, or that did not answer as agreed."""
+
+    def __init__(self, where: str, problem: str, *, retryable: bool = False) -> None:
+        super().__init__(f"the server {where}: {problem}")
+        self.where = where
+        self.problem = problem
+        self.retryable = retryable
 
 
 class ActorStartFailed(AgentRuntimeError):
@@ -407,10 +419,12 @@ class Corrupt(StorageError):
 
 
 class TooLarge(StorageError):
-    """A value over the storage's limit; sizes are in bytes."""
+    """A value over the storage's limit; sizes are in bytes, unless `unit` says else."""
 
-    def __init__(self, what: str, size: int, limit: int) -> None:
-        super().__init__(f"{what} has {size:,} bytes; the limit is {limit:,}")
+    def __init__(
+        self, what: str, size: int, limit: int, *, unit: str = "bytes"
+    ) -> None:
+        super().__init__(f"{what} has {size:,} {unit}; the limit is {limit:,}")
         self.size = size
         self.limit = limit
 
@@ -442,3 +456,10 @@ class OutcomeUnknown(StorageError):
             f"it is not known whether commit {commit} of {actor_id} took effect; "
             "ask for the request again with its message id"
         )
+
+
+class CopyFailed(StorageError):
+    """A copy of a storage that stopped; what was copied so far is whole."""
+
+    def __init__(self, source: str, target: str, why: str) -> None:
+        super().__init__(f"the copy of {source} to {target} stopped: {why}")

@@ -238,7 +238,7 @@ class IActorStateStorage(ABC):
         stays.
 
         Raises:
-            StaleEpoch: if `epoch` is given and is not the actor's.
+            StaleEpoch: if `epoch` is given and is not the actor's, or is 0.
         """
 
     @abstractmethod

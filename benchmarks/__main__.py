@@ -11,7 +11,10 @@ from typing import Any
 from benchmarks.measure import Benchmark, measure, run_here
 from benchmarks.report import as_json, table
 
-NAMES = ("imports", "asks", "sqlite", "conversation", "streams")
+NAMES = (
+    *("imports", "asks", "sqlite", "conversation", "many_conversations", "redis"),
+    *("postgres", "cosmos", "streams"),
+)
 ROUNDS, LONG_ROUNDS = 5, 15
 
 

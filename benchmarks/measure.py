@@ -55,12 +55,16 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """One set of contenders that do the same work; the first is the reference."""
+    """One set of contenders that do the same work; the first is the reference.
+
+    `most_rounds`: a slow one is not measured more often, whatever is asked for.
+    """
 
     name: str
     title: str
     contenders: Mapping[str, Contender]
     bars: tuple[Bar, ...] = ()
+    most_rounds: int = 1000
 
 
 @dataclass(slots=True)
@@ -118,7 +122,7 @@ def measure(benchmark: Benchmark, *, rounds: int, scale: float = 1.0) -> Results
     """Run every contender once per round; each round begins with another one."""
     names = list(benchmark.contenders)
     results = Results({name: [] for name in names})
-    for number in range(rounds):
+    for number in range(min(rounds, benchmark.most_rounds)):
         start = number % len(names)
         for name in names[start:] + names[:start]:
             results.rounds[name].append(_run_apart(benchmark.name, name, scale))

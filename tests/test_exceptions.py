@@ -52,6 +52,10 @@ SAID: list[tuple[AgentRuntimeError, str]] = [
         "the runtime is stopped; call start() first",
     ),
     (
+        exceptions.RemoteError("http://127.0.0.1:8000", "it does not answer"),
+        "the server http://127.0.0.1:8000: it does not answer",
+    ),
+    (
         exceptions.ActorStartFailed(ACTOR, KeyError("key")),
         "the factory of echo/c1 raised KeyError: 'key'",
     ),
@@ -185,6 +189,10 @@ SAID: list[tuple[AgentRuntimeError, str]] = [
             "it is not known whether commit m1 of echo/c1 took effect; ask for the "
             "request again with its message id"
         ),
+    ),
+    (
+        exceptions.CopyFailed("a.db", "b.db", "they are the same"),
+        "the copy of a.db to b.db stopped: they are the same",
     ),
 ]
 

@@ -5,9 +5,12 @@
 
 import asyncio
 import os
+import signal
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 from agent_runtime_nb.exceptions import AgentRuntimeError, Conflict
@@ -15,13 +18,14 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     RequestStatus,
 )
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage.sqlite import SqliteStateStorage, _database
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
     HostInfo,
     TurnEnd,
     TurnRecord,
 )
+from agent_runtime_nb.storage_copy import copy_storage
 
 COUNTER = ActorId("test", "counter")
 
@@ -133,6 +137,50 @@ def _use_in_child(storage: SqliteStateStorage) -> None:
         say(f"child: {error!r}")
 
 
+async def die_while_opening(path: str, instruction: str, seconds: str) -> None:
+    """Open, counting SQLite's instructions from the first lock for writing on.
+
+    Dies as by SIGKILL at one of them (0: at none), or so many seconds after the begin
+    of the first commit (0: not). If it lives: says how many there were.
+    """
+    done = 0
+    connect = _database._connect
+
+    def count() -> int:
+        nonlocal done
+        done += 1
+        if done == int(instruction):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 0
+
+    def watched(file: Path) -> sqlite3.Connection:
+        connection = connect(file)
+
+        def follow(statement: str) -> None:
+            if statement == "begin immediate":
+                connection.set_progress_handler(count, 1)
+            elif statement == "commit" and done:
+                # Nobody handles SIGALRM: it ends the process wherever SQLite is.
+                signal.setitimer(signal.ITIMER_REAL, float(seconds))
+
+        connection.set_trace_callback(follow)
+        return connection
+
+    _database._connect = watched
+    storage = SqliteStateStorage(path)
+    await storage.open(HostInfo("mortal", "mortal"))
+    say(str(done))
+
+
+async def copy(source: str, target: str) -> None:
+    """Copy a storage; says how many conversations are done, until killed."""
+    await copy_storage(
+        SqliteStateStorage(source),
+        SqliteStateStorage(target),
+        on_progress=lambda done, total: say(f"{done} of {total}"),
+    )
+
+
 async def open_only(path: str) -> None:
     """Open, and say how that went."""
     try:
@@ -146,17 +194,40 @@ async def open_only(path: str) -> None:
 
 async def open_as_nobody(path: str) -> None:
     """As `open_only`, as a user who owns nothing."""
+    await _become_nobody()
+    await open_only(path)
+
+
+async def open_without_rights() -> None:
+    """Open a file, and a file in a folder, that may be read and not written."""
+    if os.geteuid() == 0:
+        await _become_nobody()
+    with tempfile.TemporaryDirectory() as own:
+        for what, mode in (("file", 0o400), ("folder", 0o500)):
+            folder = Path(own, what)
+            await (await opened(f"{folder}/state.db")).close()
+            place = folder / "state.db" if what == "file" else folder
+            place.chmod(mode)
+            say(f"{what}:")
+            await open_only(f"{folder}/state.db")
+            place.chmod(0o700)
+
+
+async def _become_nobody() -> None:
     # What Python loads on first use is loaded now: that user may not be able to read
     # where this Python is installed.
     with tempfile.TemporaryDirectory() as own:
         await (await opened(f"{own}/state.db")).close()
     os.setgid(65534)
     os.setuid(65534)
-    await open_only(path)
 
 
 WHAT: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
-    one.__name__: one for one in (take_turns, count, hold, fork, open_as_nobody)
+    one.__name__: one
+    for one in (
+        *(take_turns, count, hold, fork, copy),
+        *(die_while_opening, open_as_nobody, open_without_rights),
+    )
 }
 
 if __name__ == "__main__":

@@ -56,6 +56,21 @@ def accept(storage: IActorStateStorage, op: Op, etags: Etags) -> "asyncio.Future
     return storage.apply(op.actor_id, change)
 
 
+def copy(storage: IActorStateStorage, op: Op, etags: Etags) -> "asyncio.Future[Any]":
+    turn = TurnRecord(
+        position=op.number,
+        message_id=op.message,
+        status=RequestStatus.FAILED,
+        attempts=op.back,
+        body=b"{}",
+        result=b"2",
+        entries=b"[2]",
+        ended_at=2.0,
+    )
+    change = ActorChange(epoch=op.epoch, accepted=(turn,), marks=frozenset({"dead"}))
+    return storage.apply(op.actor_id, change)
+
+
 def commit(storage: IActorStateStorage, op: Op, etags: Etags) -> "asyncio.Future[Any]":
     status = RequestStatus.INTERRUPTED if op.back % 2 else RequestStatus.COMPLETED
     end = TurnEnd(
@@ -69,6 +84,7 @@ def commit(storage: IActorStateStorage, op: Op, etags: Etags) -> "asyncio.Future
         ended=(end,),
         set={op.message: b"%d" % op.number},
         remove=("m1",) if op.back else (),
+        marks=frozenset(["dead", "outbox"][: op.back]) if op.back < 3 else None,
     )
     return storage.apply(op.actor_id, change)
 
@@ -99,7 +115,7 @@ def delete(storage: IActorStateStorage, op: Op, etags: Etags) -> "asyncio.Future
 @st.composite
 def batches(draw: st.DrawFn) -> list[list[Op]]:
     call = st.sampled_from([claim, claim, accept, accept, accept, commit, commit])
-    rare = st.sampled_from([stage, write, delete])
+    rare = st.sampled_from([stage, copy, write, delete])
     number = 0
     drawn: list[list[Op]] = []
     for size in draw(st.lists(st.integers(1, 8), min_size=1, max_size=6)):
@@ -133,6 +149,7 @@ def plain(outcome: object) -> object:
             outcome.values,
             outcome.next_position,
             outcome.open_turns,
+            outcome.marks,
         )
     return outcome
 
@@ -156,6 +173,8 @@ async def outcomes_of(
         found += [
             await storage.list_actors(),
             await storage.list_actors(open_only=True),
+            await storage.list_actors(mark="outbox"),
+            await storage.list_actors(mark="dead", open_only=True),
         ]
     await storage.trim(ACTORS[0], 1)
     found += [await storage.read_turns(ACTORS[0])]

@@ -105,7 +105,7 @@ async def test_a_folder_that_exists_keeps_its_mode(tmp_path: Path):
 async def test_the_schema_has_a_version_and_a_write_ahead_log(
     storage: SqliteStateStorage, path: Path
 ):
-    assert pragma(path, "user_version") == 1
+    assert pragma(path, "user_version") == 2
     assert pragma(path, "journal_mode") == "wal"
 
 
@@ -218,14 +218,14 @@ async def test_a_newer_schema_is_refused_and_left_alone(path: Path):
     put(path, b"")
     connection = sqlite3.connect(path)
     connection.execute("create table future(x)")
-    connection.execute("pragma user_version=2")
+    connection.execute("pragma user_version=3")
     connection.close()
     content = content_of(path)
 
     with pytest.raises(SchemaTooNew) as refused:
         await SqliteStateStorage(path).open(HOST)
 
-    assert (refused.value.found, refused.value.known) == (2, 1)
+    assert (refused.value.found, refused.value.known) == (3, 2)
     assert content_of(path) == content
 
 

@@ -5,6 +5,8 @@ the file. A host's life is an operating system lock (see `_host_lock`).
 """
 
 import asyncio
+import functools
+import logging
 import os
 import sqlite3
 from asyncio import Future
@@ -14,23 +16,24 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from agent_runtime_nb._grouping import GroupWorker
+from agent_runtime_nb._value_sizes import check_sizes, check_values
 from agent_runtime_nb.exceptions import StorageClosed, TooLarge, Unavailable
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     Encoded,
     Page,
 )
-from agent_runtime_nb.storage.sqlite._changes import (
-    check_sizes,
-    check_values,
-)
 from agent_runtime_nb.storage.sqlite._database import (
+    MAX_VALUE,
+    OnCorrupt,
     Synchronous,
     close_writer,
+    is_damage,
     is_network_path,
     make_file,
     open_reader,
     open_writer,
+    set_aside,
     translate,
 )
 from agent_runtime_nb.storage.sqlite._group import (
@@ -40,8 +43,6 @@ from agent_runtime_nb.storage.sqlite._group import (
 )
 from agent_runtime_nb.storage.sqlite._host_lock import HostLock
 from agent_runtime_nb.storage.sqlite._reads import (
-    LIST_ALL,
-    LIST_OPEN,
     Read,
     find_turn,
     list_actors,
@@ -62,6 +63,8 @@ from agent_runtime_nb.storage_abstractions import (
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class _Session:
@@ -78,12 +81,15 @@ class SqliteStateStorage(IActorStateStorage):
     """Keeps everything in one SQLite file; safe for several processes of a machine.
 
     A value may have 8 MB (TooLarge). On a network file system, which is no place for
-    it, the file is kept without write-ahead log, slower.
+    it, the file is kept without write-ahead log, slower, and a warning is logged.
 
     Args:
         path: the file; it and its folder are made when needed, for the user alone.
         synchronous: "FULL": an acknowledged write survives the loss of power;
             "NORMAL": the death of the process, but not always the loss of power.
+        on_corrupt: what open() does with a damaged file that no other host uses.
+            "refuse": raise Corrupt and leave it; "fresh": rename it to
+            `<name>.corrupt-<time>`, log a warning, and begin a new one.
         mount_table: where the system lists its file systems.
     """
 
@@ -92,10 +98,12 @@ class SqliteStateStorage(IActorStateStorage):
         path: str | os.PathLike[str],
         *,
         synchronous: Synchronous = "FULL",
+        on_corrupt: OnCorrupt = "refuse",
         mount_table: Path = Path("/proc/mounts"),
     ) -> None:
         self._path = Path(path).expanduser().absolute()
         self._synchronous: Synchronous = synchronous
+        self._on_corrupt: OnCorrupt = on_corrupt
         self._mount_table = mount_table
         self._session: _Session | None = None
 
@@ -146,7 +154,7 @@ class SqliteStateStorage(IActorStateStorage):
     ) -> "Future[tuple[TurnRecord, ...]]":
         """See `IActorStateStorage.apply`; a value may have 8 MB."""
         try:
-            check_sizes(change)
+            check_sizes(change, MAX_VALUE)
         except TooLarge as error:
             return _failed(error)
         change.remove = tuple(change.remove)  # it may be read twice
@@ -162,7 +170,7 @@ class SqliteStateStorage(IActorStateStorage):
     ) -> "Future[str]":
         """See `IActorStateStorage.write_state`; a value may have 8 MB."""
         try:
-            check_values(set)
+            check_values(set, MAX_VALUE)
         except TooLarge as error:
             return _failed(error)
         argument = (dict(set), tuple(remove), etag)
@@ -211,12 +219,19 @@ class SqliteStateStorage(IActorStateStorage):
         type_name: str | None = None,
         *,
         open_only: bool = False,
+        mark: str | None = None,
         after: str | None = None,
         limit: int = 200,
     ) -> Page[ActorId]:
         """See `IActorStateStorage.list_actors`."""
-        query = LIST_OPEN if open_only else LIST_ALL
-        return await self._read(list_actors, query, type_name, after, limit)
+        return await self._read(
+            list_actors,
+            type_name,
+            open_only=open_only,
+            mark=mark,
+            after=after,
+            limit=limit,
+        )
 
     # --- opening, on a thread of the loop's executor
 
@@ -229,7 +244,7 @@ class SqliteStateStorage(IActorStateStorage):
         except OSError as error:
             raise translate(error, self.location) from error
         try:
-            return self._connect(host, lock)
+            return self._connect_or_begin_anew(host, lock)
         except (OSError, sqlite3.Error) as error:
             lock.release()
             raise translate(error, self.location) from error
@@ -237,10 +252,24 @@ class SqliteStateStorage(IActorStateStorage):
             lock.release()
             raise
 
+    def _connect_or_begin_anew(self, host: HostInfo, lock: HostLock) -> _Session:
+        try:
+            return self._connect(host, lock)
+        except sqlite3.DatabaseError as error:
+            begin_anew = self._on_corrupt == "fresh" and is_damage(error)
+            if not begin_anew or not lock.is_alone():
+                raise
+            place = set_aside(self._path)
+            _log.warning("%s is damaged (%s): it is %s now", self._path, error, place)
+        make_file(self._path)
+        return self._connect(host, lock)
+
     def _connect(self, host: HostInfo, lock: HostLock) -> _Session:
         mounts = self._mount_table
         table = mounts.read_text(errors="replace") if mounts.exists() else ""
         network = is_network_path(self._path.resolve(), table)
+        if network:
+            _warn_of_network(self.location)
         writing = open_writer(
             self._path, synchronous=self._synchronous, network=network
         )
@@ -298,6 +327,15 @@ class SqliteStateStorage(IActorStateStorage):
         return await session.reader.submit(
             lambda connection: read(connection, *args, **kwargs)
         )
+
+
+@functools.cache  # once per file
+def _warn_of_network(location: str) -> None:
+    _log.warning(
+        "%s is on a network file system: it is slower there, and only hosts of one "
+        "machine may use it; choose a local place with start(storage=...)",
+        location,
+    )
 
 
 def _close_unwanted(opening: "Future[_Session]") -> None:

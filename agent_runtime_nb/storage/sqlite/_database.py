@@ -7,6 +7,7 @@ side files the mode of the database).
 import contextlib
 import errno
 import os
+import shlex
 import sqlite3
 import time
 from collections.abc import Callable
@@ -23,49 +24,10 @@ from agent_runtime_nb.exceptions import (
     TooLarge,
     Unavailable,
 )
+from agent_runtime_nb.storage.sqlite._schema import SCHEMA_VERSION, make_schema
 
 MAX_VALUE = 8 * 1024 * 1024
 """The most bytes of one value."""
-
-SCHEMA_VERSION = 1
-
-# An actor's row stays when the actor is deleted: it holds the epoch and the positions.
-# Positions that a deleted actor had used are below first_position.
-_SCHEMA = """
-create table host(id text primary key, name text not null) without rowid;
-create table actor(
-    n integer primary key,
-    type text not null,
-    instance text not null,
-    epoch integer not null default 0,
-    owner text,
-    etag text,
-    first_position integer not null default 1,
-    unique(type, instance)
-);
-create table turn(
-    actor integer not null,
-    position integer not null,
-    message_id text not null,
-    status text not null,
-    attempts integer not null,
-    accepted_at real not null,
-    ended_at real,
-    body blob,
-    result blob,
-    entries blob,
-    checkpoint blob,
-    primary key(actor, position),
-    unique(actor, message_id)
-);
-create index open_turn on turn(actor, position) where status = 'pending';
-create table value(
-    actor integer not null,
-    key text not null,
-    value blob not null,
-    primary key(actor, key)
-);
-"""
 
 _BUSY_MS = 5000
 _CHECK_SECONDS = 2.0
@@ -79,6 +41,7 @@ _NETWORK = {
 }
 
 Synchronous = Literal["FULL", "NORMAL"]
+OnCorrupt = Literal["refuse", "fresh"]
 
 
 def is_network_path(path: Path, mount_table: str) -> bool:
@@ -141,8 +104,8 @@ def _open_writer(
         connection.execute(f"pragma synchronous={synchronous}")
         connection.execute("pragma journal_size_limit=67108864")
         connection.execute("pragma cache_size=-16000")
-        _check_pages(connection, path)
-        _make_schema(connection)
+        _check_pages(connection)
+        make_schema(connection)
     except BaseException:
         connection.close()
         raise
@@ -184,7 +147,7 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
         raise Corrupt(str(path), "it is a database of another program")
 
 
-def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
+def _check_pages(connection: sqlite3.Connection) -> None:
     """Look for damage, for a bounded time: a large file is checked in part."""
     deadline = time.monotonic() + _CHECK_SECONDS
     connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
@@ -197,28 +160,25 @@ def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
     finally:
         connection.set_progress_handler(None, 0)
     if finding != "ok":
-        raise Corrupt(str(path), finding.splitlines()[0])
+        error = sqlite3.DatabaseError(finding.splitlines()[0])
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
 
 
-def _make_schema(connection: sqlite3.Connection) -> None:
-    connection.execute("begin immediate")
-    try:
-        # Another host may have made it while this one waited for the lock.
-        if connection.execute("pragma user_version").fetchone()[0] == 0:
-            for statement in _SCHEMA.split(";\n"):
-                connection.execute(statement)
-            connection.execute(f"pragma user_version={SCHEMA_VERSION}")
-        connection.execute("commit")
-    except sqlite3.Error:
-        roll_back(connection)
-        raise
+def is_damage(error: BaseException) -> bool:
+    """Whether an error says that a database of ours is damaged."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    return code & 0xFF == sqlite3.SQLITE_CORRUPT
 
 
-def roll_back(connection: sqlite3.Connection) -> None:
-    """End the transaction, if SQLite has not done so itself."""
-    with contextlib.suppress(sqlite3.Error):
-        if connection.in_transaction:
-            connection.execute("rollback")
+def set_aside(path: Path) -> Path:
+    """Rename the file, with what SQLite keeps beside it; its new path."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    place = path.with_name(f"{path.name}.corrupt-{stamp}")
+    for side in ("", "-wal", "-shm", "-journal"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + side).rename(f"{place}{side}")
+    return place
 
 
 def _full(where: str, _: object) -> StorageError:
@@ -230,6 +190,11 @@ def _read_only(where: str, _: object) -> StorageError:
 
 
 def _corrupt(where: str, reason: object) -> StorageError:
+    saving = f"`sqlite3 {shlex.quote(where)} .recover` shows what can be saved"
+    return Corrupt(where, f"{reason}; {saving}")
+
+
+def _no_database(where: str, reason: object) -> StorageError:
     return Corrupt(where, str(reason))
 
 
@@ -248,7 +213,7 @@ _BY_CODE: dict[int, _Make] = {
     sqlite3.SQLITE_IOERR_SHMSIZE: _full,
     sqlite3.SQLITE_READONLY: _read_only,
     sqlite3.SQLITE_CORRUPT: _corrupt,
-    sqlite3.SQLITE_NOTADB: _corrupt,
+    sqlite3.SQLITE_NOTADB: _no_database,
     sqlite3.SQLITE_TOOBIG: _too_large,
     sqlite3.SQLITE_CONSTRAINT: _constraint,
 }

@@ -24,7 +24,8 @@ from agent_runtime_nb.runtime_abstractions import (
     Encoded,
     RequestStatus,
 )
-from agent_runtime_nb.storage.sqlite._database import roll_back, translate
+from agent_runtime_nb.storage.sqlite._database import translate
+from agent_runtime_nb.storage.sqlite._schema import roll_back
 from agent_runtime_nb.storage.sqlite._statements import (
     CHECKPOINT_TURNS,
     END_TURNS,
@@ -36,10 +37,13 @@ from agent_runtime_nb.storage.sqlite._statements import (
     READ_OPEN,
     REMOVE_VALUES,
     SET_ETAGS,
+    SET_MARKS,
     SET_VALUES,
     START_TURNS,
     Pack,
+    join_marks,
     record_of,
+    split_marks,
 )
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
@@ -65,7 +69,7 @@ class Step(NamedTuple):
 class _Actor:
     """A row of `actor`, as the steps so far have left it; n is 0 if there is none."""
 
-    __slots__ = ("epoch", "etag", "n", "owner")
+    __slots__ = ("epoch", "etag", "marks", "n", "owner")
 
     def __init__(
         self,
@@ -73,11 +77,13 @@ class _Actor:
         epoch: int = 0,
         owner: str | None = None,
         etag: str | None = None,
+        marks: str | None = None,
     ) -> None:
         self.n = n
         self.epoch = epoch
         self.owner = owner
         self.etag = etag
+        self.marks = marks
 
 
 _Place = tuple[int, int]  # a turn: its actor's n, its position
@@ -117,6 +123,7 @@ class Group:
         self._ended: list[tuple[int, TurnEnd]] = []
         self._values: dict[tuple[int, str], Encoded | None] = {}
         self._etags: dict[int, str] = {}
+        self._marks: dict[int, str] = {}
         self._bytes = 0
 
     def run(self, steps: list[Step]) -> list[object]:
@@ -162,6 +169,8 @@ class Group:
         self._change_values(n, change.set or {}, change.remove)
         if change.new_etag is not None:
             actor.etag = self._etags[n] = change.new_etag
+        if change.marks is not None:
+            actor.marks = self._marks[n] = join_marks(change.marks)
         if self._bytes > _FLUSH_BYTES:
             self._flush()
         known = [
@@ -197,6 +206,7 @@ class Group:
             values=dict(values.fetchall()),
             next_position=next_position,
             open_turns=[record_of(row) for row in ask(OPEN_TURNS, (actor.n,))],
+            marks=split_marks(actor.marks),
         )
 
     def write_state(
@@ -226,7 +236,7 @@ class Group:
         run = self._connection.execute
         run(
             "update actor set epoch = epoch + 1, owner = null, etag = null, "
-            "first_position = max(first_position, coalesce("
+            "marks = null, first_position = max(first_position, coalesce("
             "(select max(position) from turn where actor = n), 0) + 1) where n = ?",
             (n,),
         )
@@ -317,7 +327,8 @@ class Group:
         self._known[n, turn.message_id] = turn.position
         if turn.status is RequestStatus.PENDING:
             self._open.add((n, turn.position))
-        self._bytes += len(turn.body or b"")
+        for value in (turn.body, turn.result, turn.entries, turn.checkpoint):
+            self._bytes += len(value or b"")
 
     def _change_turns(self, n: int, change: ActorChange) -> None:
         for position in change.started:
@@ -377,6 +388,10 @@ class Group:
         for n, etag in self._etags.items():
             pack.add((n,), etag.encode())
         self._write(SET_ETAGS, pack)
+        pack = Pack()
+        for n, marks in self._marks.items():
+            pack.add((n,), marks.encode())
+        self._write(SET_MARKS, pack)
         self._clear()
 
     def _pack_accepted(self) -> Pack:

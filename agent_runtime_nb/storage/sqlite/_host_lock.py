@@ -74,6 +74,20 @@ class HostLock:
         finally:
             os.close(descriptor)
 
+    def is_alone(self) -> bool:
+        """Whether no other host of this database is alive."""
+        for path in self._folder.glob("*.lock"):
+            if path == self._path:
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                descriptor = os.open(path, os.O_RDWR)
+                try:
+                    if not _try_lock(descriptor, shared=True):
+                        return False
+                finally:
+                    os.close(descriptor)
+        return True
+
     def remove_dead(self) -> None:
         """Remove the files of hosts that died without closing."""
         for path in self._folder.glob("*.lock"):

@@ -116,26 +116,48 @@ def _end_of(prefix: str) -> str | bytes:
     return head[:-1] + chr(last)
 
 
-LIST_ALL = """select type, instance from actor
-    where (type, instance) > (?1, ?2) and (?3 is null or type = ?3)
+# A text is below every BLOB, so that no type is the end of all types.
+_AFTER = "(type, instance) > (?1, ?2) and type <= coalesce(?3, x'')"
+_IN_ORDER = "order by type, instance limit ?4"
+
+# The order of the tables is forced where the planner, which has no statistics, might
+# look at every actor: open and marked ones are few.
+_LIST_ALL = f"""select type, instance from actor where {_AFTER}
     and (exists (select 1 from turn where turn.actor = n)
         or exists (select 1 from value where value.actor = n))
-    order by type, instance limit ?4"""
-LIST_OPEN = """select type, instance from actor
-    where (type, instance) > (?1, ?2) and (?3 is null or type = ?3)
-    and n in (select actor from turn where status = 'pending')
-    order by type, instance limit ?4"""
+    {_IN_ORDER}"""  # noqa: S608 - constants
+_LIST_OPEN = f"""select type, instance
+    from (select distinct actor from turn where status = 'pending') as open
+    cross join actor on n = open.actor where {_AFTER} {_IN_ORDER}"""  # noqa: S608 - constants
+_MARKED = "marks is not null and instr(marks, ?5)"
+_LIST_MARKED = f"""select type, instance from actor indexed by marked_actor
+    where {_MARKED} and {_AFTER}
+    and (exists (select 1 from turn where turn.actor = n)
+        or exists (select 1 from value where value.actor = n))
+    {_IN_ORDER}"""  # noqa: S608 - constants
+_LIST_OPEN_MARKED = f"""select type, instance from actor indexed by marked_actor
+    where {_MARKED} and {_AFTER}
+    and exists (select 1 from turn where turn.actor = n and status = 'pending')
+    {_IN_ORDER}"""  # noqa: S608 - constants
 
 
 def list_actors(
     connection: sqlite3.Connection,
-    query: str,
     type_name: str | None,
+    *,
+    open_only: bool,
+    mark: str | None,
     after: str | None,
     limit: int,
 ) -> Page[ActorId]:
     after_type, _, after_instance = (after or "").partition("/")
     start = max((type_name or "", ""), (after_type, after_instance))
-    rows = connection.execute(query, (*start, type_name, limit + 1)).fetchall()
+    arguments: list[object] = [*start, type_name, limit + 1]
+    if mark is None:
+        query = _LIST_OPEN if open_only else _LIST_ALL
+    else:
+        query = _LIST_OPEN_MARKED if open_only else _LIST_MARKED
+        arguments.append(f" {mark} ")
+    rows = connection.execute(query, arguments).fetchall()
     items = tuple(ActorId(*row) for row in rows[:limit])
     return Page(items, str(items[-1]) if len(rows) > limit else None)

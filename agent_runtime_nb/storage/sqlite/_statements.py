@@ -26,8 +26,9 @@ class Pack:
 
     def __init__(self) -> None:
         self._rows: list[list[int | float | None]] = []
-        self._pieces: list[bytes] = []
-        self._size = 0
+        # One byte that is nobody's: of an empty BLOB every piece would be NULL.
+        self._pieces = [b"\0"]
+        self._size = 1
 
     def add(self, numbers: Iterable[float | None], *pieces: bytes | None) -> None:
         row = list(numbers)
@@ -67,7 +68,7 @@ def _set_based(template: str) -> str:
 
 
 READ_ACTORS = _set_based(
-    """select json_group_array(json_array(j.i, n, epoch, owner, etag))
+    """select json_group_array(json_array(j.i, n, epoch, owner, etag, marks))
     from (select key as i, {0:text} as type, {2:text} as instance from json_each(?1)) j
     cross join actor on actor.type = j.type and actor.instance = j.instance"""
 )
@@ -119,6 +120,10 @@ SET_ETAGS = _set_based(
     """update actor set etag = j.etag
     from (select {0} as n, {1:text} as etag from json_each(?1)) j where actor.n = j.n"""
 )
+SET_MARKS = _set_based(
+    """update actor set marks = nullif(j.marks, '')
+    from (select {0} as n, {1:text} as marks from json_each(?1)) j where actor.n = j.n"""
+)
 
 TURN_COLUMNS = (
     "position, message_id, status, attempts, body, result, entries, checkpoint, "
@@ -129,6 +134,16 @@ OPEN_TURNS = (
     f"select {TURN_COLUMNS} from turn "  # noqa: S608 - constants
     "where actor = ? and status = 'pending' order by position"
 )
+
+
+def join_marks(marks: frozenset[str]) -> str:
+    """The words as they are stored: sorted, each between spaces; "" if none."""
+    return " ".join(("", *sorted(marks), "")) if marks else ""
+
+
+def split_marks(stored: str | None) -> frozenset[str]:
+    """The words of `join_marks`."""
+    return frozenset((stored or "").split())
 
 
 def record_of(row: Sequence[Any]) -> TurnRecord:
