@@ -1,6 +1,9 @@
 """What every test shares."""
 
+import gc
+import inspect
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -16,11 +19,41 @@ from agent_runtime_nb.storage_abstractions import (
 )
 from tests.fakes import Handle, HandlingActor, StartRuntime, echo
 
+# Where the fixtures of servers are, and the ones that are shipped.
+pytest_plugins = (
+    "agent_runtime_nb.testing.fixtures",
+    "tests.servers.cosmos_server",
+    "tests.servers.postgres_server",
+    "tests.servers.pgbouncer",
+    "tests.servers.redis_server",
+    "tests.contracts.cosmos_kind",
+    "tests.contracts.postgres_kind",
+    "tests.contracts.redis_kind",
+    "tests.storage.cosmos_places",
+    "tests.storage.postgres_places",
+    "tests.storage.redis_places",
+)
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Asyncio only: Jupyter kernels run nothing else."""
     return "asyncio"
+
+
+def pytest_collection_finish() -> None:
+    """Let the look for pending futures pass over what was imported."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def _no_test_of_the_runtime_leaks(request: pytest.FixtureRequest) -> None:
+    # First of all, so that what the other fixtures clean up is looked at, too. Tests in
+    # folders share servers, browsers and kernels that are started when first needed.
+    is_async = inspect.iscoroutinefunction(getattr(request.node, "obj", None))
+    if is_async and request.path.parent == Path(__file__).parent:
+        request.getfixturevalue("leaves_nothing")
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from agent_runtime_nb.runtime_abstractions import (
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
-    Claim,
     IActorStateStorage,
-    TurnRecord,
 )
+from agent_runtime_nb.testing import faulty_storage
+from agent_runtime_nb.testing.faults import Fault
 
 T = TypeVar("T")
 
@@ -108,82 +108,29 @@ def ends(change: ActorChange) -> bool:
     return bool(change.ended)
 
 
-class FaultyStorage(InMemoryStateStorage):
-    """Fails or holds back steps when it is told to."""
+class FaultyStorage(faulty_storage.FaultyStorage):
+    """In memory; the next applies or claims fail when it is told so."""
 
     def __init__(self, like: InMemoryStateStorage | None = None) -> None:
-        super().__init__(like)
-        self.applied: list[ActorChange] = []
-        self.apply_faults: list[Exception | None] = []
-        self.claim_faults: list[Exception] = []
-        self.lose_answers = False
+        super().__init__(InMemoryStateStorage(like))
+        self.lose_answers = False  # of applies; else they change nothing
         self.raise_at_once = False  # by the call, not by its future
-        self.held: list[tuple[asyncio.Future[Any], asyncio.Future[Any]]] | None = None
-        self.held_back: asyncio.Queue[ActorChange | None] = asyncio.Queue()
-        self._holds: Callable[[ActorChange], bool] | None = None
 
     def fail_apply(self, errors: Iterable[Exception | None]) -> None:
         """The next applies fail so, None: that one works."""
-        self.apply_faults = list(errors)
+        self.script(
+            self._fault(error, takes_effect=self.lose_answers) for error in errors
+        )
 
-    def hold(self, only: Callable[[ActorChange], bool] | None = None) -> None:
-        """Do, but answer nothing until `let_go`; or such changes only.
+    def fail_claim(self, *errors: Exception) -> None:
+        """The next claims fail so."""
+        faults = (self._fault(error, takes_effect=False) for error in errors)
+        self.script(faults, "claim")
 
-        `held_back` says what is being held; None for a claim.
-        """
-        self.held, self._holds = [], only
-
-    def let_go(self) -> None:
-        """Answer what was held back."""
-        held, self.held = self.held or [], None
-        for inner, outer in held:
-            if outer.done():
-                continue
-            error = inner.exception()
-            if error is None:
-                outer.set_result(inner.result())
-            else:
-                outer.set_exception(error)
-
-    def claim(
-        self, actor_id: ActorId, *, take_over: bool = False
-    ) -> "asyncio.Future[Claim]":
-        if self.claim_faults:
-            return self._fail(self.claim_faults.pop(0))
-        return self._later(super().claim(actor_id, take_over=take_over), None)
-
-    def apply(
-        self, actor_id: ActorId, change: ActorChange
-    ) -> "asyncio.Future[tuple[TurnRecord, ...]]":
-        self.applied.append(change)
-        error = self.apply_faults.pop(0) if self.apply_faults else None
-        if error is not None:
-            if self.lose_answers:
-                super().apply(actor_id, change)
-            return self._fail(error)
-        return self._later(super().apply(actor_id, change), change)
-
-    def _fail(self, error: Exception) -> "asyncio.Future[Any]":
-        if self.raise_at_once:
-            raise error
-        return _failed(error)
-
-    def _later(
-        self, inner: "asyncio.Future[Any]", change: ActorChange | None
-    ) -> "asyncio.Future[Any]":
-        only = self._holds
-        if self.held is None or (only and not (change and only(change))):
-            return inner
-        outer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.held.append((inner, outer))
-        self.held_back.put_nowait(change)
-        return outer
-
-
-def _failed(error: Exception) -> "asyncio.Future[Any]":
-    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    future.set_exception(error)
-    return future
+    def _fault(self, error: Exception | None, *, takes_effect: bool) -> Fault | None:
+        if error is None:
+            return None
+        return Fault(error=error, takes_effect=takes_effect, raised=self.raise_at_once)
 
 
 class Stubborn:

@@ -1,146 +1,129 @@
-"""The storages under the contract suite, and what the suite needs of each.
+"""The storages under the contract, and what it needs of each.
 
-A further backend is one more class here and one more line in `KINDS`.
+A further backend is a class in a file of its own and one line in `KINDS`: a function
+of pytest's request, so that a server comes in as a fixture.
 """
 
-import itertools
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+import shutil
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from agent_runtime_nb.runtime_abstractions import (
-    ActorId,
-    Encoded,
-    RequestStatus,
-)
+import pytest
+
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
 from agent_runtime_nb.storage.sqlite import SqliteStateStorage
-from agent_runtime_nb.storage_abstractions import (
-    ActorChange,
-    HostInfo,
-    IActorStateStorage,
-    TurnEnd,
-    TurnRecord,
+from agent_runtime_nb.storage.sqlite._database import MAX_VALUE
+from agent_runtime_nb.storage_abstractions import IActorStateStorage
+from agent_runtime_nb.testing.storage_subject import (
+    FaultKind,
+    Recipe,
+    Skipped,
+    StorageUnderTest,
 )
 
-A = ActorId("echo", "c1")
-B = ActorId("echo", "c2")
-COMPLETED = RequestStatus.COMPLETED
-INTERRUPTED = RequestStatus.INTERRUPTED
-PENDING = RequestStatus.PENDING
+SAMPLES = Path(__file__).parents[1] / "data"
 
 
-class StorageKind(ABC):
-    """One backend with data of its own; every storage made by it shares that data."""
+class MemoryKind(StorageUnderTest):
+    persistent = False
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._ids = itertools.count(1)
-        self._made: list[IActorStateStorage] = []
-
-    @abstractmethod
-    def make(self) -> IActorStateStorage:
-        """A storage on the data, not open."""
-
-    @abstractmethod
-    def kill(self, storage: IActorStateStorage) -> None:
-        """Make the host of an open storage dead, as SIGKILL would, without closing."""
-
-    async def open(self, name: str = "host") -> IActorStateStorage:
-        """A storage on the data, open for a new host."""
-        storage = self.make()
-        self._made.append(storage)
-        await storage.open(HostInfo(f"{name}-{next(self._ids)}", name))
-        return storage
-
-    async def close(self) -> None:
-        """Close all that were opened."""
-        for storage in self._made:
-            await storage.close()
-
-
-class MemoryKind(StorageKind):
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self) -> None:
         self._first = InMemoryStateStorage()
 
     def make(self) -> IActorStateStorage:
         return InMemoryStateStorage(like=self._first)
 
-    def kill(self, storage: IActorStateStorage) -> None:
+    async def kill(self, storage: IActorStateStorage) -> None:
         assert isinstance(storage, InMemoryStateStorage)
         assert storage._host is not None
-        del storage._data.alive[storage._host.host_id]
+        storage._data.alive.pop(storage._host.host_id, None)
+
+    def make_with_clock(self, ahead: float) -> IActorStateStorage:
+        return self.make()  # it uses no clock
 
 
-class SqliteKind(StorageKind):
+class SqliteKind(StorageUnderTest):
+    refuses_larger = True
+    largest_value = MAX_VALUE
     mounts = ""
+    skips = dict.fromkeys(
+        ("a_full_storage_can_be_read_and_goes_on_later", "a_read_only_storage_says_so"),
+        "it takes a disk of its own: see tests/storage/test_sqlite_space.py",
+    )
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / "state.db"
+        self._table = folder / "mounts"
+        self._table.write_text(self.mounts)
 
     def make(self) -> IActorStateStorage:
-        table = self.folder / "mounts"
-        table.write_text(self.mounts)
-        return SqliteStateStorage(
-            self.folder / "state.db", synchronous="NORMAL", mount_table=table
-        )
+        return self._at(self._path)
 
-    def kill(self, storage: IActorStateStorage) -> None:
+    def _at(self, path: Path) -> IActorStateStorage:
+        return SqliteStateStorage(path, synchronous="NORMAL", mount_table=self._table)
+
+    async def kill(self, storage: IActorStateStorage) -> None:
         assert isinstance(storage, SqliteStateStorage)
         assert storage._session is not None
         storage._session.lock.abandon()
+
+    def recipe(self) -> Recipe:
+        arguments = (str(self._path), str(self._table))
+        return Recipe(f"{__name__}:sqlite_storage", arguments)
+
+    def make_with_clock(self, ahead: float) -> IActorStateStorage:
+        return self.make()  # the life of a host is a lock; no clock is used
+
+    def make_unreachable(self) -> IActorStateStorage:
+        (self._folder / "file").write_text("")
+        return self._at(self._folder / "file" / "state.db")
+
+    def older_versions(self) -> Mapping[str, StorageUnderTest]:
+        found: dict[str, StorageUnderTest] = {}
+        for sample in sorted(SAMPLES.glob("storage_v*.db")):
+            folder = self._folder / sample.stem
+            folder.mkdir()
+            shutil.copy(sample, folder / "state.db")
+            found[sample.stem] = type(self)(folder)
+        return found
+
+    @asynccontextmanager
+    async def fault(self, kind: FaultKind) -> AsyncGenerator[None]:
+        if kind not in ("newer-schema", "corrupt"):
+            raise Skipped(f"{kind!r} is nothing that happens to a file")
+        saved = self._path.with_name("saved")
+        shutil.copy(self._path, saved)
+        if kind == "newer-schema":
+            connection = sqlite3.connect(self._path)
+            connection.execute("pragma user_version=1000")
+            connection.close()
+        else:
+            self._path.write_bytes(b"garbage" * 2000)
+        broken = self._path.read_bytes()
+        yield
+        assert self._path.read_bytes() == broken
+        saved.replace(self._path)
 
 
 class SqliteOnNetworkKind(SqliteKind):
     mounts = "server:/home / nfs4 rw 0 0\n"
 
 
-KINDS: dict[str, type[StorageKind]] = {
-    "memory": MemoryKind,
-    "sqlite": SqliteKind,
-    "sqlite-network": SqliteOnNetworkKind,
+def sqlite_storage(path: str, table: str) -> IActorStateStorage:
+    """The storage of a `SqliteKind`, made by another process."""
+    return SqliteStateStorage(path, synchronous="NORMAL", mount_table=Path(table))
+
+
+KINDS: dict[str, Callable[[pytest.FixtureRequest], StorageUnderTest]] = {
+    "memory": lambda request: MemoryKind(),
+    "sqlite": lambda request: SqliteKind(request.getfixturevalue("tmp_path")),
+    "sqlite-network": lambda request: SqliteOnNetworkKind(
+        request.getfixturevalue("tmp_path")
+    ),
+    "redis": lambda request: request.getfixturevalue("redis_kind"),
+    "postgres": lambda request: request.getfixturevalue("postgres_kind"),
+    "cosmos": lambda request: request.getfixturevalue("cosmos_kind"),
 }
-
-
-# --- changes, as a runtime would make them
-
-
-def accept(
-    epoch: int,
-    *turns: tuple[int, str],
-    body: Encoded = b"{}",
-    started: Sequence[int] = (),
-) -> ActorChange:
-    """Accept turns, given as (position, message id)."""
-    records = tuple(
-        TurnRecord(position=position, message_id=message_id, body=body, accepted_at=1.5)
-        for position, message_id in turns
-    )
-    return ActorChange(epoch=epoch, accepted=records, started=tuple(started))
-
-
-def end(
-    position: int,
-    status: RequestStatus = RequestStatus.COMPLETED,
-    result: Encoded | None = b'"done"',
-    entries: Encoded | None = None,
-) -> TurnEnd:
-    """The end of a turn."""
-    return TurnEnd(
-        position=position, status=status, result=result, ended_at=2.5, entries=entries
-    )
-
-
-async def run_turns(
-    storage: IActorStateStorage,
-    actor_id: ActorId,
-    *statuses: RequestStatus,
-) -> None:
-    """Accept and end one turn for each status (PENDING: leave it open)."""
-    claim = await storage.claim(actor_id)
-    for position, status in enumerate(statuses, claim.next_position):
-        await storage.apply(actor_id, accept(claim.epoch, (position, f"m{position}")))
-        if status.is_final:
-            change = ActorChange(
-                epoch=claim.epoch,
-                ended=(end(position, status, entries=b"[%d]" % position),),
-            )
-            await storage.apply(actor_id, change)

@@ -1,115 +1,35 @@
 """What every `IActorClient` with its `RuntimeDirectory` does, whatever carries it.
 
-A third implementation is one more parameter of the `reach` fixture.
+Another implementation is one more parameter of the fixture `place`.
 """
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
 import pytest
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb._settings import RuntimeSettings
 from agent_runtime_nb.exceptions import (
     ActorBusy,
     InvalidRequest,
     MailboxFull,
     MessageIdReused,
+    NotJson,
     NotRunning,
     UnknownActorType,
 )
-from agent_runtime_nb.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
-    ActorRequestMessage,
     Cursor,
     IActorClient,
-    IActorRuntimeContext,
     RequestStatus,
     TurnUpdate,
 )
-from agent_runtime_nb.runtime_directory import (
-    RuntimeDirectory,
-)
 from agent_runtime_nb.runtime_events import RuntimeEvent, TurnEnded, TurnProgressed
-from tests.fakes import HandlingActor, background, count
+from tests.contracts.reaches import ONE, Place, Reach, Talker
+from tests.fakes import background
 
 T = TypeVar("T")
-ONE = ActorId("talker", "one")
-
-
-class Talker:
-    """Publishes the words of `params`, waiting for `go` before the last one."""
-
-    def __init__(self) -> None:
-        self.gates: dict[str, threading.Event] = {}
-
-    async def __call__(
-        self, context: IActorRuntimeContext, message: ActorRequestMessage
-    ) -> Any:
-        *words, last = str(message.params).split()
-        for number, word in enumerate(words):
-            context.on_progress_update(message.message_id, number, word)
-        if last.startswith("wait"):
-            gate = self.gates.setdefault(last, threading.Event())
-            await asyncio.get_running_loop().run_in_executor(None, gate.wait, 10)
-        context.on_progress_update(message.message_id, len(words), last)
-        return message.params
-
-    def let_go(self, word: str) -> None:
-        self.gates.setdefault(word, threading.Event()).set()
-
-
-class HomeThread:
-    """A loop in a thread, where a runtime lives apart from its callers."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self._thread.start()
-
-    def run(self, work: Any) -> "Future[Any]":
-        return asyncio.run_coroutine_threadsafe(work, self.loop)
-
-    def close(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(5)
-        self.loop.close()
-
-
-@pytest.fixture
-def talker() -> Iterator[Talker]:
-    """What the actors of type "talker" do; its gates are open in the end."""
-    talker = Talker()
-    yield talker
-    for gate in talker.gates.values():
-        gate.set()
-
-
-Reach = tuple[IActorClient, RuntimeDirectory]
-
-
-@pytest.fixture(params=["same loop", "foreign loop"])
-async def reach(request: pytest.FixtureRequest, talker: Talker) -> AsyncIterator[Reach]:
-    """A client and a directory of a running runtime with "talker" and "counter"."""
-    runtime = InProcessActorRuntime(settings=RuntimeSettings(mailbox_limit=3))
-    runtime.register_actor_type(
-        "talker", lambda _: HandlingActor(talker), description="Talks."
-    )
-    runtime.register_actor_type("counter", lambda _: HandlingActor(count))
-    if request.param == "same loop":
-        await runtime.start()
-        yield InProcessActorClient(runtime), runtime
-        await runtime.stop(drain=0)
-        return
-    home = HomeThread()
-    await asyncio.wrap_future(home.run(runtime.start()))
-    yield InProcessActorClient(runtime), runtime
-    await asyncio.wrap_future(home.run(runtime.stop(drain=0)))
-    home.close()
 
 
 async def first(updates: AsyncIterator[T], wanted: Callable[[T], bool]) -> T:
@@ -234,6 +154,8 @@ async def test_errors_of_a_send_are_typed(reach: Reach, talker: Talker) -> None:
         await client.send_request(ONE, "run", "y", "")
     with pytest.raises(InvalidRequest, match="timeout"):
         await client.send_request(ONE, "run", "y", timeout=0)
+    with pytest.raises(NotJson):
+        await client.send_request(ONE, "run", {1, 2})
     for number in range(3):
         await client.send_request(ONE, "run", str(number))
     with pytest.raises(MailboxFull):
@@ -322,14 +244,13 @@ async def test_turns_that_ended_meanwhile_are_told_on_resuming(reach: Reach) -> 
     assert seen[-1].data == {"status": "completed", "data": "two"}
 
 
-async def test_watchers_learn_that_the_runtime_stopped(reach: Reach) -> None:
-    client, directory = reach
+async def test_watchers_learn_that_the_runtime_stopped(place: Place) -> None:
+    client, directory = place.reach
     watching = background(collect(client, lambda _: False, None))
     events = background(first(directory.watch_events(), lambda _: False))
-    await asyncio.sleep(0)
+    await directory.health()
 
-    assert isinstance(directory, InProcessActorRuntime)
-    await directory.stop(drain=0)
+    await place.stop()
 
     for watcher in (watching, events):
         with pytest.raises(NotRunning):

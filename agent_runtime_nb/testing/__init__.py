@@ -1,0 +1,1 @@
+"""What tests of actors and storages need; import from the modules in here."""

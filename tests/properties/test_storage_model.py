@@ -1,0 +1,359 @@
+"""Whatever is done to a storage, it does what the model does.
+
+Rules do one thing at a time; `burst` calls several steps before it waits for any, as a
+runtime does, so that they are written together.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings, strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
+from agent_runtime_nb.storage_abstractions import (
+    ActorChange,
+    Claim,
+    IActorStateStorage,
+)
+from agent_runtime_nb.testing.storage_case import CaseKit
+from agent_runtime_nb.testing.storage_subject import StorageUnderTest
+from tests.contracts import late_storages as late, wrong_storages as wrong
+from tests.contracts.state_storages import KINDS
+from tests.contracts.wrapped_storage import WrappedStorage, WrappedSubject
+from tests.properties.storage_model import Learned, StorageModel
+from tests.properties.storage_steps import (
+    ACTORS,
+    CHANGES,
+    MARKS,
+    MESSAGES,
+    Step,
+    steps,
+)
+
+HOSTS = ("one", "two")
+KEEP = 2
+
+EXAMPLES = {"cosmos": 3, "postgres": 6, "redis": 12}
+"""How many runs a backend gets in CI, if not as many as one without a network."""
+
+
+@dataclass
+class Host:
+    """A host that lives: its storage, and the epochs that it was given."""
+
+    host_id: str
+    storage: IActorStateStorage
+    epochs: dict[ActorId, int] = field(default_factory=dict[ActorId, int])
+
+
+hosts = st.sampled_from(HOSTS)
+actors = st.sampled_from(ACTORS)
+OPEN_ONLY = st.builds(dict[str, bool], open_only=st.booleans())
+
+
+class StorageMachine(RuleBasedStateMachine):
+    """Two hosts on one backend, beside the model."""
+
+    def __init__(self, subject: StorageUnderTest) -> None:
+        super().__init__()
+        self.kit = CaseKit(subject)
+        self.model = StorageModel()
+        self.runner = asyncio.Runner()
+        self.hosts: dict[str, Host] = {}
+        self.count = 0
+        self.touched: tuple[Host, ActorId] | None = None
+
+    # --- hosts
+
+    @initialize()
+    def start(self) -> None:
+        for name in HOSTS:
+            self._open(name)
+
+    def _open(self, name: str) -> None:
+        async def open_one() -> Host:
+            storage = self.kit.subject.make()
+            info = self.kit.host(name)
+            await self.kit.opened_for(storage, info)
+            return Host(info.host_id, storage)
+
+        host = self.hosts[name] = self.runner.run(open_one())
+        self.model.alive.add(host.host_id)
+
+    @rule(name=hosts)
+    def reopen(self, name: str) -> None:
+        """A host closes and another one comes."""
+        host = self.hosts[name]
+        self.model.alive.discard(host.host_id)
+        self.runner.run(host.storage.close())
+        self._open(name)
+
+    @rule(name=hosts)
+    def crash(self, name: str) -> None:
+        """A host dies without closing and another one comes."""
+        host = self.hosts[name]
+        self.model.alive.discard(host.host_id)
+        self.runner.run(self.kit.kill(host.storage))
+        self._open(name)
+        self.runner.run(host.storage.close())
+
+    # --- steps
+
+    @rule(name=hosts, actor=actors)
+    def claim(self, name: str, actor: str) -> None:
+        """A host wants an actor that may be another's."""
+        self._do(name, [Step("claim", actor)])
+
+    @rule(name=hosts, step=steps)
+    def one_step(self, name: str, step: Step) -> None:
+        self._do(name, [step])
+
+    @rule(name=hosts, drawn=st.lists(steps, min_size=2, max_size=8))
+    def burst(self, name: str, drawn: list[Step]) -> None:
+        self._do(name, drawn)
+
+    @rule(name=hosts, actor=actors)
+    def trim(self, name: str, actor: str) -> None:
+        host, actor_id = self.hosts[name], self.kit.actor(actor)
+        self.model.trim(actor_id, KEEP)
+        self.runner.run(host.storage.trim(actor_id, KEEP))
+        self.touched = host, actor_id
+
+    def _do(self, name: str, drawn: list[Step]) -> None:
+        """Call the steps at once, the model's one by one, and compare."""
+        host = self.hosts[name]
+        drawn = [*self._needed_claims(host, drawn), *drawn]
+
+        async def call() -> tuple[list[Any], list[Any]]:
+            expected: list[Any] = []
+            calls: list[asyncio.Future[Any]] = []
+            for step in drawn:
+                called, outcome = self._call(host, step)
+                calls.append(called)
+                expected.append(outcome)
+            return expected, await asyncio.gather(*calls, return_exceptions=True)
+
+        for step, expected, found in zip(drawn, *self.runner.run(call()), strict=True):
+            actor_id = self.kit.actor(step.actor)
+            self._compare(host, actor_id, expected, found)
+            self.touched = host, actor_id
+
+    def _needed_claims(self, host: Host, drawn: list[Step]) -> list[Step]:
+        """Most of what is to be written is written by an owner."""
+        names = {step.actor for step in drawn if step.kind in CHANGES and step.good}
+        return [
+            Step("claim", name, flag=True)
+            for name in sorted(names)
+            if self.model.actor(self.kit.actor(name)).owner != host.host_id
+        ]
+
+    def _compare(
+        self, host: Host, actor_id: ActorId, expected: Any, found: Any
+    ) -> None:
+        if isinstance(expected, type):
+            assert isinstance(found, expected), f"{expected.__name__}, not {found!r}"
+        elif isinstance(expected, Learned):
+            assert isinstance(found, str)
+            assert found
+            actor = self.model.actor(actor_id)
+            if actor.etag is expected:
+                actor.etag = found
+        else:
+            if isinstance(expected, Claim) and isinstance(expected.etag, Learned):
+                expected.etag = found.etag
+            assert found == expected
+
+    def _call(self, host: Host, step: Step) -> tuple["asyncio.Future[Any]", Any]:
+        actor_id = self.kit.actor(step.actor)
+        if step.kind == "claim":
+            return self._call_claim(host, actor_id, step)
+        if step.kind == "write":
+            return self._call_write(host, actor_id, step)
+        if step.kind == "delete":
+            epoch = self.model.actor(actor_id).epoch or 1 if step.flag else None
+            epoch = epoch if epoch is None or step.good else epoch + 7
+            expected = self.model.delete(actor_id, epoch)
+            return host.storage.delete_state(actor_id, epoch=epoch), expected
+        change = self._change(host, actor_id, step)
+        expected = self.model.apply(actor_id, change)
+        return host.storage.apply(actor_id, change), expected
+
+    def _call_claim(
+        self, host: Host, actor_id: ActorId, step: Step
+    ) -> tuple["asyncio.Future[Any]", Any]:
+        take_over = step.flag
+        expected = self.model.claim(actor_id, host.host_id, take_over=take_over)
+        if isinstance(expected, Claim):
+            host.epochs[actor_id] = expected.epoch
+        return host.storage.claim(actor_id, take_over=take_over), expected
+
+    def _call_write(
+        self, host: Host, actor_id: ActorId, step: Step
+    ) -> tuple["asyncio.Future[Any]", Any]:
+        values = {} if step.flag else {step.key: self._value()}
+        remove = [step.key, "never"] if step.flag else []
+        etag = self._etag(actor_id, step)
+        expected = self.model.write_state(actor_id, values, remove, etag)
+        return host.storage.write_state(
+            actor_id, set=values, remove=remove, etag=etag
+        ), expected
+
+    def _etag(self, actor_id: ActorId, step: Step) -> str | None:
+        etag = self.model.actor(actor_id).etag
+        known = step.good and not isinstance(etag, Learned)
+        return etag if known else "stale"
+
+    def _value(self) -> bytes:
+        self.count += 1
+        return b"%d" % self.count
+
+    def _change(self, host: Host, actor_id: ActorId, step: Step) -> ActorChange:
+        """A change by the owner of an actor, or somebody who was it, or never was."""
+        epoch = host.epochs.get(actor_id, 0)
+        change = ActorChange(epoch=epoch if step.good else epoch + step.number % 2)
+        CHANGES[step.kind](change, self.model.actor(actor_id), step, self._value)
+        if step.kind == "commit":
+            change.etag = self._etag(actor_id, step)
+            change.new_etag = f"{self.kit.namespace}-{self._value().decode()}"
+        return change
+
+    # --- what can be read
+
+    @rule(name=hosts, mark=st.sampled_from((None, *MARKS)), options=OPEN_ONLY)
+    def list_actors(
+        self, name: str, mark: str | None, options: dict[str, bool]
+    ) -> None:
+        async def listed() -> list[ActorId]:
+            found: list[ActorId] = []
+            after: str | None = None
+            while True:
+                page = await self.hosts[name].storage.list_actors(
+                    self.kit.type_name("echo"),
+                    mark=mark,
+                    after=after,
+                    limit=2,
+                    **options,
+                )
+                found += page.items
+                after = page.next
+                if after is None:
+                    return found
+
+        found = self.runner.run(listed())
+
+        assert found == self.model.listed(mark=mark, **options)
+
+    @rule(name=hosts, actor=actors, prefix=st.sampled_from(("", "k", "k%", "%")))
+    def list_keys(self, name: str, actor: str, prefix: str) -> None:
+        actor_id = self.kit.actor(actor)
+        values = self.model.actor(actor_id).values
+
+        page = self.runner.run(self.hosts[name].storage.list_keys(actor_id, prefix))
+
+        assert list(page.items) == sorted(k for k in values if k.startswith(prefix))
+
+    @rule(name=hosts, actor=actors, message=st.sampled_from(MESSAGES))
+    def find_turn(self, name: str, actor: str, message: str) -> None:
+        actor_id = self.kit.actor(actor)
+
+        found = self.runner.run(self.hosts[name].storage.find_turn(actor_id, message))
+
+        assert found == self.model.actor(actor_id).find(message)
+
+    @precondition(lambda self: self.touched is not None)
+    @invariant()
+    def what_was_touched_is_as_in_the_model(self) -> None:
+        """Read by a host that may not be the one that wrote."""
+        assert self.touched is not None
+        (host, actor_id), self.touched = self.touched, None
+        if host not in self.hosts.values() or self.count % 2:
+            host = self.hosts[HOSTS[self.count % 4 // 2]]
+
+        async def read() -> tuple[Any, Any]:
+            state = await host.storage.read_state(actor_id)
+            return state, await host.storage.read_turns(actor_id, limit=100)
+
+        state, turns = self.runner.run(read())
+
+        assert state == self.model.state(actor_id)
+        assert turns == self.model.turns(actor_id)
+        state.values["what a reader does"] = b"to its copy"
+        for turn in turns:
+            turn.status, turn.body = RequestStatus.NOT_FOUND, b"nobody else sees"
+
+    def teardown(self) -> None:
+        try:
+            self.runner.run(self.kit.close())
+        finally:
+            self.runner.close()
+
+
+def drive(subject: StorageUnderTest, **options: Any) -> None:
+    profile = settings(
+        deadline=None, suppress_health_check=[HealthCheck.too_slow], **options
+    )
+    machine: Any = lambda: StorageMachine(subject)  # noqa: E731 - it is typed as a class
+    run_state_machine_as_test(machine, settings=profile)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("name", KINDS)
+def test_a_storage_does_what_the_model_does(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    examples = EXAMPLES.get(name, 20)
+
+    drive(
+        KINDS[name](request),
+        derandomize=True,
+        database=None,
+        max_examples=examples,
+        stateful_step_count=25,
+    )
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(wrong.AliasingValues, wrong.AliasingTurns, wrong.StaleReads),
+        *(wrong.NoVersionCheck, wrong.NoVersionCheckInTurns, wrong.ReusedVersions),
+        *(wrong.HalfBatch, wrong.NoTombstone, wrong.NobodyLives),
+        *(wrong.NoEpochCheckOnAccept, wrong.NoEpochCheckOnDelete),
+        *(wrong.PositionsReusedAfterDelete, wrong.AcceptsTwice),
+        *(wrong.EndedArriveOpen, wrong.TrimDropsOpenTurns, wrong.PrefixIsAPattern),
+        *(late.CancellingUndoes, late.LastCalledFirst, late.CloseForgets),
+    ],
+    ids=lambda kind: kind.__name__,
+)
+def test_a_wrong_storage_does_what_the_model_does_not(
+    kind: type[WrappedStorage],
+) -> None:
+    with pytest.raises(Exception):  # noqa: B017 - some break in the middle of a step
+        drive(
+            WrappedSubject(kind),
+            derandomize=True,
+            database=None,
+            max_examples=150,
+            stateful_step_count=30,
+            phases=[Phase.generate],
+        )
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", KINDS)
+def test_a_storage_does_what_the_model_does_for_long(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    examples = 50 * EXAMPLES.get(name, 20)
+
+    drive(KINDS[name](request), max_examples=examples, stateful_step_count=50)
