@@ -20,7 +20,6 @@ LONG_FILES: dict[str, str] = {
     "agent_runtime_nb/storage/memory.py": "one backend, eleven verbs",
     "agent_runtime_nb/storage/sqlite/_group.py": "one transaction's plan, step by step",
     "tests/contracts/test_actor_client.py": "one suite for all clients",
-    "tests/contracts/test_state_storage.py": "one suite for all storages",
     "tests/notebook/test_runtime.py": "all that start() gives",
     "tests/storage/test_sqlite.py": "all that is special to one backend",
     "tests/test_agent_actor.py": "one turn of an agent, three lines over",

@@ -1,16 +1,20 @@
 """Drives hosts, kills them at random moments, and goes on where they left off."""
 
 import multiprocessing
+import signal
 import time
+from functools import partial
 from multiprocessing.connection import Connection
+from pathlib import Path
 from random import Random
 from typing import Any
 
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
 )
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
-from tests.chaos.host import run_host
+from agent_runtime_nb.supervision import OnInterrupted
+from tests.chaos.host import MakeStorage, run_host
+from tests.chaos.kill_points import KillsItself, Place
 from tests.chaos.messages import Ask, Look, Order, Ready, Report, Stop
 from tests.chaos.witness import Asked, Witness
 
@@ -26,14 +30,20 @@ class HostProcess:
     """A host in a process of its own, as the witness hears it."""
 
     def __init__(
-        self, storage: SqliteStateStorage, witness: Witness, life: int
+        self,
+        make_storage: MakeStorage,
+        witness: Witness,
+        life: int,
+        on_interrupted: OnInterrupted = "ask",
     ) -> None:
         self.life = life
         self.ready = False
         self._witness = witness
         here, there = _PROCESSES.Pipe()
         self._connection: Connection[Any, Any] = here
-        self._process = _PROCESSES.Process(target=run_host, args=(there, storage))
+        self._process = _PROCESSES.Process(
+            target=run_host, args=(there, make_storage, on_interrupted)
+        )
         self._process.start()
         there.close()
 
@@ -70,6 +80,13 @@ class HostProcess:
         self._process.join(PATIENCE)
         self._hear_the_rest()
 
+    def bury(self) -> bool:
+        """Wait until it has killed itself; whether it was SIGKILL."""
+        self._process.join(PATIENCE)
+        self._witness.kills += 1
+        self._hear_the_rest()
+        return self._process.exitcode == -signal.SIGKILL
+
     def stop(self) -> None:
         """Let it stop in peace."""
         self.send(Stop())
@@ -91,28 +108,31 @@ class KillLoop:
     """Requests to a few actors that never end, and hosts that do.
 
     Args:
-        storage: given to each host.
+        make_storage: called in each host.
         seed: of every random choice.
         patience: seconds that the last host has to answer everything.
         counters, agents: how many actors of each type.
+        on_interrupted: what becomes of what a killed host leaves behind.
     """
 
     def __init__(
         self,
-        storage: SqliteStateStorage,
+        make_storage: MakeStorage,
         *,
         seed: int,
         patience: float = PATIENCE,
         counters: int = 4,
         agents: int = 3,
+        on_interrupted: OnInterrupted = "ask",
     ) -> None:
         self.witness = Witness()
-        self._storage = storage
+        self._make_storage = make_storage
         self._patience = patience
         self._random = Random(seed)  # noqa: S311 - to be repeated, not to be secret
         self._actors = [ActorId("counter", f"c{n}") for n in range(counters)]
         self._actors += [ActorId("agent", f"a{n}") for n in range(agents)]
         self._life = 0
+        self._on_interrupted: OnInterrupted = on_interrupted
 
     def run(self, kills: int) -> None:
         """Start a host, load it, kill it; again and again; the last one may finish."""
@@ -126,7 +146,9 @@ class KillLoop:
 
     def _start(self) -> HostProcess:
         self._life += 1
-        return HostProcess(self._storage, self.witness, self._life)
+        return HostProcess(
+            self._make_storage, self.witness, self._life, self._on_interrupted
+        )
 
     def _live(self, host: HostProcess) -> None:
         # By reports, so that a slow machine does not make every life an idle one; and
@@ -183,3 +205,34 @@ class KillLoop:
         while self.witness.unanswered and time.monotonic() < until:
             host.hear(0.5)
         host.stop()
+
+
+class AimedKillLoop(KillLoop):
+    """As that one, but each host kills itself at one place of one commit."""
+
+    def __init__(self, path: Path, place: Place, *, seed: int) -> None:
+        super().__init__(partial(KillsItself, path), seed=seed)
+        self._path = path
+        self._place: Place = place
+        self.missed = 0
+
+    def run(self, kills: int) -> None:
+        """Let so many hosts kill themselves; the last one may finish."""
+        for _ in range(kills):
+            number = self._random.randint(1, 40)
+            self._make_storage = partial(KillsItself, self._path, self._place, number)
+            host = self._start()
+            self._live(host)
+            self.missed += not host.bury()
+        self._make_storage = partial(KillsItself, self._path)
+        self._finish()
+
+    def _live(self, host: HostProcess) -> None:
+        try:
+            host.hear_until(Ready)
+            self._go_on(host)
+            while True:
+                self._ask_more(host)
+                host.hear(1.0)
+        except (EOFError, OSError):
+            return

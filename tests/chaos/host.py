@@ -1,9 +1,9 @@
 """The process that is killed: a runtime with slow actors, driven through a pipe."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, TypeAlias
 
 from agent_runtime_nb._client import InProcessActorClient
 from agent_runtime_nb.exceptions import AgentRuntimeError
@@ -12,6 +12,7 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorResponseHandle,
 )
 from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.supervision import OnInterrupted
 from tests.chaos.actors import CounterActor, agent_actor
 from tests.chaos.messages import (
     Accepted,
@@ -24,15 +25,25 @@ from tests.chaos.messages import (
     Release,
 )
 
+MakeStorage: TypeAlias = Callable[[], SqliteStateStorage]
+"""Makes a host's way to the data; a storage itself cannot be sent to a process."""
 
-def run_host(connection: "Connection[Any, Any]", storage: SqliteStateStorage) -> None:
+
+def run_host(
+    connection: "Connection[Any, Any]",
+    make_storage: MakeStorage,
+    on_interrupted: OnInterrupted = "ask",
+) -> None:
     """The main function of the process."""
-    asyncio.run(_Host(connection, storage).run())
+    asyncio.run(_Host(connection, make_storage(), on_interrupted).run())
 
 
 class _Host:
     def __init__(
-        self, connection: "Connection[Any, Any]", storage: SqliteStateStorage
+        self,
+        connection: "Connection[Any, Any]",
+        storage: SqliteStateStorage,
+        on_interrupted: OnInterrupted,
     ) -> None:
         self._connection = connection
         self._tell = connection.send
@@ -40,10 +51,14 @@ class _Host:
         self._stopped = asyncio.Event()
         runtime = self._runtime = InProcessActorRuntime(storage)
         runtime.register_actor_type(
-            "counter", lambda _: CounterActor(self._tell, self._released)
+            "counter",
+            lambda _: CounterActor(self._tell, self._released),
+            on_interrupted=on_interrupted,
         )
         runtime.register_actor_type(
-            "agent", lambda context: agent_actor(self._tell, context.actor_id)
+            "agent",
+            lambda context: agent_actor(self._tell, context.actor_id),
+            on_interrupted=on_interrupted,
         )
         self._client = InProcessActorClient(runtime)
 

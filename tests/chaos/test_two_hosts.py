@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,9 @@ CONVERSATIONS = [ActorId("counter", f"survivor-{n}") for n in range(3)]
 OPEN_EACH = 2  # one runs and holds, one waits
 
 
-def start_holding(storage: SqliteStateStorage, witness: Witness) -> HostProcess:
+def start_holding(path: Path, witness: Witness) -> HostProcess:
     """A host in whose conversations turns run and wait, until it is released."""
-    host = HostProcess(storage, witness, life=0)
+    host = HostProcess(partial(SqliteStateStorage, path), witness, life=0)
     host.hear_until(Ready)
     for actor_id in CONVERSATIONS:
         for number in range(OPEN_EACH):
@@ -39,20 +40,20 @@ def start_holding(storage: SqliteStateStorage, witness: Witness) -> HostProcess:
     return host
 
 
-def read(storage: SqliteStateStorage, witness: Witness) -> dict[ActorId, Stored]:
-    return asyncio.run(read_all(storage.location, witness))
+def read(path: Path, witness: Witness) -> dict[ActorId, Stored]:
+    return asyncio.run(read_all(str(path), witness))
 
 
 def test_the_open_turns_of_a_living_host_outlive_the_kills_of_another(
     tmp_path: Path,
 ) -> None:
-    storage = SqliteStateStorage(tmp_path / "state.db")
+    path = tmp_path / "state.db"
     witness = Witness()
-    survivor = start_holding(storage, witness)
+    survivor = start_holding(path, witness)
 
-    victims = KillLoop(storage, seed=8)
+    victims = KillLoop(partial(SqliteStateStorage, path), seed=8)
     victims.run(6)
-    meanwhile = read(storage, witness)
+    meanwhile = read(path, witness)
     survivor.send(Release())
     while witness.unanswered:
         assert survivor.hear(30) is not None
@@ -61,18 +62,18 @@ def test_the_open_turns_of_a_living_host_outlive_the_kills_of_another(
     for found in meanwhile.values():
         assert [turn.status for turn in found.turns] == ["pending"] * OPEN_EACH
         assert [turn.attempts for turn in found.turns] == [1, 0]
-    assert judge(witness, read(storage, witness)) == []
-    assert judge(victims.witness, read(storage, victims.witness)) == []
+    assert judge(witness, read(path, witness)) == []
+    assert judge(victims.witness, read(path, victims.witness)) == []
     assert {answer[0] for one in witness.asked.values() for answer in one.answers} == {
         RequestStatus.COMPLETED
     }
 
 
 def test_another_host_is_refused_until_the_owner_is_killed(tmp_path: Path) -> None:
-    storage = SqliteStateStorage(tmp_path / "state.db")
+    path = tmp_path / "state.db"
     witness = Witness()
-    owner = start_holding(storage, witness)
-    other = HostProcess(storage, witness, life=1)
+    owner = start_holding(path, witness)
+    other = HostProcess(partial(SqliteStateStorage, path), witness, life=1)
     other.hear_until(Ready)
     actor_id = CONVERSATIONS[0]
 
@@ -84,7 +85,7 @@ def test_another_host_is_refused_until_the_owner_is_killed(tmp_path: Path) -> No
     other.stop()
 
     refused = witness.asked[actor_id, "early"]
-    turns = read(storage, witness)[actor_id].turns
+    turns = read(path, witness)[actor_id].turns
     assert "ActorOwnedElsewhere" in refused.refusals[0]
     assert not refused.ran
     assert [(turn.message_id, turn.status) for turn in turns] == [

@@ -106,8 +106,10 @@ class Finding(NamedTuple):
     text: str
 
 
-def judge(witness: Witness, stored: Mapping[ActorId, Stored]) -> list[Finding]:
-    """Every promise that was broken."""
+def judge(
+    witness: Witness, stored: Mapping[ActorId, Stored], *, most_runs: int = 1
+) -> list[Finding]:
+    """Every promise that was broken; `most_runs` over 1: what was left runs again."""
     findings: list[Finding] = []
     for actor_id, requests in witness.by_actor().items():
         found = stored.get(actor_id, Stored([], {}))
@@ -115,6 +117,7 @@ def judge(witness: Witness, stored: Mapping[ActorId, Stored]) -> list[Finding]:
         for asked in requests:
             turn = turns.get(asked.ask.message_id)
             findings += _judge_request(asked, turn)
+            findings += _judge_runs(asked, turn, most_runs)
         findings += _judge_order(actor_id, requests, found.turns)
         if actor_id.type_name == "counter":
             findings += _judge_count(actor_id, found)
@@ -140,18 +143,20 @@ def _judge_request(asked: Asked, turn: TurnRecord | None) -> Iterator[Finding]:
         yield Finding("two answers", f"{name}: {sorted(answers)}")
     if any(_is_of_another(asked, answer) for answer in asked.answers):
         yield Finding("wrong answer", f"{name}: {asked.answers}")
-    yield from _judge_runs(name, asked, turn)
 
 
-def _judge_runs(name: str, asked: Asked, turn: TurnRecord | None) -> Iterator[Finding]:
-    if len(asked.ran) > 1:
+def _judge_runs(
+    asked: Asked, turn: TurnRecord | None, most_runs: int
+) -> Iterator[Finding]:
+    name = f"{asked.ask.actor_id} {asked.ask.message_id}"
+    if len(asked.ran) > most_runs:
         yield Finding("ran by itself", f"{name} ran in the lives {asked.ran}")
-    if not set(asked.ran) <= set(asked.sent):
+    if most_runs == 1 and not set(asked.ran) <= set(asked.sent):
         lives = f"{asked.ran}, was sent in {asked.sent}"
         yield Finding("ran by itself", f"{name} ran in {lives}")
     if turn is None:
         return
-    if turn.attempts > 1:
+    if turn.attempts > most_runs:
         yield Finding("ran by itself", f"{name} has {turn.attempts} attempts")
     if turn.attempts < len(asked.ran):
         yield Finding("not counted", f"{name} ran and has {turn.attempts} attempts")
@@ -163,11 +168,21 @@ def _is_of_another(asked: Asked, answer: tuple[RequestStatus, Any]) -> bool:
     status, data = answer
     if status is RequestStatus.INTERRUPTED:
         return False
+    if status is RequestStatus.FAILED and _is_dead_letter(data):
+        return False
     if status is not RequestStatus.COMPLETED:
-        return True  # nothing here fails or is cancelled
+        return True  # nothing else here fails or is cancelled
     if asked.ask.actor_id.type_name != "agent":
         return False
     return data["messages"][-1]["content"] != agent_answer(asked.ask.message_id)
+
+
+def _is_dead_letter(data: Any) -> bool:
+    match data:
+        case {"error": {"type": "DeadLetter"}}:
+            return True
+        case _:
+            return False
 
 
 def _text(status: RequestStatus, data: Any) -> str:

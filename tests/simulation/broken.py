@@ -1,0 +1,136 @@
+"""Copies of the runtime and of storages that break a promise: each must be found."""
+
+import asyncio
+from asyncio import Future
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from agent_runtime_nb._mailbox import CancelReason, Turn
+from agent_runtime_nb._resident import ResidentActor
+from agent_runtime_nb.runtime_abstractions import ActorId
+from agent_runtime_nb.storage_abstractions import (
+    ActorChange,
+    IActorStateStorage,
+    TurnRecord,
+)
+from agent_runtime_nb.testing.faulty_storage import FaultyStorage
+from tests.simulation.world import Parts, at_once
+
+_LATE = 0.3
+
+
+class AcknowledgesFirst(FaultyStorage):
+    """Says at once that a request is stored, and stores it a moment later."""
+
+    def __init__(self, inner: IActorStateStorage) -> None:
+        super().__init__(inner)
+        self._late: defaultdict[ActorId, list[ActorChange]] = defaultdict(list)
+
+    def apply(
+        self, actor_id: ActorId, change: ActorChange
+    ) -> "Future[tuple[TurnRecord, ...]]":
+        loop = asyncio.get_running_loop()
+        if not change.accepted:
+            self._write(actor_id)
+            return super().apply(actor_id, change)
+        self._late[actor_id].append(change)
+        loop.call_later(_LATE, self._write, actor_id)
+        done: Future[tuple[TurnRecord, ...]] = loop.create_future()
+        done.set_result(())
+        return done
+
+    def _write(self, actor_id: ActorId) -> None:
+        for change in self._late.pop(actor_id, []):
+            super().apply(actor_id, change).exception()
+
+
+class ChecksNoEpoch(FaultyStorage):
+    """Takes the writes of an owner that lost the actor as if they were of the present one."""
+
+    def apply(
+        self, actor_id: ActorId, change: ActorChange
+    ) -> "Future[tuple[TurnRecord, ...]]":
+        state = at_once(self.inner.read_state(actor_id, ()))
+        return super().apply(actor_id, replace(change, epoch=state.epoch))
+
+
+class ChecksNothing(ChecksNoEpoch):
+    """As that one, and without a look at the etag or at turns that have ended."""
+
+    def apply(
+        self, actor_id: ActorId, change: ActorChange
+    ) -> "Future[tuple[TurnRecord, ...]]":
+        state = at_once(self.inner.read_state(actor_id, ()))
+        turns = at_once(self.inner.read_turns(actor_id, limit=1_000))
+        open_ones = {turn.position for turn in turns if not turn.status.is_final}
+        ended = tuple(end for end in change.ended if end.position in open_ones)
+        return super().apply(actor_id, replace(change, etag=state.etag, ended=ended))
+
+
+class CountsNoAttempt(FaultyStorage):
+    """Does not store that a turn is about to run."""
+
+    def apply(
+        self, actor_id: ActorId, change: ActorChange
+    ) -> "Future[tuple[TurnRecord, ...]]":
+        accepted = tuple(replace(turn, attempts=0) for turn in change.accepted)
+        return super().apply(actor_id, replace(change, started=(), accepted=accepted))
+
+
+class ForgetsIds(FaultyStorage):
+    """Takes a request that it knows for a new one."""
+
+    def __init__(self, inner: IActorStateStorage) -> None:
+        super().__init__(inner)
+        self._times: defaultdict[tuple[ActorId, str], int] = defaultdict(int)
+
+    def apply(
+        self, actor_id: ActorId, change: ActorChange
+    ) -> "Future[tuple[TurnRecord, ...]]":
+        accepted = tuple(self._renamed(actor_id, turn) for turn in change.accepted)
+        return super().apply(actor_id, replace(change, accepted=accepted))
+
+    def _renamed(self, actor_id: ActorId, turn: TurnRecord) -> TurnRecord:
+        find = self.inner.find_turn(actor_id, turn.message_id)
+        if at_once(find) is None:
+            return turn
+        self._times[actor_id, turn.message_id] += 1
+        number = self._times[actor_id, turn.message_id]
+        return replace(turn, message_id=f"{turn.message_id} again {number}")
+
+
+BROKEN_STORAGES: dict[str, Callable[[IActorStateStorage], IActorStateStorage]] = {
+    "acknowledges before it inserts": AcknowledgesFirst,
+    "has no fence": ChecksNothing,
+    "counts no attempt": CountsNoAttempt,
+    "gives a known id a second answer": ForgetsIds,
+}
+
+
+class LosesWakeUps(ResidentActor):
+    """Looks at the mailbox for the last time, and says a moment later that it rests."""
+
+    def _rest(self, task: Any) -> None:
+        asyncio.get_running_loop().call_soon(super()._rest, task)
+
+
+class CancelsCommits(ResidentActor):
+    """Does not shield a commit: a cancellation that comes then still has its way."""
+
+    def cancel(self, turn: Turn, reason: CancelReason) -> bool:
+        if turn.committing and not turn.ended:
+            turn.cancel_reason = reason
+            return True
+        return super().cancel(turn, reason)
+
+
+BROKEN_ACTORS: dict[str, type[ResidentActor]] = {
+    "loses a wake-up": LosesWakeUps,
+    "does not shield the commit": CancelsCommits,
+}
+
+
+RUNS_BY_ITSELF = Parts(on_interrupted="rerun")
+"""Runs again what a dead host left, although something else was asked for."""
