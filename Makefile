@@ -76,7 +76,7 @@ screenshots: setup  ## make the README's picture anew
 
 constraints:  ## compile constraints.txt anew from pyproject.toml (needs uv)
 	@uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade \
-		--extra lab --group dev --no-annotate --no-header --no-emit-index-url \
+		--extra all --group dev --no-annotate --no-header --no-emit-index-url \
 		--output-file constraints.txt
 
 clean:  ## remove everything that was made, the environment too
