@@ -1,311 +1,44 @@
-"""How requests get in: the actor's claim, its bounds, the accept.
+"""How requests get in: their bounds, the accept.
 
 Requests that come before the claim has ended wait for it, in the order of their calls.
-Every write of one actor is handed to the storage in the order in which it happens
-here; the storage keeps that order.
 """
 
 import asyncio
-import logging
-from abc import ABC, abstractmethod
-from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
 
-from agent_runtime_nb._commit import Policy, Surroundings
-from agent_runtime_nb._mailbox import Mailbox, Turn
-from agent_runtime_nb._outbox import Outbox
-from agent_runtime_nb._reporter import Reporter
-from agent_runtime_nb._tell import stored_tells
-from agent_runtime_nb._wire import describe_error, encode, same_request
+from agent_runtime_nb._mailbox import Turn
+from agent_runtime_nb._ownership import (
+    Ownership,
+    Waiting,
+    Written,
+    failed,
+    forward,
+)
+from agent_runtime_nb._wire import same_request
 from agent_runtime_nb.exceptions import (
     ActorBusy,
-    DeadLetter,
+    ConversationFull,
     MailboxFull,
     MessageIdReused,
-    OutcomeUnknown,
     StaleEpoch,
-    Unavailable,
 )
-from agent_runtime_nb.runtime_abstractions import (
-    ActorId,
-    Encoded,
-    JsonValue,
-    RequestStatus,
-    WhenBusy,
-)
-from agent_runtime_nb.storage_abstractions import (
-    ActorChange,
-    Claim,
-    TurnRecord,
-)
-from agent_runtime_nb.supervision import is_dead_letter
+from agent_runtime_nb.runtime_abstractions import Encoded, RequestStatus, WhenBusy
+from agent_runtime_nb.storage_abstractions import ActorChange, TurnRecord
 
-_log = logging.getLogger(__name__)
-
-Written = asyncio.Future[tuple[TurnRecord, ...]]
-_Waiting = tuple[Turn, WhenBusy, asyncio.Future[Turn]]
 _PENDING = RequestStatus.PENDING
-FAILED = RequestStatus.FAILED
-INTERRUPTED = RequestStatus.INTERRUPTED
-
-DEAD = "$dead/"
-"""What begins the state keys of the notes of dead letters; their message ids follow."""
-DEAD_MARK = "dead"
 
 
-def interrupted_data(why: str) -> dict[str, JsonValue]:
-    """The response's data of a turn whose host went away."""
-    return {"error": {"type": "Interrupted", "message": why, "retryable": True}}
-
-
-class LeftBehind(NamedTuple):
-    """How a turn ends that a dead host left behind."""
-
-    status: RequestStatus
-    data: JsonValue
-    is_dead_letter: bool = False
-
-
-def end_left_behind(
-    actor_id: ActorId, record: TurnRecord, policy: Policy
-) -> LeftBehind | None:
-    """How a turn ends that a dead host left behind; None: it runs again."""
-    if policy.on_interrupted == "rerun":
-        if not is_dead_letter(policy.restart, record.attempts):
-            return None
-        error = DeadLetter(actor_id, record.attempts)
-        return LeftBehind(FAILED, {"error": describe_error(error)}, True)  # noqa: FBT003
-    status = FAILED if policy.on_interrupted == "fail" else INTERRUPTED
-    return LeftBehind(status, interrupted_data("its host went away before it ended"))
-
-
-class Intake(ABC):
+class Intake(Ownership):
     """The part of an actor in memory that accepts requests."""
 
-    # There may be many, and what is near in memory is quick to reach.
-    __slots__ = (
-        "_accepting",
-        "_around",
-        "_before_claim",
-        "_claiming",
-        "_claiming_since",
-        "_clock",
-        "_feeds",
-        "_new_id",
-        "_outbox",
-        "_storage",
-        "_task",
-        "_wall_clock",
-        "actor_id",
-        "epoch",
-        "etag",
-        "gone",
-        "listeners",
-        "mailbox",
-        "marks",
-        "name",
-        "open",
-        "position",
-        "report",
-        "running",
-        "values",
-    )
-
-    def __init__(self, actor_id: ActorId, around: Surroundings) -> None:
-        self.actor_id = actor_id
-        self.name = f"actor {actor_id}"
-        self.values: dict[str, Encoded] = {}
-        self.epoch = 0
-        self.etag: str | None = None
-        self.marks: frozenset[str] = frozenset()
-        self.position = 0  # the last one given
-        self.open: dict[str, Turn] = {}  # accepted or being accepted, not ended
-        self.running: Turn | None = None
-        self.mailbox = Mailbox()
-        self.report = Reporter(actor_id, around, self.mailbox)
-        self.gone: BaseException | None = None  # why it no longer speaks for the actor
-        self._task: asyncio.Task[None] | None = None  # what runs the actor
-        self._around = around
-        self._storage = around.storage
-        self._clock = around.environment.clock
-        self._wall_clock = around.environment.wall_clock
-        self._new_id = around.environment.new_id
-        self.listeners = around.listeners
-        self._feeds = around.feeds
-        self._before_claim: list[_Waiting] | None = []
-        self._claiming: asyncio.Future[Claim] | None = None
-        self._claiming_since = 0.0
-        self._accepting: dict[Turn, asyncio.Future[Turn]] = {}  # who waits for it
-        self._outbox: Outbox | None = None
-
-    @abstractmethod
-    def received(self, turn: Turn, *, interrupt: bool) -> None:
-        """A turn is stored and in the mailbox."""
-
-    @abstractmethod
-    def forget(self, turn: Turn) -> None:
-        """A turn is no longer open."""
-
-    @abstractmethod
-    def end(
-        self, turn: Turn, status: RequestStatus, result: Encoded, staged: None
-    ) -> object:
-        """Store the end of a turn."""
-
-    @abstractmethod
-    def lose(self, turn: Turn, error: BaseException) -> None:
-        """What is stored of a turn can no longer be told."""
-
-    @abstractmethod
-    def lose_everything(self, error: BaseException) -> None:
-        """This host no longer knows what is stored of the actor."""
-
-    def being_accepted(self, turn: Turn) -> "asyncio.Future[Turn] | None":
-        """A future of its acceptance, None if that has ended."""
-        return self._accepting.get(turn)
-
-    def open_turns(self) -> list[Turn]:
-        """The accepted turns, the running one first, then in order."""
-        running = [] if self.running is None else [self.running]
-        return running + list(self.mailbox)
-
-    def write(self, change: ActorChange) -> Written:
-        """Hand a change to the storage, in order; a storage that raises has refused."""
-        try:
-            return self._storage.apply(self.actor_id, change)
-        except BaseException as error:
-            return failed(error)
-
-    # --- claim
-
-    def claim(self, take_over: bool) -> None:  # noqa: FBT001 - as of the storage's verb
-        """Become the actor's owner."""
-        try:
-            claimed = self._storage.claim(self.actor_id, take_over=take_over)
-        except BaseException as error:
-            claimed = failed(error)
-        self._claiming, self._claiming_since = claimed, self._clock()
-        if claimed.done():
-            self._claimed(claimed)
-        else:
-            claimed.add_done_callback(self._claimed)
-
-    async def ready(self) -> None:
-        """Wait until the claim has ended.
-
-        Raises:
-            ActorOwnedElsewhere, StorageError: if this host is not the owner.
-        """
-        if self._before_claim is not None and self._claiming is not None:
-            await asyncio.wait([self._claiming])
-        if self.gone is not None:
-            raise self.gone
-
-    def _claimed(self, claimed: "asyncio.Future[Claim]") -> None:
-        waiting, self._before_claim = self._before_claim or [], None
-        self._claiming = None
-        try:
-            claim = claimed.result()
-        except BaseException as error:  # it belongs to the senders
-            self.leave(error)
-            for _, _, future in waiting:
-                _fail(future, error)
-            return
-        if self.gone is not None:  # nobody waits any more
-            return
-        self.epoch, self.etag = claim.epoch, claim.etag
-        self.values, self.marks = claim.values, claim.marks
-        self.position = claim.next_position - 1
-        if tells := stored_tells(claim.values):
-            self.outbox.add(tells)
-        for record in claim.open_turns:
-            self._left_behind(record)
-        for turn, when_busy, future in waiting:
-            _forward(partial(self.submit, turn, when_busy), future)
-        if not self.open:
-            self._around.went_idle(self)
-
-    @property
-    def outbox(self) -> Outbox:
-        """What this actor tells others."""
-        if self._outbox is None:
-            self._outbox = Outbox(self, self._around, self._went_quiet)
-        return self._outbox
-
-    def _went_quiet(self) -> None:
-        if self.gone is None and not self.open and self._task is None:
-            self._around.went_idle(self)
-
-    def _left_behind(self, record: TurnRecord) -> None:
-        """A dead host left a turn: it ends, or it waits for its next run."""
-        turn = Turn.of_record(self.actor_id, record)
-        self.open[turn.message_id] = turn  # whoever sends it again, attaches
-        end = end_left_behind(self.actor_id, record, self._around.policy(self.actor_id))
-        if end is None:
-            turn.earlier_attempts, turn.attempts = record.attempts, 0
-            turn.deadline = self._clock() + self._around.settings.waiting_timeout
-            self._around.went_busy(self)
-            self.mailbox.append(turn)
-            self.received(turn, interrupt=False)
-            return
-        status, data, is_dead = end
-        if is_dead:
-            self._note_dead_letter(record)
-        self._around.went_busy(self)
-        self.end(turn, status, encode(data), None)
-
-    def _note_dead_letter(self, record: TurnRecord) -> None:
-        # Before its end is written: were it after, a dead host could lose the note.
-        note = encode({"attempts": record.attempts, "at": self._wall_clock()})
-        values = {DEAD + record.message_id: note}
-        self.values.update(values)
-        self.marks |= {DEAD_MARK}
-        change = ActorChange(self.epoch, set=values, marks=self.marks)
-        see(self.write(change))
-
-    def leave(self, error: BaseException) -> None:
-        """Speak for the actor no longer; whoever asks gets the error."""
-        self.close_door(error)
-        self._around.left(self)
-
-    def close_door(self, error: BaseException) -> None:
-        """Accept nothing any more; whoever asks gets the error."""
-        if self.gone is None:
-            self.gone = error
-
-    def give_up_waiting(self, now: float, limit: float) -> None:
-        """A claim or an accept that the storage never answers has an unknown fate."""
-        if self._before_claim is not None and now - self._claiming_since > limit:
-            self.refuse_senders(Unavailable(self._storage.location, "no answer"))
-        oldest = min(
-            (
-                since
-                for turn in self.open.values()
-                if (since := turn.writing_since) is not None
-            ),
-            default=now,
-        )
-        if now - oldest > limit:
-            # Whatever else is on its way waits for the same silent storage.
-            for turn in list(self.open.values()):
-                if not turn.ended:
-                    self.lose(turn, OutcomeUnknown(self.actor_id, turn.message_id))
-
-    def refuse_senders(self, error: BaseException) -> None:
-        """Answer those who wait for the claim, and let no one else in."""
-        waiting, self._before_claim = self._before_claim or [], None
-        self.leave(error)
-        for _, _, future in waiting:
-            _fail(future, error)
-
-    # --- accept
+    __slots__ = ()
 
     def submit(self, turn: Turn, when_busy: WhenBusy) -> "Turn | asyncio.Future[Turn]":
         """Accept a request; the turn once it is stored, or a future of that.
 
         Raises:
-            MailboxFull, ActorBusy, MessageIdReused, StorageError: nothing was accepted.
+            MailboxFull, ActorBusy, ConversationFull, MessageIdReused, StorageError:
+                nothing was accepted.
         """
         if self.gone is not None:
             raise self.gone.with_traceback(None)
@@ -316,6 +49,11 @@ class Intake(ABC):
             known = self._attach(opened[message_id], turn.body)
             return self._accepting.get(known) or known
         around = self._around
+        limit = around.settings.turn_limit
+        if limit is not None and self.position >= limit:
+            return around.tasks.spawn(
+                self._only_known(turn, limit), name=self.name, awaited=True
+            )
         if opened:
             self._check_room(turn, when_busy)
         else:
@@ -342,8 +80,16 @@ class Intake(ABC):
         turn.writing_since = now
         return self._accepted_later(turn, when_busy, written)
 
+    async def _only_known(self, asked: Turn, limit: int) -> Turn:
+        """The turn that is stored under this id; there is no room for a new one."""
+        record = await self._storage.find_turn(self.actor_id, asked.message_id)
+        if record is None:
+            raise ConversationFull(self.actor_id, limit)
+        known = self.open.get(record.message_id)
+        return self._attach(known, asked.body) if known else self._stored(asked, record)
+
     def _submit_later(
-        self, turn: Turn, when_busy: WhenBusy, waiting: list[_Waiting]
+        self, turn: Turn, when_busy: WhenBusy, waiting: list[Waiting]
     ) -> "asyncio.Future[Turn]":
         future: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
         waiting.append((turn, when_busy, future))
@@ -359,7 +105,7 @@ class Intake(ABC):
         def answer(done: Written) -> None:
             self._accepting.pop(turn, None)
             turn.writing_since = None
-            _forward(partial(self._accepted, turn, when_busy, done), future)
+            forward(partial(self._accepted, turn, when_busy, done), future)
 
         written.add_done_callback(answer)
         return future
@@ -412,13 +158,15 @@ class Intake(ABC):
         self.received(turn, interrupt=when_busy == "interrupt")
         return turn
 
-    def _stored_turn(self, asked: Turn, record: TurnRecord) -> Turn:
-        """The turn that is stored under the id of the one that is being accepted."""
+    def _stored(self, asked: Turn, record: TurnRecord) -> Turn:
         # One that ended a moment ago still has its update log.
         kept = self._around.kept_turn(self.actor_id, record.message_id)
-        known = kept or Turn.of_record(self.actor_id, record)
+        return self._attach(kept or Turn.of_record(self.actor_id, record), asked.body)
+
+    def _stored_turn(self, asked: Turn, record: TurnRecord) -> Turn:
+        """The turn that is stored under the id of the one that is being accepted."""
         try:
-            self._attach(known, asked.body)
+            known = self._stored(asked, record)
         except MessageIdReused as error:
             self.forget(asked)
             asked.lose(error)
@@ -428,34 +176,3 @@ class Intake(ABC):
             # Whoever asked with the same id meanwhile holds `asked`.
             asked.end(known.status, known.result, known.ended_at)
         return known
-
-
-def see(future: "asyncio.Future[Any]") -> None:
-    """Somebody has seen what becomes of it, even if nobody waits for it any more."""
-    future.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-
-def failed(error: BaseException) -> "asyncio.Future[Any]":
-    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    future.set_exception(error)
-    return future
-
-
-def _fail(future: "asyncio.Future[Turn]", error: BaseException) -> None:
-    if not future.done():
-        future.set_exception(error)
-        future.exception()  # seen, even if the sender has gone away
-
-
-def _forward(
-    make: "Callable[[], Turn | asyncio.Future[Turn]]", future: "asyncio.Future[Turn]"
-) -> None:
-    try:
-        turn = make()
-    except BaseException as error:  # it belongs to who waits
-        _fail(future, error)
-        return
-    if not isinstance(turn, Turn):
-        turn.add_done_callback(lambda done: _forward(done.result, future))
-    elif not future.done():
-        future.set_result(turn)

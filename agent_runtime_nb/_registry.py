@@ -16,9 +16,9 @@ from weakref import WeakSet
 
 from agent_runtime_nb._activation import InProcessActorContext
 from agent_runtime_nb._commit import Policy
-from agent_runtime_nb._intake import end_left_behind
 from agent_runtime_nb._listeners import Listeners
 from agent_runtime_nb._mailbox import CancelReason, Turn
+from agent_runtime_nb._ownership import end_left_behind
 from agent_runtime_nb._reporter import ActorFeeds
 from agent_runtime_nb._resident import ResidentActor
 from agent_runtime_nb._settings import Environment, RuntimeSettings

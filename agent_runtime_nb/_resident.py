@@ -15,8 +15,8 @@ from agent_runtime_nb._activation import (
     forget_cancellations,
 )
 from agent_runtime_nb._commit import Surroundings, may_pass
-from agent_runtime_nb._intake import see
 from agent_runtime_nb._mailbox import CancelReason, Turn
+from agent_runtime_nb._ownership import see
 from agent_runtime_nb._supervised import Supervised
 from agent_runtime_nb._waits import ASKING
 from agent_runtime_nb._wire import turn_view

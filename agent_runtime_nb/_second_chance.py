@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from agent_runtime_nb._forking import owned, set_values
-from agent_runtime_nb._intake import DEAD, DEAD_MARK
 from agent_runtime_nb._mailbox import Turn
+from agent_runtime_nb._ownership import DEAD, DEAD_MARK
 from agent_runtime_nb._registry import ActorRegistry
 from agent_runtime_nb._waits import CHAIN
 from agent_runtime_nb._wire import decode, decode_body, encode, encode_body

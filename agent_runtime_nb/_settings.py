@@ -23,6 +23,9 @@ class RuntimeSettings:
         idle_timeout: how long an idle actor stays in memory.
         max_resident: actors in memory, as far as they are idle.
         keep_results: ended turns per actor whose result is kept.
+        turn_limit: turns that a conversation may have; None: any number.
+        conversation_ttl: conversations whose last turn ended longer ago are deleted;
+            looked at once an hour. None: none is.
         request_limit: size of a request.
         update_limit, update_bytes: what the update log of one turn keeps.
         update_memory: what the update logs of ended turns keep, all together.
@@ -43,6 +46,8 @@ class RuntimeSettings:
     idle_timeout: float = 300.0
     max_resident: int = 1000
     keep_results: int = 1000
+    turn_limit: int | None = None
+    conversation_ttl: float | None = None
     request_limit: int = 8_000_000
     update_limit: int = 1000
     update_bytes: int = 1_000_000

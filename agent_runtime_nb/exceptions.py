@@ -15,6 +15,7 @@
     ├── ActorBeingDeleted
     ├── ActorBusy
     ├── ActorQuarantined
+    ├── ConversationFull
     ├── DeadlockDetected
     ├── DeadLetter
     ├── MailboxFull
@@ -211,6 +212,18 @@ class ActorQuarantined(AgentRuntimeError):
         self.actor_id = actor_id
         self.failures = failures
         self.last = last
+
+
+class ConversationFull(AgentRuntimeError):
+    """A conversation that has as many turns as it may have; nothing was accepted."""
+
+    def __init__(self, actor_id: object, limit: int) -> None:
+        super().__init__(
+            f"{actor_id} has {limit} turns, which is the limit; "
+            "begin a new conversation, or fork this one before some of them"
+        )
+        self.actor_id = actor_id
+        self.limit = limit
 
 
 class DeadlockDetected(AgentRuntimeError):

@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeVar
 from agent_runtime_nb import _directory
 from agent_runtime_nb._client import InProcessActorClient
 from agent_runtime_nb._commit import Policy
+from agent_runtime_nb._expiry import expire
 from agent_runtime_nb._listeners import Listeners
 from agent_runtime_nb._loop_bridge import LoopBridge
 from agent_runtime_nb._mailbox import Turn
@@ -57,6 +58,7 @@ RuntimeState = Literal["not started", "starting", "running", "stopping", "stoppe
 
 _log = logging.getLogger(__name__)
 _SWEEP_EVERY = 1.0
+_EXPIRE_EVERY = 3600.0
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -102,6 +104,7 @@ class InProcessActorRuntime(OwnDirectory):
         self._sweeping: asyncio.TimerHandle | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._lag = 0.0
+        self._expiry_due = 0.0
         self._actors.submit = self.submit
         self._actors.client = InProcessActorClient(self)
 
@@ -296,8 +299,15 @@ class InProcessActorRuntime(OwnDirectory):
         self._lag = max(0.0, self.bridge.home.time() - due)
         try:
             self._actors.sweep()
+            self._expire()
         finally:
             self._sweep_later()
+
+    def _expire(self) -> None:
+        now, ttl = self.environment.clock(), self.settings.conversation_ttl
+        if ttl is not None and now >= self._expiry_due:
+            self._expiry_due = now + _EXPIRE_EVERY
+            self._actors.tasks.spawn(expire(self._actors, ttl), name="expire")
 
     # --- for clients, on the runtime's loop
 

@@ -82,6 +82,13 @@ SAID: list[tuple[AgentRuntimeError, str]] = [
         ),
     ),
     (
+        exceptions.ConversationFull(ACTOR, 5),
+        (
+            "echo/c1 has 5 turns, which is the limit; begin a new conversation, or "
+            "fork this one before some of them"
+        ),
+    ),
+    (
         exceptions.DeadlockDetected([ACTOR, "b/1", ACTOR]),
         (
             "echo/c1 -> b/1 -> echo/c1: these asks would wait for each other for "
@@ -223,7 +230,8 @@ def tree_of(parent: type, indent: str) -> list[str]:
     """The classes under a parent, drawn as the head of the module draws them."""
     children = [each for each in classes() if parent in each.__bases__]
     # A branch that goes on is drawn last.
-    children.sort(key=lambda each: bool(each.__subclasses__()))
+    branches = {base for each in classes() for base in each.__bases__}
+    children.sort(key=lambda each: each in branches)
     lines: list[str] = []
     for child in children:
         last = child is children[-1]

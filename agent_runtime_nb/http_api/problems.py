@@ -42,10 +42,12 @@ STATUS: Mapping[type[Exception], int] = {
     exceptions.ActorBusy: 409,
     exceptions.ActorBeingDeleted: 409,
     exceptions.ActorOwnedElsewhere: 409,
+    exceptions.ConversationFull: 409,
     exceptions.DeadlockDetected: 409,
     exceptions.MailboxFull: 429,
     exceptions.ActorQuarantined: 503,
     exceptions.DeadLetter: 502,
+    exceptions.RemoteError: 502,
     exceptions.TurnFailed: 502,
     exceptions.ActorStartFailed: 502,
     exceptions.NotRunning: 503,
@@ -138,12 +140,24 @@ def problem_of_turn(
     failed = exceptions.TurnFailed("failed", kind, str(error.get("message", "")))
     members: dict[str, JsonValue] = {
         "retryable": bool(error.get("retryable")),
-        # "where" names the user's code, which is nobody else's business.
-        "error": {key: error[key] for key in error if key != "where"},
+        "error": _public(error),
         "messages": recorded.get("messages") or [],
         **more,
     }
     return Problem(_TURN_STATUS.get(kind, 502), "turn-failed", str(failed), members)
+
+
+def _public(error: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Without "where", a place in the user's code, which is nobody else's business."""
+    return {key: error[key] for key in error if key != "where"}
+
+
+def public_data(data: JsonValue) -> JsonValue:
+    """A response's data as it may be told over HTTP."""
+    told = cast("dict[str, Any]", data if isinstance(data, dict) else {})
+    if isinstance(told.get("error"), dict):
+        return {**told, "error": _public(told["error"])}
+    return cast("JsonValue", data)
 
 
 def _unexpected(error: Exception) -> Problem:

@@ -1,0 +1,325 @@
+"""Who speaks for an actor: its claim, what a former owner left, and the end of that.
+
+Every write of one actor is handed to the storage in the order in which it happens in
+memory; the storage keeps that order.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from agent_runtime_nb._commit import Policy, Surroundings
+from agent_runtime_nb._mailbox import Mailbox, Turn
+from agent_runtime_nb._outbox import Outbox
+from agent_runtime_nb._reporter import Reporter
+from agent_runtime_nb._tell import stored_tells
+from agent_runtime_nb._wire import describe_error, encode
+from agent_runtime_nb.exceptions import DeadLetter, OutcomeUnknown, Unavailable
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    Encoded,
+    JsonValue,
+    RequestStatus,
+    WhenBusy,
+)
+from agent_runtime_nb.storage_abstractions import (
+    ActorChange,
+    Claim,
+    TurnRecord,
+)
+from agent_runtime_nb.supervision import is_dead_letter
+
+Written = asyncio.Future[tuple[TurnRecord, ...]]
+Waiting = tuple[Turn, WhenBusy, asyncio.Future[Turn]]
+FAILED = RequestStatus.FAILED
+INTERRUPTED = RequestStatus.INTERRUPTED
+
+DEAD = "$dead/"
+"""What begins the state keys of the notes of dead letters; their message ids follow."""
+DEAD_MARK = "dead"
+
+
+def interrupted_data(why: str) -> dict[str, JsonValue]:
+    """The response's data of a turn whose host went away."""
+    return {"error": {"type": "Interrupted", "message": why, "retryable": True}}
+
+
+class LeftBehind(NamedTuple):
+    """How a turn ends that a dead host left behind."""
+
+    status: RequestStatus
+    data: JsonValue
+    is_dead_letter: bool = False
+
+
+def end_left_behind(
+    actor_id: ActorId, record: TurnRecord, policy: Policy
+) -> LeftBehind | None:
+    """How a turn ends that a dead host left behind; None: it runs again."""
+    if policy.on_interrupted == "rerun":
+        if not is_dead_letter(policy.restart, record.attempts):
+            return None
+        error = DeadLetter(actor_id, record.attempts)
+        return LeftBehind(FAILED, {"error": describe_error(error)}, True)  # noqa: FBT003
+    status = FAILED if policy.on_interrupted == "fail" else INTERRUPTED
+    return LeftBehind(status, interrupted_data("its host went away before it ended"))
+
+
+class Ownership(ABC):
+    """The part of an actor in memory that claims it."""
+
+    # There may be many, and what is near in memory is quick to reach.
+    __slots__ = (
+        "_accepting",
+        "_around",
+        "_before_claim",
+        "_claiming",
+        "_claiming_since",
+        "_clock",
+        "_feeds",
+        "_new_id",
+        "_outbox",
+        "_storage",
+        "_task",
+        "_wall_clock",
+        "actor_id",
+        "epoch",
+        "etag",
+        "gone",
+        "listeners",
+        "mailbox",
+        "marks",
+        "name",
+        "open",
+        "position",
+        "report",
+        "running",
+        "values",
+    )
+
+    def __init__(self, actor_id: ActorId, around: Surroundings) -> None:
+        self.actor_id = actor_id
+        self.name = f"actor {actor_id}"
+        self.values: dict[str, Encoded] = {}
+        self.epoch = 0
+        self.etag: str | None = None
+        self.marks: frozenset[str] = frozenset()
+        self.position = 0  # the last one given
+        self.open: dict[str, Turn] = {}  # accepted or being accepted, not ended
+        self.running: Turn | None = None
+        self.mailbox = Mailbox()
+        self.report = Reporter(actor_id, around, self.mailbox)
+        self.gone: BaseException | None = None  # why it no longer speaks for the actor
+        self._task: asyncio.Task[None] | None = None  # what runs the actor
+        self._around = around
+        self._storage = around.storage
+        self._clock = around.environment.clock
+        self._wall_clock = around.environment.wall_clock
+        self._new_id = around.environment.new_id
+        self.listeners = around.listeners
+        self._feeds = around.feeds
+        self._before_claim: list[Waiting] | None = []
+        self._claiming: asyncio.Future[Claim] | None = None
+        self._claiming_since = 0.0
+        self._accepting: dict[Turn, asyncio.Future[Turn]] = {}  # who waits for it
+        self._outbox: Outbox | None = None
+
+    @abstractmethod
+    def submit(self, turn: Turn, when_busy: WhenBusy) -> "Turn | asyncio.Future[Turn]":
+        """Accept a request."""
+
+    @abstractmethod
+    def received(self, turn: Turn, *, interrupt: bool) -> None:
+        """A turn is stored and in the mailbox."""
+
+    @abstractmethod
+    def forget(self, turn: Turn) -> None:
+        """A turn is no longer open."""
+
+    @abstractmethod
+    def end(
+        self, turn: Turn, status: RequestStatus, result: Encoded, staged: None
+    ) -> object:
+        """Store the end of a turn."""
+
+    @abstractmethod
+    def lose(self, turn: Turn, error: BaseException) -> None:
+        """What is stored of a turn can no longer be told."""
+
+    @abstractmethod
+    def lose_everything(self, error: BaseException) -> None:
+        """This host no longer knows what is stored of the actor."""
+
+    def being_accepted(self, turn: Turn) -> "asyncio.Future[Turn] | None":
+        """A future of its acceptance, None if that has ended."""
+        return self._accepting.get(turn)
+
+    def open_turns(self) -> list[Turn]:
+        """The accepted turns, the running one first, then in order."""
+        running = [] if self.running is None else [self.running]
+        return running + list(self.mailbox)
+
+    def write(self, change: ActorChange) -> Written:
+        """Hand a change to the storage, in order; a storage that raises has refused."""
+        try:
+            return self._storage.apply(self.actor_id, change)
+        except BaseException as error:
+            return failed(error)
+
+    # --- claim
+
+    def claim(self, take_over: bool) -> None:  # noqa: FBT001 - as of the storage's verb
+        """Become the actor's owner."""
+        try:
+            claimed = self._storage.claim(self.actor_id, take_over=take_over)
+        except BaseException as error:
+            claimed = failed(error)
+        self._claiming, self._claiming_since = claimed, self._clock()
+        if claimed.done():
+            self._claimed(claimed)
+        else:
+            claimed.add_done_callback(self._claimed)
+
+    async def ready(self) -> None:
+        """Wait until the claim has ended.
+
+        Raises:
+            ActorOwnedElsewhere, StorageError: if this host is not the owner.
+        """
+        if self._before_claim is not None and self._claiming is not None:
+            await asyncio.wait([self._claiming])
+        if self.gone is not None:
+            raise self.gone
+
+    def _claimed(self, claimed: "asyncio.Future[Claim]") -> None:
+        waiting, self._before_claim = self._before_claim or [], None
+        self._claiming = None
+        try:
+            claim = claimed.result()
+        except BaseException as error:  # it belongs to the senders
+            self.leave(error)
+            for _, _, future in waiting:
+                fail_sender(future, error)
+            return
+        if self.gone is not None:  # nobody waits any more
+            return
+        self.epoch, self.etag = claim.epoch, claim.etag
+        self.values, self.marks = claim.values, claim.marks
+        self.position = claim.next_position - 1
+        if tells := stored_tells(claim.values):
+            self.outbox.add(tells)
+        for record in claim.open_turns:
+            self._left_behind(record)
+        for turn, when_busy, future in waiting:
+            forward(partial(self.submit, turn, when_busy), future)
+        if not self.open:
+            self._around.went_idle(self)
+
+    @property
+    def outbox(self) -> Outbox:
+        """What this actor tells others."""
+        if self._outbox is None:
+            self._outbox = Outbox(self, self._around, self._went_quiet)
+        return self._outbox
+
+    def _went_quiet(self) -> None:
+        if self.gone is None and not self.open and self._task is None:
+            self._around.went_idle(self)
+
+    def _left_behind(self, record: TurnRecord) -> None:
+        """A dead host left a turn: it ends, or it waits for its next run."""
+        turn = Turn.of_record(self.actor_id, record)
+        self.open[turn.message_id] = turn  # whoever sends it again, attaches
+        end = end_left_behind(self.actor_id, record, self._around.policy(self.actor_id))
+        if end is None:
+            turn.earlier_attempts, turn.attempts = record.attempts, 0
+            turn.deadline = self._clock() + self._around.settings.waiting_timeout
+            self._around.went_busy(self)
+            self.mailbox.append(turn)
+            self.received(turn, interrupt=False)
+            return
+        status, data, is_dead = end
+        if is_dead:
+            self._note_dead_letter(record)
+        self._around.went_busy(self)
+        self.end(turn, status, encode(data), None)
+
+    def _note_dead_letter(self, record: TurnRecord) -> None:
+        # Before its end is written: were it after, a dead host could lose the note.
+        note = encode({"attempts": record.attempts, "at": self._wall_clock()})
+        values = {DEAD + record.message_id: note}
+        self.values.update(values)
+        self.marks |= {DEAD_MARK}
+        change = ActorChange(self.epoch, set=values, marks=self.marks)
+        see(self.write(change))
+
+    def leave(self, error: BaseException) -> None:
+        """Speak for the actor no longer; whoever asks gets the error."""
+        self.close_door(error)
+        self._around.left(self)
+
+    def close_door(self, error: BaseException) -> None:
+        """Accept nothing any more; whoever asks gets the error."""
+        if self.gone is None:
+            self.gone = error
+
+    def give_up_waiting(self, now: float, limit: float) -> None:
+        """A claim or an accept that the storage never answers has an unknown fate."""
+        if self._before_claim is not None and now - self._claiming_since > limit:
+            self.refuse_senders(Unavailable(self._storage.location, "no answer"))
+        oldest = min(
+            (
+                since
+                for turn in self.open.values()
+                if (since := turn.writing_since) is not None
+            ),
+            default=now,
+        )
+        if now - oldest > limit:
+            # Whatever else is on its way waits for the same silent storage.
+            for turn in list(self.open.values()):
+                if not turn.ended:
+                    self.lose(turn, OutcomeUnknown(self.actor_id, turn.message_id))
+
+    def refuse_senders(self, error: BaseException) -> None:
+        """Answer those who wait for the claim, and let no one else in."""
+        waiting, self._before_claim = self._before_claim or [], None
+        self.leave(error)
+        for _, _, future in waiting:
+            fail_sender(future, error)
+
+
+def see(future: "asyncio.Future[Any]") -> None:
+    """Somebody has seen what becomes of it, even if nobody waits for it any more."""
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+def failed(error: BaseException) -> "asyncio.Future[Any]":
+    """A future that has failed."""
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    future.set_exception(error)
+    return future
+
+
+def fail_sender(future: "asyncio.Future[Turn]", error: BaseException) -> None:
+    """Tell a sender that waits, if it still does."""
+    if not future.done():
+        future.set_exception(error)
+        future.exception()  # seen, even if the sender has gone away
+
+
+def forward(
+    make: "Callable[[], Turn | asyncio.Future[Turn]]", future: "asyncio.Future[Turn]"
+) -> None:
+    """Give a future what `make` gives, now or later, or its error."""
+    try:
+        turn = make()
+    except BaseException as error:  # it belongs to who waits
+        fail_sender(future, error)
+        return
+    if not isinstance(turn, Turn):
+        turn.add_done_callback(lambda done: forward(done.result, future))
+    elif not future.done():
+        future.set_result(turn)
