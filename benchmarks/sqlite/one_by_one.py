@@ -135,19 +135,19 @@ async def _singly(
 def grouped_normal(scale: float) -> Figures:
     """`SqliteStateStorage`; a commit survives the death of the process."""
     with database_path() as path:
-        return asyncio.run(_grouped(path, "NORMAL", amount(100, scale)))
+        return asyncio.run(_grouped(path, "NORMAL", amount(300, scale)))
 
 
 def grouped_full(scale: float) -> Figures:
     """`SqliteStateStorage`; a commit survives the loss of power."""
     with database_path() as path:
-        return asyncio.run(_grouped(path, "FULL", amount(100, scale)))
+        return asyncio.run(_grouped(path, "FULL", amount(200, scale)))
 
 
 def singly_normal(scale: float) -> Figures:
     """A statement at a time; a commit survives the death of the process."""
     with database_path() as path:
-        turns = amount(15, scale)
+        turns = amount(40, scale)
         return asyncio.run(_singly(path, "NORMAL", turns, in_functions=False))
 
 
@@ -161,7 +161,7 @@ def singly_full(scale: float) -> Figures:
 def functions_normal(scale: float) -> Figures:
     """A transaction at a time; a commit survives the death of the process."""
     with database_path() as path:
-        turns = amount(30, scale)
+        turns = amount(60, scale)
         return asyncio.run(_singly(path, "NORMAL", turns, in_functions=True))
 
 

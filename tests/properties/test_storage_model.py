@@ -5,8 +5,9 @@ runtime does, so that they are written together.
 """
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings, strategies as st
@@ -40,8 +41,11 @@ from tests.properties.storage_steps import (
     steps,
 )
 
+T = TypeVar("T")
+
 HOSTS = ("one", "two")
 KEEP = 2
+PATIENCE = 20.0  # seconds after which a storage hangs
 
 EXAMPLES = {"cosmos": 3, "postgres": 6, "redis": 12}
 """How many runs a backend gets in CI, if not as many as one without a network."""
@@ -73,6 +77,13 @@ class StorageMachine(RuleBasedStateMachine):
         self.count = 0
         self.touched: tuple[Host, ActorId] | None = None
 
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        async def bounded() -> T:
+            async with asyncio.timeout(PATIENCE):
+                return await work
+
+        return self.runner.run(bounded())
+
     # --- hosts
 
     @initialize()
@@ -87,7 +98,7 @@ class StorageMachine(RuleBasedStateMachine):
             await self.kit.opened_for(storage, info)
             return Host(info.host_id, storage)
 
-        host = self.hosts[name] = self.runner.run(open_one())
+        host = self.hosts[name] = self._run(open_one())
         self.model.alive.add(host.host_id)
 
     @rule(name=hosts)
@@ -95,7 +106,7 @@ class StorageMachine(RuleBasedStateMachine):
         """A host closes and another one comes."""
         host = self.hosts[name]
         self.model.alive.discard(host.host_id)
-        self.runner.run(host.storage.close())
+        self._run(host.storage.close())
         self._open(name)
 
     @rule(name=hosts)
@@ -103,9 +114,9 @@ class StorageMachine(RuleBasedStateMachine):
         """A host dies without closing and another one comes."""
         host = self.hosts[name]
         self.model.alive.discard(host.host_id)
-        self.runner.run(self.kit.kill(host.storage))
+        self._run(self.kit.kill(host.storage))
         self._open(name)
-        self.runner.run(host.storage.close())
+        self._run(host.storage.close())
 
     # --- steps
 
@@ -126,7 +137,7 @@ class StorageMachine(RuleBasedStateMachine):
     def trim(self, name: str, actor: str) -> None:
         host, actor_id = self.hosts[name], self.kit.actor(actor)
         self.model.trim(actor_id, KEEP)
-        self.runner.run(host.storage.trim(actor_id, KEEP))
+        self._run(host.storage.trim(actor_id, KEEP))
         self.touched = host, actor_id
 
     def _do(self, name: str, drawn: list[Step]) -> None:
@@ -143,7 +154,7 @@ class StorageMachine(RuleBasedStateMachine):
                 expected.append(outcome)
             return expected, await asyncio.gather(*calls, return_exceptions=True)
 
-        for step, expected, found in zip(drawn, *self.runner.run(call()), strict=True):
+        for step, expected, found in zip(drawn, *self._run(call()), strict=True):
             actor_id = self.kit.actor(step.actor)
             self._compare(host, actor_id, expected, found)
             self.touched = host, actor_id
@@ -249,7 +260,7 @@ class StorageMachine(RuleBasedStateMachine):
                 if after is None:
                     return found
 
-        found = self.runner.run(listed())
+        found = self._run(listed())
 
         assert found == self.model.listed(mark=mark, **options)
 
@@ -258,7 +269,7 @@ class StorageMachine(RuleBasedStateMachine):
         actor_id = self.kit.actor(actor)
         values = self.model.actor(actor_id).values
 
-        page = self.runner.run(self.hosts[name].storage.list_keys(actor_id, prefix))
+        page = self._run(self.hosts[name].storage.list_keys(actor_id, prefix))
 
         assert list(page.items) == sorted(k for k in values if k.startswith(prefix))
 
@@ -266,7 +277,7 @@ class StorageMachine(RuleBasedStateMachine):
     def find_turn(self, name: str, actor: str, message: str) -> None:
         actor_id = self.kit.actor(actor)
 
-        found = self.runner.run(self.hosts[name].storage.find_turn(actor_id, message))
+        found = self._run(self.hosts[name].storage.find_turn(actor_id, message))
 
         assert found == self.model.actor(actor_id).find(message)
 
@@ -283,7 +294,7 @@ class StorageMachine(RuleBasedStateMachine):
             state = await host.storage.read_state(actor_id)
             return state, await host.storage.read_turns(actor_id, limit=100)
 
-        state, turns = self.runner.run(read())
+        state, turns = self._run(read())
 
         assert state == self.model.state(actor_id)
         assert turns == self.model.turns(actor_id)
@@ -293,7 +304,7 @@ class StorageMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            self.runner.run(self.kit.close())
+            self._run(self.kit.close())
         finally:
             self.runner.close()
 

@@ -313,3 +313,26 @@ async def test_steps_before_a_claim_by_force_are_fenced_after_it(open_cosmos: Op
     claim = await second.claim(A)
     assert claim.epoch == epoch + 1
     await second.apply(A, ActorChange(epoch=claim.epoch, set={"k": b"1"}))
+
+
+async def test_turns_that_are_known_in_different_ways_are_all_found(open_cosmos: Open):
+    storage = await open_cosmos()
+    epoch = (await storage.claim(A)).epoch
+    await storage.apply(A, accepted(epoch, 1, 2))
+
+    # While m1 is thought to be new, m2 comes too late; once it is not, m2 is new.
+    found = await asyncio.gather(
+        storage.apply(A, resent(epoch, "m1", 5)),
+        storage.apply(A, resent(epoch, "m2", 4)),
+        storage.apply(A, accepted(epoch, 6)),
+    )
+
+    positions = [[turn.position for turn in known] for known in found]
+    assert positions == [[1], [2], []]
+
+
+def resent(epoch: int, message_id: str, position: int) -> ActorChange:
+    """Accept a turn at another position than it has."""
+    change = accepted(epoch, position)
+    change.accepted[0].message_id = message_id
+    return change

@@ -318,8 +318,11 @@ class Writer:
             return None
         if refused.in_doubt and not could_have_seen(now.root, view.root.writes):
             raise Unanswered(over=False, reason="too many have written since")
+        wanted = set(view.asked)  # each is asked for again, or two could take turns
         if refused.status == 409 and refused.index > 0:
-            await self._find_known(actor_id, now, draft.new_turn_ids)
+            wanted.update(draft.new_turn_ids)
+        if wanted:
+            await self._find_known(actor_id, now, wanted)
         return now
 
 

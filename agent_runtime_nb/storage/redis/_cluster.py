@@ -34,12 +34,11 @@ class Cluster(Line):
 
     def run(self, commands: Sequence[Command]) -> list[Any]:
         """See `Line.run`; a round trip for each node."""
+        self._read_map()
         outcomes: dict[int, Any] = {}
         left = list(range(len(commands)))
         for _ in range(_ROUNDS):
-            for link, numbers in self._by_node(commands, left).items():
-                answers = self._run_at(link, [commands[n] for n in numbers])
-                outcomes |= zip(numbers, answers, strict=True)
+            self._send(commands, left, outcomes)
             left = [n for n in left if isinstance(outcomes[n], Elsewhere)]
             if not left:
                 break
@@ -64,22 +63,32 @@ class Cluster(Line):
             self._ranges = []  # another node may have taken its place
             return [error] * len(commands)
 
-    def _by_node(
-        self, commands: Sequence[Command], numbers: list[int]
-    ) -> dict[Link, list[int]]:
-        self._read_map()
-        found: dict[Link, list[int]] = {}
+    def _send(
+        self, commands: Sequence[Command], numbers: list[int], outcomes: dict[int, Any]
+    ) -> None:
+        """Send the commands with these numbers; each gets an outcome."""
+        lacking = Unavailable(self._endpoint.location, "a part of its cluster is away")
+        outcomes |= dict.fromkeys(numbers, lacking)
+        try:
+            self._read_map()
+        except Unavailable:
+            return
+        by_link: dict[Link, list[int]] = {}
         for n in numbers:
             words = commands[n]
-            key = words[3] if words[0] == "EVALSHA" else words[1]
-            found.setdefault(self._link_of(key_slot(key)), []).append(n)
-        return found
+            link = self._link_of(words[3] if words[0] == "EVALSHA" else words[1])
+            if link is not None:
+                by_link.setdefault(link, []).append(n)
+        for link, its in by_link.items():
+            answers = self._run_at(link, [commands[n] for n in its])
+            outcomes |= zip(its, answers, strict=True)
 
-    def _link_of(self, slot: int) -> Link:
+    def _link_of(self, key: bytes) -> Link | None:
+        slot = key_slot(key)
         for first, last, node in self._ranges:
             if first <= slot <= last:
                 return self._link(node)
-        raise Unavailable(self._endpoint.location, "its cluster lacks a part of itself")
+        return None
 
     def _link(self, node: _Node) -> Link:
         link = self._links.get(node)
