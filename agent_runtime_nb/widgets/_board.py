@@ -146,6 +146,12 @@ def _apply(row: Row, event: RuntimeEvent) -> None:
             row.doing = _doing(row.doing, event.data)
         case TurnEnded():
             _end(row, event)
+        case _:
+            _apply_to_object(row, event)
+
+
+def _apply_to_object(row: Row, event: RuntimeEvent) -> None:
+    match event:
         case ActorActivated():
             if row.activity == "stored":
                 row.activity = "idle"
