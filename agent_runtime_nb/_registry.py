@@ -6,10 +6,9 @@ that ended a moment ago.
 """
 
 import asyncio
-import contextlib
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextvars import Context
 from typing import NamedTuple, TypeAlias, TypeVar, cast
 from weakref import WeakSet
@@ -18,19 +17,14 @@ from agent_runtime_nb._activation import InProcessActorContext
 from agent_runtime_nb._commit import Policy
 from agent_runtime_nb._listeners import Listeners
 from agent_runtime_nb._mailbox import CancelReason, Turn
-from agent_runtime_nb._ownership import end_left_behind
 from agent_runtime_nb._reporter import ActorFeeds
 from agent_runtime_nb._resident import ResidentActor
 from agent_runtime_nb._settings import Environment, RuntimeSettings
 from agent_runtime_nb._tasks import TaskOwner
-from agent_runtime_nb._tell import OUTBOX_MARK
 from agent_runtime_nb._updates import Feed
 from agent_runtime_nb._waits import WaitGraph
-from agent_runtime_nb._wire import encode
 from agent_runtime_nb.exceptions import (
-    ActorOwnedElsewhere,
     ActorQuarantined,
-    AgentRuntimeError,
     NotRunning,
     Unavailable,
     UnknownActorType,
@@ -45,16 +39,12 @@ from agent_runtime_nb.runtime_abstractions import (
 )
 from agent_runtime_nb.runtime_events import ActorRevived, RuntimeEvent
 from agent_runtime_nb.storage_abstractions import (
-    ActorChange,
     IActorStateStorage,
-    TurnEnd,
 )
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-_STEP = 40  # turns of one change; a backend may refuse more
-_RESUMED_AT_ONCE = 16
 
 ActorFactory: TypeAlias = Callable[[IActorRuntimeContext], IActor | Awaitable[IActor]]
 
@@ -100,7 +90,6 @@ class ActorRegistry:
         self._idle: dict[ResidentActor, float] = {}  # since when; longest idle first
         self._kept: dict[tuple[ActorId, str], tuple[float, Turn]] = {}
         self._kept_bytes = 0
-        self._to_resume: dict[ActorId, None] = {}
         self._all_idle: asyncio.Future[None] | None = None
 
     # --- types
@@ -335,78 +324,7 @@ class ActorRegistry:
         found = self._kept.get((actor_id, message_id))
         return None if found is None else found[1]
 
-    # --- recovery
-
-    async def recover(self) -> int:
-        """Deal with what dead hosts left behind; returns how many actors had some.
-
-        Actors of living hosts are left alone. What is to run, or to be told, waits
-        for `resume`.
-        """
-        recovered = 0
-        async for actor_id in self._listed(open_only=True):
-            if self.policy(actor_id).on_interrupted == "rerun":
-                self._to_resume[actor_id] = None
-                recovered += 1
-                continue
-            with contextlib.suppress(ActorOwnedElsewhere):
-                await self.end_left_behind(actor_id)
-                recovered += 1
-        async for actor_id in self._listed(mark=OUTBOX_MARK):
-            self._to_resume[actor_id] = None
-        return recovered
-
-    async def _listed(
-        self, *, open_only: bool = False, mark: str | None = None
-    ) -> AsyncIterator[ActorId]:
-        after: str | None = None
-        while True:
-            page = await self.bounded(
-                self.storage.list_actors(open_only=open_only, mark=mark, after=after)
-            )
-            for actor_id in page.items:
-                yield actor_id
-            after = page.next
-            if after is None:
-                return
-
-    async def end_left_behind(self, actor_id: ActorId) -> None:
-        """End what a dead host left of one actor that is not in memory.
-
-        Raises:
-            ActorOwnedElsewhere: if its host lives.
-        """
-        claim = await self.bounded(self.storage.claim(actor_id))
-        at, policy = self.environment.wall_clock(), self.policy(actor_id)
-        ended: list[TurnEnd] = []
-        for record in claim.open_turns:
-            end = end_left_behind(actor_id, record, policy)
-            if end is not None:
-                result = encode(end.data)
-                ended.append(TurnEnd(record.position, end.status, result, at))
-        for start in range(0, len(ended), _STEP):
-            part = tuple(ended[start : start + _STEP])
-            change = ActorChange(epoch=claim.epoch, ended=part)
-            await self.bounded(self.storage.apply(actor_id, change))
-
-    def resume(self) -> None:
-        """Run again and tell what dead hosts left, a few actors at a time."""
-        for number in range(min(_RESUMED_AT_ONCE, len(self._to_resume))):
-            self.tasks.spawn(self._resume(), name=f"resume {number}")
-
-    async def _resume(self) -> None:
-        while self._to_resume:
-            actor_id = next(iter(self._to_resume))
-            del self._to_resume[actor_id]
-            resident = self.adopt(actor_id, take_over=False)
-            try:
-                await resident.ready()
-            except AgentRuntimeError as error:
-                _log.info("%s is not resumed: %s", actor_id, error)
-                continue
-            for turn in list(resident.open.values()):
-                if (ended := turn.wait()) is not None:
-                    await ended
+    # --- the storage
 
     async def bounded(self, answer: Awaitable[T]) -> T:
         """What the storage answers, if it does so in time.

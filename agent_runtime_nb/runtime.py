@@ -26,6 +26,7 @@ from agent_runtime_nb._listeners import Listeners
 from agent_runtime_nb._loop_bridge import LoopBridge
 from agent_runtime_nb._mailbox import Turn
 from agent_runtime_nb._own_directory import OwnDirectory
+from agent_runtime_nb._recovery import Recovery
 from agent_runtime_nb._registry import ActorFactory, ActorRegistry, ActorType
 from agent_runtime_nb._settings import Environment, RuntimeSettings
 from agent_runtime_nb._updates import Feed, Slice, TurnLog
@@ -97,6 +98,7 @@ class InProcessActorRuntime(OwnDirectory):
             environment or Environment(),
         )
         self._residents = self._actors.residents
+        self._recovery = Recovery(self._actors)
         self._host_name = host_name or _default_host_name()
         self._state: RuntimeState = "not started"
         self.home: asyncio.AbstractEventLoop | None = None
@@ -236,7 +238,7 @@ class InProcessActorRuntime(OwnDirectory):
         host = HostInfo(host_id=uuid.uuid4().hex, name=self._host_name)
         try:
             await self.storage.open(host)
-            recovered = await self._actors.recover()
+            recovered = await self._recovery.recover()
         except BaseException as error:
             with contextlib.suppress(StorageError):
                 await self.storage.close()
@@ -251,7 +253,7 @@ class InProcessActorRuntime(OwnDirectory):
             _log.info("a dead host had left requests of %s actor(s)", recovered)
         self._state = "running"
         self._sweep_later()
-        self._actors.resume()
+        self._recovery.resume()
 
     async def stop(self, *, drain: float = 10.0) -> None:
         """Take no more requests, let open turns end, interrupt the rest, close.

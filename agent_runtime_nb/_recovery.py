@@ -1,0 +1,103 @@
+"""What dead hosts left behind: ended at the start, or run again and told after it."""
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from agent_runtime_nb._ownership import end_left_behind
+from agent_runtime_nb._registry import ActorRegistry
+from agent_runtime_nb._tell import OUTBOX_MARK
+from agent_runtime_nb._wire import encode
+from agent_runtime_nb.exceptions import ActorOwnedElsewhere, AgentRuntimeError
+from agent_runtime_nb.runtime_abstractions import ActorId
+from agent_runtime_nb.storage_abstractions import ActorChange, TurnEnd
+
+_log = logging.getLogger(__name__)
+_STEP = 40  # turns of one change; a backend may refuse more
+_RESUMED_AT_ONCE = 16
+
+
+class Recovery:
+    """What is to be done about dead hosts when a runtime starts.
+
+    Actors of living hosts are left alone.
+    """
+
+    def __init__(self, actors: ActorRegistry) -> None:
+        self._actors = actors
+        self._to_resume: dict[ActorId, None] = {}
+
+    async def recover(self) -> int:
+        """End what shall not run again; returns of how many actors something was left.
+
+        What is to run, or to be told, waits for `resume`.
+        """
+        recovered = 0
+        async for actor_id in self._listed(open_only=True):
+            if self._actors.policy(actor_id).on_interrupted == "rerun":
+                self._to_resume[actor_id] = None
+                recovered += 1
+                continue
+            with contextlib.suppress(ActorOwnedElsewhere):
+                await self._end_left_behind(actor_id)
+                recovered += 1
+        async for actor_id in self._listed(mark=OUTBOX_MARK):
+            self._to_resume[actor_id] = None
+        return recovered
+
+    async def _listed(
+        self, *, open_only: bool = False, mark: str | None = None
+    ) -> AsyncIterator[ActorId]:
+        after: str | None = None
+        while True:
+            page = await self._actors.bounded(
+                self._actors.storage.list_actors(
+                    open_only=open_only, mark=mark, after=after
+                )
+            )
+            for actor_id in page.items:
+                yield actor_id
+            after = page.next
+            if after is None:
+                return
+
+    async def _end_left_behind(self, actor_id: ActorId) -> None:
+        """End what a dead host left of one actor that is not in memory.
+
+        Raises:
+            ActorOwnedElsewhere: if its host lives.
+        """
+        claim = await self._actors.bounded(self._actors.storage.claim(actor_id))
+        at, policy = (
+            self._actors.environment.wall_clock(),
+            self._actors.policy(actor_id),
+        )
+        ended: list[TurnEnd] = []
+        for record in claim.open_turns:
+            end = end_left_behind(actor_id, record, policy)
+            if end is not None:
+                result = encode(end.data)
+                ended.append(TurnEnd(record.position, end.status, result, at))
+        for start in range(0, len(ended), _STEP):
+            part = tuple(ended[start : start + _STEP])
+            change = ActorChange(epoch=claim.epoch, ended=part)
+            await self._actors.bounded(self._actors.storage.apply(actor_id, change))
+
+    def resume(self) -> None:
+        """Run again and tell what dead hosts left, a few actors at a time."""
+        for number in range(min(_RESUMED_AT_ONCE, len(self._to_resume))):
+            self._actors.tasks.spawn(self._resume(), name=f"resume {number}")
+
+    async def _resume(self) -> None:
+        while self._to_resume:
+            actor_id = next(iter(self._to_resume))
+            del self._to_resume[actor_id]
+            resident = self._actors.adopt(actor_id, take_over=False)
+            try:
+                await resident.ready()
+            except AgentRuntimeError as error:
+                _log.info("%s is not resumed: %s", actor_id, error)
+                continue
+            for turn in list(resident.open.values()):
+                if (ended := turn.wait()) is not None:
+                    await ended
