@@ -200,8 +200,8 @@ class HttpConnection:
         try:
             said = orjson.loads(answer.content)
         except ValueError:
-            said = None
-        if answer.is_success and said is not None:
+            raise self._error(None) from None
+        if answer.is_success:
             return said
         raise self._error(said)
 

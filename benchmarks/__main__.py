@@ -13,7 +13,7 @@ from benchmarks.report import as_json, table
 
 NAMES = (
     *("imports", "asks", "sqlite", "conversation", "many_conversations", "redis"),
-    *("postgres", "cosmos", "streams"),
+    *("postgres", "cosmos", "streams", "http"),
 )
 ROUNDS, LONG_ROUNDS = 5, 15
 

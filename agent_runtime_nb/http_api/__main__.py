@@ -1,20 +1,27 @@
-"""`python -m agent_runtime_nb.http_api`: the sample agents behind the HTTP API.
+"""`python -m agent_runtime_nb.http_api [module:agents ...]`: agents behind the HTTP API.
+
+Without agents it serves the samples, and `azure` and `openai` if the environment names
+models for them.
 
 Runtime and server share the loop of the main thread. SIGTERM and Ctrl-C stop it in
 order: no new requests, running ones get their time, then the runtime stops.
 """
 
 import asyncio
+import importlib
 import signal
 import socket
+import sys
 from collections.abc import Sequence
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any, cast
 
 import typer
 
-from agent_runtime_nb.exceptions import AgentRuntimeError
+from agent_runtime_nb.exceptions import AgentRuntimeError, InvalidAgent
 from agent_runtime_nb.hosting import SAMPLE_AGENTS, Host
 from agent_runtime_nb.http_api.app import create_app
+from agent_runtime_nb.http_api.environment_agents import environment_agents
 from agent_runtime_nb.http_api.guard import GuardOptions, new_token
 from agent_runtime_nb.http_api.server import (
     HttpServer,
@@ -28,14 +35,21 @@ from agent_runtime_nb.http_api.server import (
 TOKEN_VARIABLE = "AGENT_RUNTIME_TOKEN"  # noqa: S105 - a name, no token
 """The environment variable with the token."""
 
-GRACE = 10.0
-"""Seconds that running requests get after a signal; a second Ctrl-C ends them."""
+DRAIN = 10.0
+"""Seconds that running turns get after a signal; a second Ctrl-C ends them."""
 
 _app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @_app.command()
 def serve(
+    agents: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODULE:ATTRIBUTE]...",
+            help="Agents, lists or mappings of them, or names of samples.",
+        ),
+    ] = None,
     *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8000,
@@ -51,18 +65,26 @@ def serve(
     ] = False,
     storage: Annotated[
         str | None,
-        typer.Option(help='"memory:", "sqlite:///path" or the path of a SQLite file.'),
+        typer.Option(help='A path, "memory:", or a URL as redis://, postgresql://.'),
     ] = None,
     allow_remote: Annotated[
         bool,
         typer.Option("--allow-remote", help="Let other machines connect to --host."),
     ] = False,
+    drain: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds that running turns get when it stops."),
+    ] = DRAIN,
     allowed_host: Annotated[
         list[str] | None,
         typer.Option(help="A Host that clients name, as in example.org:8000."),
     ] = None,
 ) -> None:
-    """Serve the sample agents over HTTP until SIGTERM or Ctrl-C."""
+    """Serve agents over HTTP until SIGTERM or Ctrl-C.
+
+    Without any: echo, mock-ai and scripted, and `azure` or `openai` if the environment
+    has a key and a model for them.
+    """
     if no_token and not is_loopback(host):
         raise typer.BadParameter("--no-token is for a loopback --host alone")
     is_random = token is None and not no_token
@@ -70,26 +92,61 @@ def serve(
     try:
         guard = GuardOptions(token=token, allowed_hosts=allowed_host or ())
         check_host(host, allow_remote=allow_remote)
-        hosted = Host(*SAMPLE_AGENTS, storage=storage)
+        hosted = Host(*_agents(agents or ()), storage=storage)
         with listen(host, port) as sock:
             greeting = _greeting(hosted, url_of(sock), guard, is_random=is_random)
-            asyncio.run(_run(hosted, sock, guard, greeting))
+            asyncio.run(_run(hosted, sock, guard, greeting, drain))
     except (AgentRuntimeError, OSError) as error:
         reason = getattr(error, "strerror", None) or error
         typer.echo(f"agent_runtime_nb: {reason}", err=True)
         raise typer.Exit(1) from error
 
 
+def _agents(named: Sequence[str]) -> list[Any]:
+    """What is to be hosted; says on the terminal what a half-set environment lacks."""
+    if named:
+        # A command that is installed does not look where it was started.
+        if str(Path.cwd()) not in sys.path:
+            sys.path.insert(0, str(Path.cwd()))
+        return [agent for name in named for agent in _loaded(name)]
+    found, problems = environment_agents()
+    for problem in problems:
+        typer.echo(f"agent_runtime_nb: {problem}", err=True)
+    return [*SAMPLE_AGENTS, found]
+
+
+def _loaded(name: str) -> list[Any]:
+    """An agent by its name; of `module:agents` what that list holds."""
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        return [name]
+    try:
+        found: Any = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise InvalidAgent(repr(name), f"it cannot be imported: {error}") from error
+    return (
+        list(cast("list[Any]", found)) if isinstance(found, list | tuple) else [found]
+    )
+
+
 async def _run(
-    hosted: Host, sock: socket.socket, guard: GuardOptions, greeting: str
+    hosted: Host,
+    sock: socket.socket,
+    guard: GuardOptions,
+    greeting: str,
+    drain: float,
 ) -> None:
     server = HttpServer(create_app(hosted.client, hosted.runtime, guard=guard))
-    server.grace = GRACE
+    server.grace = drain
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, server.handle_exit)
-    async with hosted:
+    await hosted.start()
+    try:
         typer.echo(greeting)
         await server.serve(sockets=[sock])
+    finally:
+        # What nobody waited for over HTTP gets its time too; then it is INTERRUPTED.
+        await hosted.stop(drain=drain)
     typer.echo("stopped")
 
 

@@ -2,5 +2,5 @@
 
 from agent_runtime_nb._extras import load
 
-for _module in ("fastapi", "uvicorn", "httptools", "fastapi_offline"):
+for _module in ("ag_ui.core", "fastapi", "uvicorn", "httptools", "fastapi_offline"):
     load(_module, "http")

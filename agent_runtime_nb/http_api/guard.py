@@ -5,14 +5,16 @@ person opens, and one `connect` away from every other user of the machine. So, i
 order: the Host must be one of ours, exactly (DNS rebinding); a browser must come from
 our own pages (Origin, Sec-Fetch-Site); a bearer token, compared in constant time; JSON
 only, which no form can send; a body within its limit, counted while it arrives, within
-a deadline. The body is read here, before any route runs.
+a deadline, and not nested too deeply. The body is read here, before any route runs.
 
 `/`, `/docs` and `/openapi.json` hold no data and open without a token, also from a
-link on another site. The token is never accepted in a URL.
+link on another site. The token is never accepted in a URL. Pages of other origins get in
+only if `cors_origins` names them, and with the token.
 """
 
 import asyncio
 import hmac
+import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -32,6 +34,22 @@ _SECURITY_HEADERS = [
 ]
 
 
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+")
+
+_CORS_HEADERS = [
+    (b"access-control-allow-methods", b"GET, POST, PATCH, DELETE"),
+    (
+        b"access-control-allow-headers",
+        b"authorization, content-type, idempotency-key, last-event-id, prefer",
+    ),
+    (b"access-control-expose-headers", b"x-request-id, location, retry-after"),
+    (b"access-control-max-age", b"600"),
+]
+
+# A text as a whole, also one that does not end, or what opens or closes a level.
+_TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
+
+
 def new_token() -> str:
     """A random token of 256 bits."""
     return secrets.token_urlsafe(32)
@@ -43,39 +61,89 @@ class GuardOptions:
 
     Attributes:
         token: the bearer token; None lets everybody in who passes the other checks.
+            `Access` holds the one that counts, once `create_app` was called.
         allowed_hosts: values of the Host header beside this machine's loopback names
             and the address that was connected to, exact, with the port if the browser
             sends one ("example.org", "example.org:8443").
-        run_limit: bytes of the body of a run.
+        cors_origins: origins of pages that may call from a browser, exact, with the
+            scheme ("https://app.example.org"); "*" is refused.
+        run_limit: bytes of the body of a run or an import.
         body_limit: bytes of any other body.
         receipt_timeout: seconds in which a body must have arrived.
+        depth_limit: lists and objects of a body within each other.
 
     Raises:
-        InvalidRequest: if the token is empty or has white space around it.
+        InvalidRequest: if the token is empty or has white space around it, or an
+            origin is none.
     """
 
     token: str | None = field(default_factory=new_token, repr=False)
     allowed_hosts: Iterable[str] = ()
+    cors_origins: Iterable[str] = ()
     run_limit: int = 10_000_000
     body_limit: int = 1_000_000
     receipt_timeout: float = 10.0
+    depth_limit: int = 100
 
     def __post_init__(self) -> None:
-        token = self.token
-        if token is not None and not token.strip():
-            raise InvalidRequest("token", "must not be empty; None asks for no token")
-        if token is not None and token != token.strip():  # no header could carry it
-            raise InvalidRequest("token", "must not begin or end with white space")
+        if self.token is not None:
+            _check_new_token(self.token)
+        for origin in self.cors_origins:
+            if not _ORIGIN.fullmatch(origin):
+                problem = f"{origin!r} is no origin, as https://app.example.org is"
+                raise InvalidRequest("cors_origins", problem)
+
+
+def _check_new_token(token: str) -> None:
+    if not token.strip():
+        raise InvalidRequest("token", "must not be empty; None asks for no token")
+    if token != token.strip() or not token.isprintable():  # no header could carry it
+        raise InvalidRequest(
+            "token", "must be printable, without white space around it"
+        )
+
+
+class Access:
+    """The token that counts now. Never shown: not in a repr, a log or an error."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = None if token is None else token.encode()
+
+    def replace(self, token: str) -> None:
+        """Let nobody in with the old token from now on.
+
+        Raises:
+            InvalidRequest: if no header could carry the new one.
+        """
+        _check_new_token(token)
+        self._token = token.encode()
+
+    def check(self, headers: "_Headers") -> None:
+        """Compare the token of a request, in constant time.
+
+        Raises:
+            Refused: with 401 if it is another one, or none.
+        """
+        if self._token is None:
+            return
+        scheme, _, given = headers.only(b"authorization").partition(b" ")
+        matches = hmac.compare_digest(given.strip(), self._token)
+        if scheme.lower() != b"bearer" or not matches:
+            detail = "send the server's token: Authorization: Bearer <token>"
+            raise _refused(401, "unauthorized", detail)
 
 
 class Guard:
     """The middleware; refuses by raising `Refused`."""
 
-    def __init__(self, app: ASGIApp, options: GuardOptions) -> None:
+    def __init__(
+        self, app: ASGIApp, options: GuardOptions, access: Access | None = None
+    ) -> None:
         self._app = app
         self._options = options
-        self._token = options.token.encode() if options.token is not None else None
+        self._access = access or Access(options.token)
         self._hosts = frozenset(host.casefold() for host in options.allowed_hosts)
+        self._origins = frozenset(one.casefold() for one in options.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, if it may enter."""
@@ -87,40 +155,41 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_marked(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_SECURITY_HEADERS]
-            await send(message)
-
         headers = _Headers(scope)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         is_open = path in OPEN_PATHS or path.startswith("/docs/")
         hosts = self._hosts | _own_hosts(scope)
         _check_host(headers, hosts)
-        _check_origin(headers, hosts, may_come_by_link=is_open)
-        if not is_open:
-            self._check_token(headers)
-        if _has_body(headers):
-            _check_media_type(headers)
-            limit = self._limit(path)
-            receive = await self._read_body(headers, receive, limit)
-        await self._app(scope, receive, send_marked)
+        marks = list(_SECURITY_HEADERS)
+        if headers.text(b"origin") in self._origins:
+            marks += _cors_headers(headers)
+            if scope["method"] == "OPTIONS":
+                await _answer_preflight(send, marks)
+                return
+        else:
+            _check_origin(headers, hosts, may_come_by_link=is_open)
+        try:
+            if not is_open:
+                self._access.check(headers)
+            receive = await self._receive(headers, receive, path)
+        except Refused as refused:  # a page that may call may also read why not
+            response = refused.problem.response()
+            await response(scope, receive, _marked(send, marks))
+            return
+        await self._app(scope, receive, _marked(send, marks))
+
+    async def _receive(
+        self, headers: "_Headers", receive: Receive, path: str
+    ) -> Receive:
+        if not _has_body(headers):
+            return receive
+        _check_media_type(headers)
+        return await self._read_body(headers, receive, self._limit(path))
 
     def _limit(self, path: str) -> int:
         options = self._options
-        return options.run_limit if path.endswith("/run") else options.body_limit
-
-    def _check_token(self, headers: "_Headers") -> None:
-        if self._token is None:
-            return
-        scheme, _, given = headers.only(b"authorization").partition(b" ")
-        matches = hmac.compare_digest(given.strip(), self._token)
-        if scheme.lower() != b"bearer" or not matches:
-            raise _refused(
-                401,
-                "unauthorized",
-                "send the server's token: Authorization: Bearer <token>",
-            )
+        large = path.endswith(("/run", "/conversations"))
+        return options.run_limit if large else options.body_limit
 
     async def _read_body(
         self, headers: "_Headers", receive: Receive, limit: int
@@ -135,6 +204,7 @@ class Guard:
         except TimeoutError:
             detail = "the body did not arrive in time"
             raise _refused(408, "request-timeout", detail) from None
+        _check_depth(body, self._options.depth_limit)
         message: Message | None = {"type": "http.request", "body": body}
 
         async def replay() -> Message:
@@ -198,6 +268,25 @@ def _check_origin(
         raise _refused(403, "foreign-origin", detail)
 
 
+def _cors_headers(headers: _Headers) -> list[tuple[bytes, bytes]]:
+    origin = (b"access-control-allow-origin", headers.only(b"origin"))
+    return [origin, (b"vary", b"Origin"), *_CORS_HEADERS]
+
+
+async def _answer_preflight(send: Send, marks: list[tuple[bytes, bytes]]) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": marks})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _marked(send: Send, marks: list[tuple[bytes, bytes]]) -> Send:
+    async def send_marked(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *marks]
+        await send(message)
+
+    return send_marked
+
+
 def _has_body(headers: _Headers) -> bool:
     length = headers.only(b"content-length")
     return b"transfer-encoding" in headers or length not in (b"", b"0")
@@ -224,6 +313,22 @@ async def _collect(receive: Receive, limit: int) -> bytes:
             raise _too_large(limit)
         if not message.get("more_body", False):
             return b"".join(parts)
+
+
+def _check_depth(body: bytes, limit: int) -> None:
+    """Refuse what is nested so deeply that reading it could exhaust the stack."""
+    if body.count(b"[") + body.count(b"{") <= limit:
+        return
+    depth = 0
+    for found in _TOKENS.finditer(body):
+        first = body[found.start()]
+        if first in b"[{":
+            depth += 1
+            if depth > limit:
+                detail = f"the body may have {limit} levels at most"
+                raise _refused(400, "too-deep", detail)
+        elif first in b"]}":
+            depth -= 1
 
 
 def _too_large(limit: int) -> Refused:

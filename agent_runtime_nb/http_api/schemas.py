@@ -4,6 +4,7 @@ Answers are built as plain values and written by orjson; their models are the
 documentation in `/openapi.json`, and the tests hold the answers against them.
 """
 
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from fastapi.openapi.models import Example
@@ -79,7 +80,7 @@ class RunRequest(BaseModel):
         description="If the conversation is in a turn: wait, fail or cancel it.",
     )
     timeout: float | None = Field(
-        None, gt=0, description="Seconds in which the turn must end."
+        None, ge=0.1, le=1e9, description="Seconds in which the turn must end."
     )
 
 
@@ -94,6 +95,10 @@ RUN_EXAMPLES: dict[str, Example] = {
     "stream": {
         "summary": "A message, the answer as an event stream",
         "value": {"stream": True, "messages": [{"role": "user", "text": "Hello"}]},
+    },
+    "background": {
+        "summary": "A message, with the header `Prefer: respond-async`",
+        "value": {"messages": [{"role": "user", "content": "Hello"}]},
     },
     "image": {
         "summary": "Text and an image",
@@ -121,6 +126,21 @@ class MessageOut(BaseModel):
     content: str
     message_id: str | None = None
     contents: list[dict[str, Any]] = []
+
+
+class Notice(BaseModel):
+    """Something about a turn, as that its answer was cut off."""
+
+    level: Literal["info", "warning"]
+    text: str
+
+
+class Approval(BaseModel):
+    """A tool call that waits for a decision, with its exact arguments."""
+
+    approval_id: str
+    name: str
+    arguments: Any = None
 
 
 class RunResponse(BaseModel):
@@ -154,6 +174,15 @@ class RunResponse(BaseModel):
     conversation_id: str
     request_id: str = Field(description="Also in the header `X-Request-Id`.")
     usage: dict[str, Any] | None = None
+    finish_reason: str | None = Field(
+        None, description="Why the model stopped: `length` is an answer cut off."
+    )
+    notices: list[Notice] = Field(
+        [], description="What a person should know of the turn, if anything."
+    )
+    approvals: list[Approval] = Field(
+        [], description="Tool calls that wait for a decision, if any."
+    )
     data: Any = Field(None, description="What an actor that is no agent answered.")
 
 
@@ -186,6 +215,137 @@ class CancelResult(BaseModel):
     """Whether the turn will end as cancelled; false if it has ended already."""
 
     cancelled: bool
+
+
+class WithdrawResult(BaseModel):
+    """Whether the request was still waiting, and is withdrawn now."""
+
+    withdrawn: bool
+
+
+class DiscardResult(BaseModel):
+    """Whether the turn was taken out of what the model sees now; false: it was before."""
+
+    discarded: bool
+
+
+class ReviveResult(BaseModel):
+    """Whether the conversation was in quarantine."""
+
+    revived: bool
+
+
+class ApprovalDecision(BaseModel):
+    """The decision about one tool call."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    approved: bool
+
+
+class ApprovalDecisions(BaseModel):
+    """The decisions about all tool calls that a turn has asked for, by approval id."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"decisions": {"call-1": True}}]},
+    )
+
+    decisions: dict[str, bool] = Field(min_length=1)
+
+
+class OpenApproval(Approval):
+    """A tool call that waits for a decision, and the request that it came up in."""
+
+    request_id: str
+
+
+class ApprovalList(BaseModel):
+    """What waits for a decision in a conversation, oldest first."""
+
+    approvals: list[OpenApproval]
+
+
+class ConversationSummary(BaseModel):
+    """A stored conversation, as a list shows it."""
+
+    agent_name: str
+    conversation_id: str
+    name: str | None = None
+    parent: str | None = Field(None, description="What it was forked from.")
+    forked_at: str | None = Field(None, description="The last request in common.")
+
+
+class ConversationList(BaseModel):
+    """A page of conversations, by id; `next` is the `after` of the next page."""
+
+    conversations: list[ConversationSummary]
+    next: str | None = None
+
+
+class TurnOut(BaseModel):
+    """A turn: what was asked, what was answered, how it ended."""
+
+    message_id: str
+    position: int
+    status: RequestStatus
+    attempts: int
+    method: str
+    params: Any = None
+    metadata: dict[str, str] = {}
+    data: Any = None
+    entries: list[Any] = []
+    checkpoint: Any = None
+    accepted_at: datetime
+    ended_at: datetime | None = None
+
+
+class ConversationBody(ConversationSummary):
+    """A page of a conversation: its ended turns, what runs, what waits.
+
+    `cursor` is the place in its progress, `more` says whether there are older turns:
+    ask again with `before` set to the position of the first.
+    """
+
+    turns: list[TurnOut]
+    running: TurnOut | None = None
+    waiting: list[TurnOut] = []
+    cursor: str
+    more: bool
+
+
+class ConversationName(BaseModel):
+    """A name for people; null takes it away."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(min_length=1, max_length=200)
+
+
+class ForkRequest(BaseModel):
+    """Where to fork: after the request `at`, or before `before`; all of it without."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    at: MessageId | None = None
+    before: MessageId | None = None
+    conversation_id: str | None = Field(None, description="Of the new conversation.")
+
+
+class DeadLetterOut(BaseModel):
+    """A request that is not begun again because its hosts died on it."""
+
+    conversation_id: str
+    request_id: str
+    attempts: int
+    at: datetime
+
+
+class DeadLetterList(BaseModel):
+    """Dead letters; `next` is the `after` of the next page."""
+
+    dead_letters: list[DeadLetterOut]
+    next: str | None = None
 
 
 class FieldError(BaseModel):

@@ -26,6 +26,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from agent_runtime_nb.exceptions import InvalidRequest
 from agent_runtime_nb.http_api.app import create_app
 from agent_runtime_nb.http_api.guard import GuardOptions, new_token
+from agent_runtime_nb.http_api.jupyter_place import find_jupyter
+from agent_runtime_nb.http_api.problems import Problem
 from agent_runtime_nb.runtime_abstractions import (
     IActorClient,
 )
@@ -40,6 +42,10 @@ MAX_CONNECTIONS = 512
 """Connections open at once; a further one gets 503."""
 
 _START_TIMEOUT = 10.0
+
+_TOKEN_CHANGED = Problem(
+    401, "token-changed", "the token was replaced; use the new one"
+)
 
 
 class _Protocol(HttpToolsProtocol):
@@ -200,7 +206,9 @@ class EmbeddedServer:
         host: a loopback address, or any other with `allow_remote`.
         port: 0 takes a free one.
         token: None makes a random one.
-        allowed_hosts: see `GuardOptions`.
+        allowed_hosts: see `GuardOptions`; those of the Jupyter server around this
+            kernel are added.
+        cors_origins: see `GuardOptions`.
         allow_remote: listen where other machines can connect.
         example_agent: the agent of the curl line in the repr.
 
@@ -217,12 +225,18 @@ class EmbeddedServer:
         port: int = 0,
         token: str | None = None,
         allowed_hosts: Iterable[str] = (),
+        cors_origins: Iterable[str] = (),
         allow_remote: bool = False,
         example_agent: str = "echo",
     ) -> None:
         check_host(host, allow_remote=allow_remote)
         self.token = new_token() if token is None else token
-        guard = GuardOptions(token=self.token, allowed_hosts=tuple(allowed_hosts))
+        self._jupyter = find_jupyter()
+        guard = GuardOptions(
+            token=self.token,
+            allowed_hosts=(*allowed_hosts, *self._jupyter.hosts),
+            cors_origins=tuple(cors_origins),
+        )
         self._app = create_app(client, directory, guard=guard)
         self._address = (host, port)
         self._example_agent = example_agent
@@ -230,6 +244,7 @@ class EmbeddedServer:
         self._server: HttpServer | None = None
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def url(self) -> str:
@@ -270,6 +285,35 @@ class EmbeddedServer:
         atexit.register(self.stop, timeout=2.0)
         return self
 
+    def rotate_token(self, token: str | None = None) -> str:
+        """Take another token from now on; streams that are open end and say so.
+
+        Args:
+            token: the new one; None makes a random one.
+
+        Returns:
+            The new token.
+        """
+        new = new_token() if token is None else token
+        self._app.state.access.replace(new)
+        self.token = new
+        if self._loop is not None and self.running:
+            end = self._app.state.streams.end_all
+            self._loop.call_soon_threadsafe(end, _TOKEN_CHANGED)
+        return new
+
+    @property
+    def proxied_path(self) -> str | None:
+        """Where the page of this notebook finds it through Jupyter, if it can.
+
+        A path on the Jupyter server's own address; None without the package
+        `jupyter-server-proxy`, and outside Jupyter.
+        """
+        prefix = self._jupyter.proxy_prefix
+        if not self._url or prefix is None:
+            return None
+        return f"{prefix}{self._url.rpartition(':')[2]}"
+
     def stop(self, timeout: float = 5.0) -> bool:
         """Stop it; from any thread but its own. Twice is once.
 
@@ -293,6 +337,7 @@ class EmbeddedServer:
     def _serve(self, server: HttpServer, sock: socket.socket) -> None:
         try:
             with asyncio.Runner() as runner:
+                self._loop = runner.get_loop()
                 runner.run(server.serve(sockets=[sock]))
         except (Exception, SystemExit) as error:
             self._failure = error
@@ -309,9 +354,16 @@ class EmbeddedServer:
         if not self.running:
             return "**HTTP server**: stopped"
         line = curl_line(self._url, self._example_agent, "$TOKEN")
+        there = self.proxied_path
+        proxied = (
+            ""
+            if there is None
+            else f"Through Jupyter, also from another machine: [{there}/]({there}/) · "
+            f"[interactive docs]({there}/docs)\n\n"
+        )
         return (
             f"**HTTP server** at [{self._url}]({self._url}) · "
-            f"[interactive docs]({self.docs_url})\n\n"
+            f"[interactive docs]({self.docs_url})\n\n{proxied}"
             "In a terminal, with `TOKEN` set to what `server.token` shows here "
             "(`server`: what `serve()` returned):\n\n"
             f"```sh\n{line}\n```\n"

@@ -1,14 +1,13 @@
 """An answer as a stream of server-sent events.
 
 Events are written by hand and whatever is ready goes out as one chunk: with a library
-that handles one event at a time a burst costs many times as much. The `id` of an event
-is the sequence of the last update (none before the first), so `Last-Event-ID` continues
-where a connection broke; a final event comes again then. Comments keep the line alive.
+that handles one event at a time a burst costs many times as much. Comments keep the
+line alive.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 
 import orjson
 from fastapi import Response
@@ -31,10 +30,42 @@ _QUEUED = 256
 _log = logging.getLogger(__name__)
 
 
-def frame(kind: str, sequence: int | None, data: JsonValue) -> bytes:
-    """One event; without a sequence the reader keeps the id that it has."""
-    event_id = b"" if sequence is None else b"id: %d\n" % sequence
-    return b"%sevent: %s\ndata: %s\n\n" % (event_id, kind.encode(), orjson.dumps(data))
+def frame(kind: str, event_id: int | str | None, data: JsonValue) -> bytes:
+    """One event; without an id the reader keeps the one that it has."""
+    head = "" if event_id is None else f"id: {event_id}\n"
+    return b"%sevent: %s\ndata: %s\n\n" % (
+        head.encode(),
+        kind.encode(),
+        orjson.dumps(data),
+    )
+
+
+class StreamSlot:
+    """A place for one stream; `end` ends the stream from outside, with a problem."""
+
+    def __init__(self, slots: "StreamSlots") -> None:
+        self._slots = slots
+        self._ended: asyncio.Future[Problem] | None = None
+        self._problem: Problem | None = None
+
+    def release(self) -> None:
+        """Give it back; twice is once."""
+        self._slots.drop(self)
+
+    def end(self, problem: Problem) -> None:
+        """End the stream; on the loop that serves it."""
+        self._problem = problem
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(problem)
+
+    @property
+    def ended(self) -> "asyncio.Future[Problem]":
+        """Done when the stream must end, with the last thing to say."""
+        if self._ended is None:
+            self._ended = asyncio.get_running_loop().create_future()
+            if self._problem is not None:
+                self._ended.set_result(self._problem)
+        return self._ended
 
 
 class StreamSlots:
@@ -42,27 +73,35 @@ class StreamSlots:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._open = 0
+        self._open: set[StreamSlot] = set()
 
-    def take(self) -> Callable[[], None]:
-        """Take a place; returns the function that gives it back, once.
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    def take(self) -> StreamSlot:
+        """Take a place, to be released.
 
         Raises:
             Refused: with 429 if there is none.
         """
-        if self._open >= self._limit:
+        if len(self._open) >= self._limit:
             detail = f"{self._limit} streams are open; close one or try again later"
             more, headers = {"retryable": True}, retry_after(5)
             raise Refused(Problem(429, "too-many-streams", detail, more, headers))
-        self._open += 1
-        pending = [None]
+        slot = StreamSlot(self)
+        self._open.add(slot)
+        return slot
 
-        def release() -> None:
-            if pending:
-                pending.pop()
-                self._open -= 1
+    def drop(self, slot: StreamSlot) -> None:
+        """Take a place back."""
+        self._open.discard(slot)
 
-        return release
+    def end_all(self, problem: Problem) -> None:
+        """End every stream; on the loop that serves them."""
+        for slot in list(self._open):
+            slot.end(problem)
 
 
 class EventStream(Response):
@@ -70,7 +109,7 @@ class EventStream(Response):
 
     Args:
         frames: the events as `frame` makes them; closed when the stream ends.
-        on_close: called once when the stream has ended, however it did.
+        slot: the place that it has; released when it has ended, however it did.
         headers: sent beside those of an event stream.
     """
 
@@ -79,7 +118,7 @@ class EventStream(Response):
     def __init__(
         self,
         frames: AsyncGenerator[bytes, None],
-        on_close: Callable[[], None],
+        slot: StreamSlot,
         headers: Mapping[str, str],
     ) -> None:
         # A proxy must neither keep nor collect the events.
@@ -87,7 +126,7 @@ class EventStream(Response):
         super().__init__(headers={**fixed, **headers})
         del self.headers["content-length"]
         self._frames = frames
-        self._on_close = on_close
+        self._slot = slot
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the stream."""
@@ -98,9 +137,9 @@ class EventStream(Response):
                 await _abort(scope)
         except asyncio.CancelledError:
             # The server stops: the reader is told, and may resume elsewhere.
-            await _sent(send, frame("error", None, stopping().body()), more=False)
+            await _sent(send, _last_words(stopping()), more=False)
         finally:
-            self._on_close()
+            self._slot.release()
 
     async def _serve(self, receive: Receive, send: Send) -> bool:
         """False if the reader takes nothing and must be dropped."""
@@ -109,9 +148,12 @@ class EventStream(Response):
             reading = group.create_task(self._read(ready))
             writing = group.create_task(_write(ready, send))
             leaving = group.create_task(_wait_until_gone(receive))
-            await asyncio.wait((writing, leaving), return_when="FIRST_COMPLETED")
+            ended = self._slot.ended
+            await asyncio.wait((writing, leaving, ended), return_when="FIRST_COMPLETED")
             for task in (reading, writing, leaving):
                 task.cancel()
+        if ended.done() and writing.cancelled():
+            return await _sent(send, _last_words(ended.result()), more=False)
         return writing.cancelled() or writing.result()
 
     async def _read(self, ready: asyncio.Queue[bytes]) -> None:
@@ -121,6 +163,10 @@ class EventStream(Response):
             await ready.put(b"")
         finally:
             await self._frames.aclose()
+
+
+def _last_words(problem: Problem) -> bytes:
+    return frame("error", None, problem.body())
 
 
 async def _write(ready: asyncio.Queue[bytes], send: Send) -> bool:

@@ -206,12 +206,13 @@ class NotebookRuntime(Managing):
         board = load("agent_runtime_nb.widgets.actor_dashboard", "lab").ActorDashboard
         return board(self._directory, loop=self._home.loop, **options)
 
-    def serve(self, port: int = 0, token: str | None = None) -> Any:
+    def serve(self, port: int = 0, token: str | None = None, **options: Any) -> Any:
         """Serve the agents over HTTP on this machine, from a thread of this process.
 
         Args:
             port: 0 takes a free one.
             token: what callers must send; made if None.
+            options: those of `EmbeddedServer`, as `allowed_hosts` behind a proxy.
 
         Returns:
             The `EmbeddedServer`; the same one if it serves already.
@@ -229,6 +230,7 @@ class NotebookRuntime(Managing):
                 port=port,
                 token=token,
                 example_agent=next(iter(self.agents), "echo"),
+                **options,
             )
             self._server.start()
         return self._server

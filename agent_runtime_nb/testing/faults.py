@@ -74,7 +74,7 @@ class RandomFaults:
         random: where from.
         rate: how many of the steps that write have a fault, 0 to 1; reads have half.
         slowest: seconds of the longest delay.
-        silence: how many of the faults of writes are that there is no answer at all.
+        silence: how many of the faults are that there is no answer at all.
         where: the place that errors name.
 
     `rate` and `silence` may be changed at any time.
@@ -101,7 +101,7 @@ class RandomFaults:
         rate = self.rate / 2 if step.verb == "read" else self.rate
         if random.random() >= rate:
             return None
-        if step.verb != "read" and random.random() < self.silence:
+        if random.random() < self.silence:
             return never_answers(takes_effect=random.random() < 0.5)
         kind = random.choice(["slow", "slow", "slow", "fails", "lost", "conflict"])
         if kind == "slow" or (kind == "lost" and step.verb == "read"):

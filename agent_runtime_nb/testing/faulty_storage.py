@@ -145,11 +145,10 @@ class FaultyStorage(IActorStateStorage):
         etag: str | None = None,
     ) -> "Future[str]":
         """See `IActorStateStorage.write_state`."""
-        write = partial(self.inner.write_state, actor_id)
-        return self._do(
-            Step("write_state", actor_id),
-            lambda: write(set=set, remove=remove, etag=etag),
-        )
+        # Copies: it may happen later, when the caller has changed his own.
+        values, keys = dict(set), tuple(remove)
+        write = partial(self.inner.write_state, actor_id, set=values, remove=keys)
+        return self._do(Step("write_state", actor_id), lambda: write(etag=etag))
 
     def delete_state(
         self, actor_id: ActorId, *, epoch: int | None = None

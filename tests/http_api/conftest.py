@@ -7,6 +7,7 @@ import pytest
 
 from agent_runtime_nb.http_api.server import EmbeddedServer
 from tests.http_api.fakes import FakeClient, FakeDirectory
+from tests.http_api.place import Place
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +59,11 @@ def anyone() -> Iterator[httpx2.Client]:
     """A client that knows no token."""
     with httpx2.Client(timeout=20, trust_env=False) as client:
         yield client
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    """A real runtime behind a server of its own."""
+    made = Place()
+    yield made
+    made.close()

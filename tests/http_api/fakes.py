@@ -127,8 +127,8 @@ class FakeHandle(ActorResponseHandle):
         self, after: int | None = None
     ) -> AsyncIterator[ActorResponseMessage]:
         self._client.watched_after.append(after)
-        number = after or 0
-        while self._client.endless or number < self._client.updates:
+        number = -1 if after is None else after
+        while self._client.endless or number < self._client.updates - 1:
             number += 1
             data = {"sequence": number, "progress": {"text": "x" * 1000}}
             yield self._message(RequestStatus.PENDING, data)

@@ -140,8 +140,8 @@ def test_a_stream_has_numbered_updates_and_ends_with_the_plain_answer(
     assert answer.headers["x-request-id"] == "made-1"
     events = events_of(answer.text)
     assert [event["event"] for event in events] == ["update"] * 3 + ["response"]
-    assert [event["id"] for event in events] == ["1", "2", "3", "3"]
-    assert json.loads(events[1]["data"])["sequence"] == 2
+    assert [event["id"] for event in events] == ["0", "1", "2", "end"]
+    assert json.loads(events[1]["data"])["sequence"] == 1
     assert json.loads(events[-1]["data"]) == plain
 
 
@@ -153,11 +153,11 @@ def test_a_stream_goes_on_after_the_last_event_id(
     answer = http.post(
         "/agents/echo/run",
         json={**HELLO, "stream": True},
-        headers={"Idempotency-Key": "k1", "Last-Event-ID": "2"},
+        headers={"Idempotency-Key": "k1", "Last-Event-ID": "1"},
     )
 
-    assert [event["id"] for event in events_of(answer.text)] == ["3", "3"]
-    assert actors.watched_after == [2]
+    assert [event["id"] for event in events_of(answer.text)] == ["2", "end"]
+    assert actors.watched_after == [1]
 
 
 def test_the_agents_are_listed_with_their_descriptions(http: httpx2.Client):

@@ -29,19 +29,36 @@ def test_the_root_leads_people_to_the_docs_and_programs_to_the_description(
 
 
 def test_the_description_has_every_route_with_its_example(server: EmbeddedServer):
+    conversations = "/agents/{agent_name}/conversations"
+    one = f"{conversations}/{{conversation_id}}"
+    request = f"{one}/requests/{{message_id}}"
+
     described = openapi(server)
 
     run = described["paths"]["/agents/{agent_name}/run"]["post"]
     body = run["requestBody"]["content"]["application/json"]
-    assert set(body["examples"]) == {"text", "stream", "image"}
-    assert set(run["responses"]) == {"200", "422", "default"}
+    assert set(body["examples"]) == {"text", "stream", "background", "image"}
+    assert set(run["responses"]) == {"200", "202", "204", "422", "default"}
     assert "text/event-stream" in run["responses"]["200"]["content"]
     assert set(described["paths"]) == {
         "/agents",
         "/agents/{agent_name}",
         "/agents/{agent_name}/run",
-        "/agents/{agent_name}/conversations/{conversation_id}/requests/{message_id}",
-        "/agents/{agent_name}/conversations/{conversation_id}/requests/{message_id}/cancel",
+        "/agents/{agent_name}/dead-letters",
+        conversations,
+        one,
+        f"{one}/approvals",
+        f"{one}/approvals/{{approval_id}}",
+        f"{one}/export",
+        f"{one}/fork",
+        f"{one}/revive",
+        request,
+        f"{request}/cancel",
+        f"{request}/discard",
+        f"{request}/events",
+        f"{request}/requeue",
+        f"{request}/run-again",
+        f"{request}/withdraw",
         "/health",
     }
 

@@ -180,3 +180,70 @@ def test_a_storage_that_is_not_known_is_one_sentence(tmp_path: Path, storage: st
     assert code == 1
     assert "storage: " in text
     assert "Traceback" not in text
+
+
+def test_agents_of_a_module_are_served_by_the_command_too(tmp_path: Path):
+    (tmp_path / "mine.py").write_text(
+        "from agent_runtime_nb import EchoAgent\n"
+        "def shout(message, history):\n    return message.upper()\n"
+        "agents = [shout, EchoAgent()]\n"
+    )
+    command = [sys.executable, "-m", "agent_runtime_nb", "serve", "mine:agents"]
+    with subprocess.Popen(
+        [*command, "--port", "0", "--token", "t0ken", "--storage", "memory:"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=environment(),
+    ) as process:
+        try:
+            running = Running(process)
+            answer = httpx2.post(
+                f"{running.url}/agents/shout/run",
+                json={"messages": [{"role": "user", "content": "hello"}]},
+                headers={"Authorization": "Bearer t0ken"},
+                trust_env=False,
+            )
+            code, _ = running.stop()
+        finally:
+            process.kill()
+
+    assert answer.json()["messages"][0]["content"] == "HELLO"
+    assert code == 0
+
+
+def test_a_half_set_environment_is_named_and_the_rest_is_served(tmp_path: Path):
+    with serving(cwd=tmp_path, AZURE_OPENAI_API_KEY="canary-key") as running:
+        _, text = running.stop()
+
+    assert "no agent 'azure': set AZURE_OPENAI_ENDPOINT or" in text
+    assert "canary-key" not in running.text + text
+
+
+def test_a_turn_that_outlasts_the_drain_is_interrupted(tmp_path: Path):
+    (tmp_path / "slow.py").write_text(
+        "import asyncio\n"
+        "async def slow(message, history):\n"
+        "    await asyncio.Event().wait()\n"
+    )
+    headers = {"Authorization": "Bearer t0ken", "Idempotency-Key": "k1"}
+    path = "/agents/slow/conversations/c1/requests/k1"
+    options = ("--token", "t0ken", "--storage", "state.db", "--drain", "0.5")
+    with serving("slow:slow", *options, cwd=tmp_path) as running:
+        httpx2.post(
+            f"{running.url}/agents/slow/run",
+            json={
+                "conversation_id": "c1",
+                "messages": [{"role": "user", "content": "hello"}],
+            },
+            headers={**headers, "Prefer": "respond-async"},
+            trust_env=False,
+        )
+        code, _ = running.stop()
+    with serving("slow:slow", *options, cwd=tmp_path) as running:
+        found = httpx2.get(running.url + path, headers=headers, trust_env=False)
+        running.stop()
+
+    assert code == 0
+    assert found.json()["status"] == "interrupted"

@@ -72,6 +72,7 @@ def test_every_exception_of_the_tree_has_a_status():
     }
     never_reaches_a_client = {
         exceptions.AgentNameTaken,
+        exceptions.CopyFailed,
         exceptions.InvalidAgent,
         exceptions.MailboxDrained,
         exceptions.MissingExtra,
@@ -143,7 +144,7 @@ def test_a_stream_tells_a_failed_turn_as_its_last_event(
     answer = http.post("/agents/echo/run", json={**HELLO, "stream": True})
 
     last = answer.text.strip().split("\n\n")[-1].split("\n")
-    assert last[:2] == ["id: 1", "event: error"]
+    assert last[:2] == ["id: end", "event: error"]
     assert json.loads(last[2].removeprefix("data: "))["status"] == 502
 
 

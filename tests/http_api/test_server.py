@@ -226,8 +226,8 @@ def test_a_reader_that_goes_away_frees_its_stream_and_cancels_nothing():
         ) as stream:
             chunks = stream.iter_bytes()  # held: it closes the stream when it goes
             next(chunks)
-            open_then = slots._open
-        closed = _until(lambda: slots._open == 0, server)
+            open_then = slots.count
+        closed = _until(lambda: slots.count == 0, server)
     finally:
         server.stop()
 
@@ -268,7 +268,7 @@ def lazy_reader(server: EmbeddedServer) -> Generator[socket.socket]:
     )
     with socket.create_connection((host, int(port)), timeout=10) as lazy:
         lazy.sendall(head.encode() + body)
-        assert _until(lambda: _slots_of(server)._open == 1, server)
+        assert _until(lambda: _slots_of(server).count == 1, server)
         yield lazy
 
 
@@ -296,7 +296,7 @@ def test_a_reader_that_does_not_read_is_cut_off_in_time(
 
     try:
         with lazy_reader(server) as lazy:
-            closed = _until(lambda: _slots_of(server)._open == 0, server)
+            closed = _until(lambda: _slots_of(server).count == 0, server)
             while lazy.recv(1_000_000):  # ends, as the connection is closed
                 pass
     finally:

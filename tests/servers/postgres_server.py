@@ -33,6 +33,15 @@ _SETTINGS = {
 }
 
 
+# Waits for the end of its input, which comes with the end of whoever holds it, even by
+# SIGKILL; then no server and no data are left behind.
+_GUARD = """cat >/dev/null
+[ -d "$0" ] || exit 0
+read -r pid < "$0/data/postmaster.pid" && kill -QUIT "$pid" && sleep 1
+rm -rf "$0"
+"""
+
+
 class NoPostgresServer(Exception):
     """No server can be had; says why."""
 
@@ -53,6 +62,12 @@ class PostgresServer:
         self._user = USER if os.geteuid() == 0 else None
         self._programs: Path | None = None
         self._data = folder / "data"
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARD, str(folder)],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is not for it
+        )
 
     @property
     def socket(self) -> Path:
@@ -141,6 +156,7 @@ class PostgresServer:
         if (self._data / "postmaster.pid").exists():
             self.stop("immediate")
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._guard.communicate()
 
     def _control(self, *arguments: str) -> None:
         self._run("pg_ctl", "-w", "-t", "30", "-D", str(self._data), *arguments)

@@ -23,6 +23,7 @@ T = TypeVar("T")
 # silent, two looks at the clock of a second each, and the way from another loop.
 _SLACK = SETTINGS.cancel_grace + SETTINGS.storage_timeout + 2.0 + 6.0
 _CALL_BOUND = 2 * (SETTINGS.storage_timeout + 2.0) + 6.0
+_LOOK_BOUND = 2 * _CALL_BOUND
 _WAIT_BOUND = SETTINGS.waiting_timeout + SETTINGS.turn_timeout + _SLACK
 
 
@@ -113,7 +114,7 @@ class Sender:
         self._say(f"looks for {asked}")
         looking = self._host.client.get_response(asked.actor_id, asked.message_id)
         try:
-            handle = await self._bounded(looking, _CALL_BOUND, f"looking for {asked}")
+            handle = await self._bounded(looking, _LOOK_BOUND, f"looking for {asked}")
         except AgentRuntimeError as error:
             self._say(f"cannot look for {asked.message_id}: {error!r}")
             return

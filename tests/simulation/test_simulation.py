@@ -128,4 +128,8 @@ _REACHED = [
     "is cancelled",
     "is interrupted",
     "cannot use",
+    "tells",
+    "asks",
+    "DeadlockDetected",
+    "ActorQuarantined",
 ]

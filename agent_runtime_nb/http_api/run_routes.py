@@ -1,0 +1,245 @@
+"""Talk: `POST /agents/{agent_name}/run`, and decide about tool calls."""
+
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Body, Header, Request, Response
+
+from agent_runtime_nb.exceptions import InvalidRequest, MessageIdReused
+from agent_runtime_nb.http_api.answers import (
+    approval_requests,
+    find_actor,
+    json_response,
+    shown_approval,
+)
+from agent_runtime_nb.http_api.delivery import LastEventId, Prefer, Wish, deliver
+from agent_runtime_nb.http_api.problems import Problem, Refused
+from agent_runtime_nb.http_api.schemas import (
+    RUN_EXAMPLES,
+    ApprovalDecision,
+    ApprovalDecisions,
+    ApprovalList,
+    MessageId,
+    RunRequest,
+    RunResponse,
+)
+from agent_runtime_nb.http_api.sse import EventStream, StreamSlots
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    ActorResponseHandle,
+    IActorClient,
+    JsonValue,
+    TurnView,
+)
+from agent_runtime_nb.runtime_directory import RuntimeDirectory
+
+_LOOK_BACK = 200  # turns in which an approval may still be open
+
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"model": RunResponse, "content": {EventStream.media_type: {}}},
+    202: {"model": RunResponse, "description": "Accepted; `Location` has the answer"},
+    204: {"description": "The stream that is resumed had been read to its end"},
+}
+"""How a turn is answered, for the description."""
+
+
+def run_routes(
+    client: IActorClient, directory: RuntimeDirectory, slots: StreamSlots
+) -> APIRouter:
+    """The routes of this module."""
+    routes, talk = APIRouter(), _Talk(client, directory, slots)
+    approvals = "/agents/{agent_name}/conversations/{conversation_id:path}/approvals"
+    sends: dict[str, Any] = {
+        "methods": ["POST"],
+        "response_model": RunResponse,
+        "responses": ANSWERS,
+    }
+    routes.add_api_route("/agents/{agent_name}/run", talk.run, **sends)
+    routes.add_api_route(approvals, talk.approvals, response_model=ApprovalList)
+    routes.add_api_route(approvals, talk.decide_all, **sends)
+    routes.add_api_route(approvals + "/{approval_id:path}", talk.decide, **sends)
+    return routes
+
+
+class _Talk:
+    def __init__(
+        self, client: IActorClient, directory: RuntimeDirectory, slots: StreamSlots
+    ) -> None:
+        self._client = client
+        self._directory = directory
+        self._slots = slots
+
+    async def run(
+        self,
+        *,
+        request: Request,
+        agent_name: str,
+        body: Annotated[RunRequest, Body(openapi_examples=RUN_EXAMPLES)],
+        idempotency_key: Annotated[
+            MessageId | None,
+            Header(description="The request's id: the same one is answered once."),
+        ] = None,
+        last_event_id: LastEventId = None,
+        prefer: Prefer = None,
+    ) -> Response:
+        """Send messages to a conversation and get the answer of that turn.
+
+        With `Accept: text/event-stream`, or `"stream": true`, an event stream:
+        `update` events (`{"sequence", "progress"}`), then `response` with what the
+        plain answer would be, or `error` with a problem.
+        """
+        actor_id = await self._actor_id(body, agent_name)
+        params = {"messages": [message.to_params() for message in body.messages]}
+
+        async def send() -> ActorResponseHandle:
+            return await self._client.send_request(
+                actor_id,
+                "run",
+                params,
+                idempotency_key,
+                when_busy=body.when_busy,
+                timeout=body.timeout,
+            )
+
+        wish = Wish.of(request, stream=body.stream, after=last_event_id, prefer=prefer)
+        return await deliver(request, self._slots, send, wish)
+
+    async def _actor_id(self, body: RunRequest, agent_name: str) -> ActorId:
+        if body.agent_name not in (None, agent_name):
+            problem = f"{body.agent_name!r} is not the {agent_name!r} of the path"
+            raise InvalidRequest("agent_name", problem)
+        conversation_id = body.conversation_id
+        if conversation_id is None:
+            conversation_id = f"http-{agent_name}"
+        return await find_actor(self._directory, agent_name, conversation_id)
+
+    # --- approvals
+
+    async def approvals(self, agent_name: str, conversation_id: str) -> Response:
+        """The tool calls that wait for a decision, oldest first."""
+        actor_id = await find_actor(self._directory, agent_name, conversation_id)
+        turns = await self._turns(actor_id)
+        answered = _answered(turns)
+        found = [
+            {**shown_approval(part), "request_id": turn.message_id}
+            for turn in turns
+            for approval_id, part in approval_requests(turn.data).items()
+            if approval_id not in answered
+        ]
+        return json_response({"approvals": found})
+
+    async def decide(
+        self,
+        *,
+        request: Request,
+        agent_name: str,
+        conversation_id: str,
+        approval_id: str,
+        body: ApprovalDecision,
+        last_event_id: LastEventId = None,
+        prefer: Prefer = None,
+    ) -> Response:
+        """Approve or reject a tool call; the turn that follows is the answer.
+
+        Each decision counts once: the same one again gives the recorded answer,
+        another one 409. If its turn has asked about several calls, decide about all
+        of them together.
+        """
+        actor_id = await find_actor(self._directory, agent_name, conversation_id)
+        wish = Wish.of(request, after=last_event_id, prefer=prefer)
+        decisions = {approval_id: body.approved}
+        return await self._decide(request, actor_id, decisions, wish)
+
+    async def decide_all(
+        self,
+        *,
+        request: Request,
+        agent_name: str,
+        conversation_id: str,
+        body: ApprovalDecisions,
+        last_event_id: LastEventId = None,
+        prefer: Prefer = None,
+    ) -> Response:
+        """Decide about every tool call that a turn has asked about, at once."""
+        actor_id = await find_actor(self._directory, agent_name, conversation_id)
+        wish = Wish.of(request, after=last_event_id, prefer=prefer)
+        return await self._decide(request, actor_id, body.decisions, wish)
+
+    async def _decide(
+        self,
+        request: Request,
+        actor_id: ActorId,
+        decisions: dict[str, bool],
+        wish: Wish,
+    ) -> Response:
+        turns = await self._turns(actor_id)
+        asking = _asking(turns, decisions)
+        # The id follows from the turn, as in the chat panel: one decision, whoever
+        # makes it, however often it is sent.
+        message_id = f"{asking.message_id}-answer"
+        if _answered(turns).get(next(iter(decisions)), message_id) != message_id:
+            raise _already_decided()
+        contents = [
+            _response(part, approved=decisions[approval_id])
+            for approval_id, part in approval_requests(asking.data).items()
+        ]
+        message = {"role": "user", "contents": contents, "message_id": message_id}
+
+        async def send() -> ActorResponseHandle:
+            params = {"messages": [message]}
+            try:
+                return await self._client.send_request(
+                    actor_id, "run", params, message_id
+                )
+            except MessageIdReused:
+                raise _already_decided() from None
+
+        return await deliver(request, self._slots, send, wish)
+
+    async def _turns(self, actor_id: ActorId) -> list[TurnView]:
+        view = await self._directory.read_actor(actor_id, limit=_LOOK_BACK)
+        running = () if view.running is None else (view.running,)
+        return [*view.turns, *running, *view.waiting]
+
+
+def _asking(turns: list[TurnView], decisions: dict[str, bool]) -> TurnView:
+    """The turn that asked about these calls, all of them."""
+    wanted = set(decisions)
+    for turn in reversed(turns):
+        asked = set(approval_requests(turn.data))
+        if wanted == asked:
+            return turn
+        if wanted & asked:
+            missing = ", ".join(sorted(asked - wanted) or sorted(wanted - asked))
+            detail = f"decide about all calls of that turn at once: also {missing}"
+            raise Refused(Problem(409, "approvals-belong-together", detail))
+    detail = "nothing in this conversation has asked for that approval"
+    raise Refused(Problem(404, "approval-not-found", detail))
+
+
+def _answered(turns: list[TurnView]) -> dict[str, str]:
+    """Which requests have answered approvals: message ids by approval id."""
+    found: dict[str, str] = {}
+    for turn in turns:
+        params: JsonValue = turn.params
+        said = cast("dict[str, Any]", params if isinstance(params, dict) else {})
+        for message in cast("list[dict[str, Any]]", said.get("messages") or []):
+            for part in _parts(message):
+                if part.get("type") == "function_approval_response":
+                    found.setdefault(str(part.get("id")), turn.message_id)
+    return found
+
+
+def _parts(message: dict[str, Any]) -> list[dict[str, Any]]:
+    parts: JsonValue = message.get("contents") or message.get("content")
+    return cast("list[dict[str, Any]]", parts) if isinstance(parts, list) else []
+
+
+def _response(part: dict[str, JsonValue], *, approved: bool) -> dict[str, JsonValue]:
+    """The framework's answer to an approval request; the call is the recorded one."""
+    kept = {key: part[key] for key in part if key != "user_input_request"}
+    return {**kept, "type": "function_approval_response", "approved": approved}
+
+
+def _already_decided() -> Refused:
+    detail = "that was decided before, and each decision counts once"
+    return Refused(Problem(409, "approval-decided", detail, {"retryable": False}))

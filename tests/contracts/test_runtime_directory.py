@@ -1,0 +1,144 @@
+"""What every `RuntimeDirectory` manages, in process and over HTTP.
+
+The lists, views, events and counts of actors are in `test_actor_client`.
+"""
+
+from typing import Any
+
+import pytest
+
+from agent_runtime_nb.exceptions import InvalidRequest, RequestNotFound
+from agent_runtime_nb.runtime_abstractions import (
+    RETRY_OF,
+    ActorId,
+    IActorClient,
+    RequestStatus,
+)
+from agent_runtime_nb.runtime_directory import ConversationInfo
+from tests.contracts.reaches import ONE, Reach, Talker
+
+
+async def ask(client: IActorClient, params: Any, message_id: str) -> Any:
+    handle = await client.send_request(ONE, "run", params, message_id)
+    return await handle.get_response()
+
+
+async def test_a_waiting_request_is_withdrawn_and_a_running_one_is_not(
+    reach: Reach, talker: Talker
+) -> None:
+    client, directory = reach
+    running = await client.send_request(ONE, "run", "begun wait")
+    await anext(running.watch_updates())
+    waiting = await client.send_request(ONE, "run", "never")
+
+    withdrawn = [
+        await directory.withdraw(ONE, handle.message_id)
+        for handle in (waiting, running)
+    ]
+    talker.let_go("wait")
+
+    assert withdrawn == [True, False]
+    assert (await waiting.get_response()).status is RequestStatus.CANCELLED
+    assert (await running.get_response()).status is RequestStatus.COMPLETED
+
+
+async def test_a_request_is_run_again_once_under_a_new_id(reach: Reach) -> None:
+    client, directory = reach
+    await ask(client, "words", "m1")
+
+    new = [await directory.run_again(ONE, "m1") for _ in range(2)]
+    answer = await (await client.get_response(ONE, new[0])).get_response()
+
+    view = await directory.read_actor(ONE)
+    assert new[0] == new[1]
+    assert answer.data == "words"
+    assert [turn.message_id for turn in view.turns] == ["m1", new[0]]
+    assert view.turns[-1].metadata[RETRY_OF] == "m1"
+
+
+async def test_a_turn_that_did_not_complete_is_discarded_once(
+    reach: Reach, talker: Talker
+) -> None:
+    client, directory = reach
+    running = await client.send_request(ONE, "run", "begun wait", "m1")
+    await anext(running.watch_updates())
+    await running.cancel()
+    talker.let_go("wait")
+    await running.get_response()
+    await ask(client, "fine", "m2")
+
+    discarded = [await directory.discard(ONE, "m1") for _ in range(2)]
+
+    assert discarded == [True, False]
+    with pytest.raises(InvalidRequest):
+        await directory.discard(ONE, "m2")
+    with pytest.raises(RequestNotFound):
+        await directory.discard(ONE, "never")
+
+
+async def test_what_is_not_there_is_named(reach: Reach) -> None:
+    _, directory = reach
+
+    with pytest.raises(RequestNotFound):
+        await directory.run_again(ONE, "never")
+    with pytest.raises(RequestNotFound):
+        await directory.requeue(ONE, "never")
+    with pytest.raises(RequestNotFound):
+        await directory.rename(ONE, "a name")
+    assert not await directory.revive(ONE)
+    assert (await directory.dead_letters()).items == ()
+
+
+async def test_a_conversation_is_named_listed_and_forked(reach: Reach) -> None:
+    client, directory = reach
+    for name in ("m1", "m2", "m3"):
+        await ask(client, name, name)
+    to = ActorId("talker", "a/branch, with ünusual characters?&#")
+
+    await directory.rename(ONE, "Plans")
+    forked = await directory.fork(ONE, at="m2", to=to)
+    other = await directory.fork(ONE, before="m2")
+
+    infos = {one.actor_id: one for one in (await directory.list_conversations()).items}
+    assert forked == to
+    assert infos[ONE].name == "Plans"
+    assert infos[to] == ConversationInfo(to, infos[to].name, ONE, "m2")
+    assert [t.params for t in (await directory.read_actor(to)).turns] == ["m1", "m2"]
+    assert [t.params for t in (await directory.read_actor(other)).turns] == ["m1"]
+    with pytest.raises(InvalidRequest):
+        await directory.fork(ONE, to=to)
+
+
+async def test_turns_are_imported_as_they_were_read(reach: Reach) -> None:
+    client, directory = reach
+    await ask(client, "one", "m1")
+    await ask(client, "two", "m2")
+    turns = (await directory.read_actor(ONE)).turns
+    copy = ActorId("talker", "copy")
+
+    await directory.import_turns(copy, turns, "A copy")
+
+    view = await directory.read_actor(copy)
+    assert view.turns == turns
+    assert view.info is not None
+    assert view.info.name == "A copy"
+    with pytest.raises(InvalidRequest):
+        await directory.import_turns(copy, turns)
+
+
+async def test_lists_come_in_pages(reach: Reach) -> None:
+    client, directory = reach
+    names = [ActorId("counter", f"c{number}") for number in range(5)]
+    for name in names:
+        await (await client.send_request(name, "run")).get_response()
+
+    seen: list[ActorId] = []
+    after: str | None = None
+    while True:
+        page = await directory.list_actors("counter", after=after, limit=2)
+        seen += [one.actor_id for one in page.items]
+        after = page.next
+        if after is None:
+            break
+
+    assert seen == names
