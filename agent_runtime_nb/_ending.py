@@ -18,6 +18,7 @@ from agent_runtime_nb._ownership import failed, interrupted_data
 from agent_runtime_nb._tell import stored_tells
 from agent_runtime_nb._wire import describe_error, encode
 from agent_runtime_nb.exceptions import (
+    ActorStartFailed,
     AgentRuntimeError,
     DeadlineExceeded,
     OutcomeUnknown,
@@ -80,7 +81,9 @@ class Ending(Intake):
 
     def fail(self, turn: Turn, error: BaseException) -> "asyncio.Future[None] | None":
         """Store that a turn failed."""
-        if not isinstance(error, AgentRuntimeError):
+        # Our own errors say all there is to know, those of user code have a place.
+        ours = isinstance(error, AgentRuntimeError)
+        if not ours or isinstance(error, ActorStartFailed):
             _log.error("%s failed in %s", self.name, turn.message_id, exc_info=error)
         result = encode({"error": describe_error(error)})
         return self.end(turn, RequestStatus.FAILED, result, None)
@@ -128,7 +131,7 @@ class Ending(Intake):
         self.forget(turn)
         turn.writing_since = None
         if self._outbox is not None:
-            self._outbox.on_their_way.discard(turn.position)
+            self._outbox.settled(turn.position)
         report, started = self.report, turn.started_at
         if started is not None:
             report.latency = self._clock() - started

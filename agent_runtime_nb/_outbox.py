@@ -12,6 +12,7 @@ from typing import Protocol
 
 from agent_runtime_nb._commit import Surroundings
 from agent_runtime_nb._mailbox import Turn
+from agent_runtime_nb._tasks import see
 from agent_runtime_nb._tell import OUTBOX_MARK, Tell
 from agent_runtime_nb.exceptions import AgentRuntimeError, StorageError
 from agent_runtime_nb.runtime_abstractions import ActorId, Encoded
@@ -64,6 +65,19 @@ class Outbox:
         self._emptied = emptied
         self._queues: dict[ActorId, list[Tell]] = {}
 
+    def settled(self, position: int) -> None:
+        """The turn at this position has ended, with its tells or without."""
+        if position in self.on_their_way:
+            self.on_their_way.discard(position)
+            if not self._queues and not self.on_their_way:
+                self._unmark()
+
+    def _unmark(self) -> None:
+        sender = self._sender
+        if OUTBOX_MARK in sender.marks and sender.gone is None:
+            sender.marks -= {OUTBOX_MARK}
+            see(sender.write(ActorChange(epoch=sender.epoch, marks=sender.marks)))
+
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))
 
@@ -108,8 +122,7 @@ class Outbox:
             marks = sender.marks = sender.marks - {OUTBOX_MARK}
         change = ActorChange(epoch=sender.epoch, remove=(tell.key,), marks=marks)
         written = sender.write(change)
-        # Seen, even if this task ends before it.
-        written.add_done_callback(lambda one: one.cancelled() or one.exception())
+        see(written)  # even if this task ends before it
         try:
             await asyncio.shield(written)
         except StorageError as error:

@@ -14,6 +14,7 @@ from agent_runtime_nb._commit import Policy, Surroundings
 from agent_runtime_nb._mailbox import Mailbox, Turn
 from agent_runtime_nb._outbox import Outbox
 from agent_runtime_nb._reporter import Reporter
+from agent_runtime_nb._tasks import see
 from agent_runtime_nb._tell import stored_tells
 from agent_runtime_nb._wire import describe_error, encode
 from agent_runtime_nb.exceptions import DeadLetter, OutcomeUnknown, Unavailable
@@ -289,11 +290,6 @@ class Ownership(ABC):
         self.leave(error)
         for _, _, future in waiting:
             fail_sender(future, error)
-
-
-def see(future: "asyncio.Future[Any]") -> None:
-    """Somebody has seen what becomes of it, even if nobody waits for it any more."""
-    future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 def failed(error: BaseException) -> "asyncio.Future[Any]":

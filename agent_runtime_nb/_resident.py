@@ -16,8 +16,8 @@ from agent_runtime_nb._activation import (
 )
 from agent_runtime_nb._commit import Surroundings, may_pass
 from agent_runtime_nb._mailbox import CancelReason, Turn
-from agent_runtime_nb._ownership import see
 from agent_runtime_nb._supervised import Supervised
+from agent_runtime_nb._tasks import see
 from agent_runtime_nb._waits import ASKING
 from agent_runtime_nb._wire import turn_view
 from agent_runtime_nb.exceptions import (
@@ -349,7 +349,8 @@ class ResidentActor(Supervised):
         context = self.context
         if context is None or context.turn is not turn:
             return  # not handed out yet: whoever hands it out will see the reason
-        _log.error("%s ignores its cancellation; going on without it", self.name)
+        said = "%s ignores its cancellation in %s; going on without it"
+        _log.error(said, self.name, turn.message_id)
         self.drop_activation()
         # Nothing else runs before the end of this one is stored.
         self._start(self.end_cancelled(turn))

@@ -15,6 +15,11 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
+def see(future: "asyncio.Future[Any]") -> None:
+    """Look at what becomes of a future, even if nobody waits for it any more."""
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
 class TaskOwner:
     """Starts tasks on the running loop, keeps them alive and ends them."""
 
