@@ -120,6 +120,7 @@ class Committer(Protocol):
     values: dict[str, Encoded]
     mailbox: Mailbox
     marks: frozenset[str]
+    gone: BaseException | None
 
     def committed(self, change: ActorChange, counted: Turn | None) -> None:
         """The change is stored."""
@@ -240,6 +241,10 @@ class Commit:
             if not may_pass(error):
                 return error
             await self._around.environment.sleep(delay)
+            if self._resident.gone is not None:
+                # Another one in memory speaks for the actor, with the same epoch: it
+                # has seen the turn open, and may run it by now.
+                return error
             try:
                 await self._around.storage.apply(self._turn.actor_id, self._change)
             except StorageError as again:
@@ -280,6 +285,9 @@ class Commit:
     async def _fail_instead(self, error: StorageError) -> None:
         # What the turn wrote cannot be stored, but that it failed can.
         resident, turn = self._resident, self._turn
+        if resident.gone is not None:
+            resident.lose(turn, error)
+            return
         end = TurnEnd(
             position=turn.position,
             status=RequestStatus.FAILED,

@@ -234,7 +234,7 @@ class ResidentActor(Supervised):
                 runs = turn.attempts or await self._count_attempt(turn)
             except BaseException:  # the actor's own timeout, say: it is still waiting
                 self.running = None
-                if not turn.ended:
+                if not (turn.ended or turn.committing):
                     self.mailbox.put_back(turn)
                 raise
             if runs and context.dead:  # given up while the attempt was counted
