@@ -2,7 +2,7 @@
 # .venv. Everything is safe to run twice and does nothing where nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test check fix build bench soak clean setup constraints screenshots \
+.PHONY: help lab test test-storages check fix build bench soak clean setup constraints screenshots \
 	test-frontend test-python test-notebooks \
 	check-format check-lint check-types check-imports check-frontend
 
@@ -24,7 +24,17 @@ lab: setup  ## open the first notebook in JupyterLab (ARGS=--no-browser: only pr
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m jupyterlab $(AS_ROOT) \
 		--LabApp.default_url=/lab/tree/notebooks/01_quickstart.ipynb $(ARGS)
 
-test: test-frontend test-python test-notebooks  ## every test: front end, Python, browser, notebooks
+# Two at a time where make can keep their output apart: most of the tests with servers
+# wait for a disk.
+SIDE_BY_SIDE := $(if $(filter output-sync,$(.FEATURES)),-j2 --output-sync=target)
+
+# The tests that need database servers.
+WITH_SERVERS := tests/contracts tests/storage tests/properties \
+	tests/test_benchmarks.py tests/test_cli_storage.py tests/test_storage_copy.py
+
+test: setup  ## every test: front end, Python, browser, notebooks
+	@$(MAKE) --no-print-directory $(SIDE_BY_SIDE) \
+		test-storages test-python test-frontend test-notebooks
 
 test-frontend: setup
 	@$(NPM) run --silent test
@@ -32,7 +42,11 @@ test-frontend: setup
 # Without a Chromium the browser tests skip and name the reason; under CI=true they fail.
 test-python: setup
 	@$(PY) tools/chromium.py --install >/dev/null || [ "$$CI" != true ]
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest $(or $(ARGS),$(addprefix --ignore=,$(WITH_SERVERS)))
+
+# With ARGS all tests are looked through at once, by test-python.
+test-storages: setup
+	@$(if $(ARGS),true,$(PY) -m pytest $(WITH_SERVERS))
 
 # The notebooks keep their conversations away from those of a person.
 test-notebooks: setup
