@@ -32,10 +32,12 @@ _HOMES = {
         "NotJson",
         "NotRunning",
         "OutsideTurn",
+        "RemoteError",
         "StorageError",
         "TurnFailed",
         "UnknownActorType",
     ),
+    "http_client": ("HttpActorClient",),
     "notebook.start": ("start",),
     "runtime": ("InProcessActorRuntime",),
     "runtime_abstractions": (

@@ -32,9 +32,13 @@ from agent_runtime_nb.exceptions import (
     NotJson as NotJson,
     NotRunning as NotRunning,
     OutsideTurn as OutsideTurn,
+    RemoteError as RemoteError,
     StorageError as StorageError,
     TurnFailed as TurnFailed,
     UnknownActorType as UnknownActorType,
+)
+from agent_runtime_nb.http_client import (
+    HttpActorClient as HttpActorClient,
 )
 from agent_runtime_nb.notebook.start import (
     start as start,

@@ -5,6 +5,7 @@ import re
 from asyncio import get_running_loop
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Generic, Protocol, TypeVar, cast
 
@@ -262,11 +263,14 @@ class AskHandle(RequestHandle):
         super().__init__(home, turn)
         self._asker = asker
 
-    async def get_response(self) -> ActorResponseMessage:
+    def _waiting(self) -> AbstractContextManager[None]:
         if self._turn.ended:
-            return self._turn.response()
+            return nullcontext()
+        return self._home.waits.waiting(self._asker, self._turn.actor_id)
+
+    async def get_response(self) -> ActorResponseMessage:
         try:
-            with self._home.waits.waiting(self._asker, self._turn.actor_id):
+            with self._waiting():
                 return await super().get_response()
         except DeadlockDetected:
             await self.cancel()
@@ -275,13 +279,18 @@ class AskHandle(RequestHandle):
     async def watch_updates(
         self, after: int | None = None
     ) -> AsyncIterator[ActorResponseMessage]:
-        try:
-            with self._home.waits.waiting(self._asker, self._turn.actor_id):
-                async for update in self._updates(after):
-                    yield update
-        except DeadlockDetected:
-            await self.cancel()
-            raise
+        updates = self._updates(after)
+        while True:
+            try:
+                # Who looks at an update, or at an answer that is there, waits for nobody.
+                with self._waiting():
+                    update = await anext(updates, None)
+            except DeadlockDetected:
+                await self.cancel()
+                raise
+            if update is None:
+                return
+            yield update
 
 
 class FeedWatch(Generic[T]):

@@ -147,6 +147,7 @@ async def delete_actor(actors: ActorRegistry, actor_id: ActorId) -> bool:
         resident.abandon(ActorBeingDeleted(actor_id))
         actors.drop_logs(actor_id)
     deleted = await actors.storage.delete_state(actor_id, epoch=resident.epoch)
+    actors.revive(actor_id)  # what comes under this name is another one
     if actors.listeners.wants(ActorDeleted):
         actors.listeners.tell(
             ActorDeleted(

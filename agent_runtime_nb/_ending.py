@@ -100,6 +100,8 @@ class Ending(Intake):
         commit_id = self._new_id()
         change, counted = end_of_turn(self, turn, end, commit_id, staged)
         if change.marks is not None:
+            # At once: who writes marks after this must not take its own away.
+            self.marks = change.marks
             self.outbox.on_their_way.add(turn.position)
         try:  # as write() does, without its frame
             written = self._storage.apply(self.actor_id, change)
@@ -121,7 +123,6 @@ class Ending(Intake):
             for key in change.remove:
                 self.values.pop(key, None)
             if change.marks is not None and change.set is not None:
-                self.marks = change.marks
                 self.outbox.add(stored_tells(change.set))
         if counted is not None:
             counted.attempts = 1

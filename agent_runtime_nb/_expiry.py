@@ -25,6 +25,7 @@ async def expire(actors: ActorRegistry, ttl: float) -> int:
         for actor_id in page.items:
             try:
                 if await _is_expired(actors, actor_id, ttl):
+                    # No await in between: no request gets in.
                     deleted += await _directory.delete_actor(actors, actor_id)
             except AgentRuntimeError as error:
                 _log.info("%s is not deleted: %s", actor_id, error)
@@ -43,4 +44,10 @@ async def _is_expired(actors: ActorRegistry, actor_id: ActorId, ttl: float) -> b
     state = await actors.bounded(actors.storage.read_state(actor_id))
     if any(key.startswith(("$outbox/", "$dead/")) for key in state.values):
         return False
-    return actors.environment.wall_clock() - newest[0].ended_at > ttl
+    if actors.environment.wall_clock() - newest[0].ended_at <= ttl:
+        return False
+    # Claimed first, never from a neighbour, then looked at again: somebody may have
+    # talked to it meanwhile.
+    resident = actors.adopt(actor_id, take_over=False)
+    await resident.ready()
+    return resident.is_idle and resident.position == newest[0].position

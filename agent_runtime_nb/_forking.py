@@ -15,6 +15,7 @@ from agent_runtime_nb._resident import ResidentActor
 from agent_runtime_nb._wire import decode, encode, encode_body
 from agent_runtime_nb.exceptions import InvalidRequest, RequestNotFound
 from agent_runtime_nb.runtime_abstractions import (
+    DISCARDED,
     ActorId,
     Encoded,
     JsonValue,
@@ -108,12 +109,13 @@ async def fork(
     """A new conversation with the turns of another up to one of them."""
     if at is not None and before is not None:
         raise InvalidRequest("before", "give `at` or `before`, not both")
-    records = await _ended_turns(actors, actor_id)
+    records, state = await _snapshot(actors, actor_id)
     last = len(records)
     if (message_id := at or before) is not None:
         last = _place(actor_id, records, message_id) + (before is None)
-    state = await actors.storage.read_state(actor_id)
     values = _forked_values(state, at_end=last == len(records))
+    if (discarded := state.values.get(DISCARDED)) is not None:
+        values[DISCARDED] = discarded
     forked_at = records[last - 1].message_id if last else None
     parent: JsonValue = {"actor": str(actor_id), "message_id": forked_at}
     name = _info(actor_id, state).name
@@ -121,6 +123,18 @@ async def fork(
     target = to or ActorId(actor_id.type_name, f"fork-{uuid.uuid4().hex[:12]}")
     await _write(actors, target, records[:last], values)
     return target
+
+
+async def _snapshot(
+    actors: ActorRegistry, actor_id: ActorId
+) -> tuple[list[TurnRecord], ActorState]:
+    """The ended turns and the state they led to, even if one ends in between."""
+    while True:
+        state = await actors.storage.read_state(actor_id)
+        records = await _ended_turns(actors, actor_id)
+        now = await actors.storage.read_state(actor_id, ())
+        if now.etag == state.etag:
+            return records, state
 
 
 async def _ended_turns(actors: ActorRegistry, actor_id: ActorId) -> list[TurnRecord]:

@@ -7,7 +7,6 @@ seconds, but only what does no harm when it arrives twice.
 """
 
 import asyncio
-import ipaddress
 import threading
 import weakref
 from collections import deque
@@ -21,13 +20,11 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar
+from urllib.parse import urlsplit
 
-import httpx2
-import orjson
-
+from agent_runtime_nb._extras import load
 from agent_runtime_nb._loop_bridge import LoopBridge
-from agent_runtime_nb._remote import PROBLEM, error_of
 from agent_runtime_nb._tasks import TaskOwner
 from agent_runtime_nb.exceptions import (
     AgentRuntimeError,
@@ -39,18 +36,9 @@ from agent_runtime_nb.runtime_abstractions import JsonValue
 
 T = TypeVar("T")
 
-CONNECT_TIMEOUT = 5.0
-ANSWER_TIMEOUT = 60.0
-SILENCE = 45.0
-"""Seconds without a byte after which a stream is dead; the server sends comments."""
-
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
 _BUFFERED = 256
-_PASSING = frozenset({PROBLEM + "stopping", PROBLEM + "too-many-streams"})
-"""What a server says that will be there again."""
-
-_NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
 class Broken(Exception):
@@ -59,6 +47,48 @@ class Broken(Exception):
     def __init__(self, reason: object, *, sent: bool) -> None:
         super().__init__(str(reason) or type(reason).__name__)
         self.sent = sent
+
+
+class Line(Protocol):
+    """The thread with the loop and the pool of connections; see `_http_line`."""
+
+    @property
+    def bridge(self) -> LoopBridge:
+        """The way to its loop."""
+        ...
+
+    @property
+    def tasks(self) -> TaskOwner:
+        """What runs on its loop."""
+        ...
+
+    def turnstile(self, name: Hashable) -> asyncio.Lock:
+        """A lock that lives as long as somebody holds it or waits for it."""
+        ...
+
+    async def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run on the line's loop, from any; ends it if the caller stops waiting."""
+        ...
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: bytes | None,
+    ) -> JsonValue:
+        """One attempt, on the line's loop; raises `Broken`, or what the server says."""
+        ...
+
+    def events(
+        self, path: str, query: Mapping[str, str]
+    ) -> AsyncGenerator[tuple[str, JsonValue], None]:
+        """The events of one connection, on the line's loop; ends with `Broken`."""
+        ...
+
+    def stop(self, *, wait: bool = True) -> None:
+        """End the thread; from any thread."""
+        ...
 
 
 class HttpConnection:
@@ -74,16 +104,18 @@ class HttpConnection:
     """
 
     def __init__(self, base_url: str, token: str | None, retry_for: float) -> None:
-        url = httpx2.URL(base_url)
-        if url.scheme not in ("http", "https") or not url.host:
+        url = urlsplit(base_url)
+        if url.scheme not in ("http", "https") or not url.hostname:
             raise InvalidRequest("base_url", f"must be an http URL, got {base_url!r}")
         # Without what may be secret in it.
-        self.where = str(url.copy_with(userinfo=b"", query=None)).rstrip("/")
+        place = url.netloc.rpartition("@")[2]
+        self.where = f"{url.scheme}://{place}{url.path}".rstrip("/")
         self.retry_for = retry_for
-        self._url = url
+        self._make_line = load("agent_runtime_nb._http_line", "http").HttpLine
+        self._url = base_url
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._lock = threading.Lock()
-        self._line: _Line | None = None
+        self._line: Line | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -97,13 +129,14 @@ class HttpConnection:
         if line is not None:
             line.stop()
 
-    def _open(self) -> "_Line":
+    def _open(self) -> "Line":
         with self._lock:
             if self._closed:
                 raise NotRunning("stopped")
             if self._line is None:
-                self._line = _Line(self._url, self._headers)
-                weakref.finalize(self, self._line.stop, wait=False)
+                line: Line = self._make_line(self._url, self._headers, self.where)
+                weakref.finalize(self, line.stop, wait=False)
+                self._line = line
             return self._line
 
     # --- any loop
@@ -129,7 +162,7 @@ class HttpConnection:
             retrying = Retrying(self.retry_for)
             while True:
                 try:
-                    return await self._once(line, method, path, query, body)
+                    return await line.exchange(method, path, query, body)
                 except Broken as broken:
                     if broken.sent and not repeatable:
                         raise
@@ -157,7 +190,7 @@ class HttpConnection:
             async with line.turnstile(turnstile):
                 while True:
                     try:
-                        return await self._once(line, "POST", path, None, make_body())
+                        return await line.exchange("POST", path, None, make_body())
                     except Broken as broken:
                         broken.sent = sent = sent or broken.sent
                         await retrying.pause(broken)
@@ -177,41 +210,6 @@ class HttpConnection:
         """What `pump` puts into its pipe on the connection's loop, read from here."""
         return Following(self._open, pump)
 
-    # --- the connection's loop
-
-    async def _once(
-        self,
-        line: "_Line",
-        method: str,
-        path: str,
-        query: Mapping[str, str] | None,
-        body: bytes | None,
-    ) -> JsonValue:
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        try:
-            answer = await line.http.request(
-                method, path.lstrip("/"), params=query, content=body, headers=headers
-            )
-        except httpx2.RequestError as error:
-            raise _broken(error) from error
-        return self._checked(answer)
-
-    def _checked(self, answer: httpx2.Response) -> JsonValue:
-        try:
-            said = orjson.loads(answer.content)
-        except ValueError:
-            raise self._error(None) from None
-        if answer.is_success:
-            return said
-        raise self._error(said)
-
-    def _error(self, problem: JsonValue) -> Exception:
-        if isinstance(problem, dict):
-            said = cast("dict[str, Any]", problem)
-            if said.get("type") in _PASSING:
-                return Broken(said.get("detail"), sent=False)
-        return error_of(problem, self.where)  # pyright: ignore[reportUnknownArgumentType] - JSON
-
     async def events(
         self, path: str, query: Callable[[], Mapping[str, str]], *, resumes: bool
     ) -> AsyncGenerator[tuple[str, JsonValue], None]:
@@ -227,7 +225,7 @@ class HttpConnection:
         retrying = Retrying(self.retry_for)
         while True:
             try:
-                async with aclosing(self._stream(line, path, query())) as events:
+                async with aclosing(line.events(path, query())) as events:
                     async for event in events:
                         retrying.begin_anew()
                         yield event
@@ -239,32 +237,6 @@ class HttpConnection:
                 except Broken:
                     problem = f"the stream broke: {broken}"
                     raise RemoteError(self.where, problem, retryable=True) from broken
-
-    async def _stream(
-        self, line: "_Line", path: str, query: Mapping[str, str]
-    ) -> AsyncGenerator[tuple[str, JsonValue], None]:
-        # A proxy in front of a notebook server streams for exactly this header only.
-        headers = {"Accept": "text/event-stream"}
-        timeout = httpx2.Timeout(CONNECT_TIMEOUT, read=SILENCE)
-        try:
-            async with line.http.stream(
-                "GET", path.lstrip("/"), params=query, headers=headers, timeout=timeout
-            ) as answer:
-                if not answer.is_success:
-                    await answer.aread()
-                    self._checked(answer)
-                async for event in httpx2.EventSource(answer):
-                    data = orjson.loads(event.data)
-                    if event.event == "error":
-                        raise self._error(data)
-                    yield event.event, data
-        except httpx2.RequestError as error:
-            raise _broken(error) from error
-        raise Broken("it ended early", sent=True)
-
-
-def _broken(error: httpx2.RequestError) -> Broken:
-    return Broken(error, sent=not isinstance(error, _NOT_SENT))
 
 
 class Retrying:
@@ -291,74 +263,6 @@ class Retrying:
             raise broken
         await asyncio.sleep(self._pause)
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-
-
-class _Line:
-    """The thread with the loop and the pool of connections."""
-
-    def __init__(self, url: httpx2.URL, headers: Mapping[str, str]) -> None:
-        self.tasks = TaskOwner(f"the connection to {url.host}")
-        self._turnstiles: weakref.WeakValueDictionary[Hashable, asyncio.Lock] = (
-            weakref.WeakValueDictionary()
-        )
-        self._ready = threading.Event()
-        self._thread = threading.Thread(
-            target=self._serve, args=(url, headers), name="http-client", daemon=True
-        )
-        self._thread.start()
-        self._ready.wait()
-
-    def _serve(self, url: httpx2.URL, headers: Mapping[str, str]) -> None:
-        with asyncio.Runner() as runner:
-            runner.run(self._main(url, headers))
-
-    async def _main(self, url: httpx2.URL, headers: Mapping[str, str]) -> None:
-        self._over = asyncio.Event()
-        self.bridge = LoopBridge(asyncio.get_running_loop())
-        async with httpx2.AsyncClient(
-            base_url=url,
-            headers=headers,
-            timeout=httpx2.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT),
-            limits=httpx2.Limits(max_connections=None),  # streams hold one each
-            trust_env=not _is_near(url.host),
-        ) as self.http:
-            self._ready.set()
-            await self._over.wait()
-            await self.tasks.close()
-
-    def stop(self, *, wait: bool = True) -> None:
-        """End the thread; from any thread."""
-        self.bridge.post(self._over.set)
-        if wait and threading.current_thread() is not self._thread:
-            self._thread.join(5.0)
-
-    def turnstile(self, name: Hashable) -> asyncio.Lock:
-        """A lock that lives as long as somebody holds it or waits for it."""
-        return self._turnstiles.setdefault(name, asyncio.Lock())
-
-    async def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run on the line's loop; ends it if the caller stops waiting."""
-        begun: list[asyncio.Task[T]] = []
-
-        def begin() -> asyncio.Task[T]:
-            begun.append(self.tasks.spawn(work(), name="exchange", awaited=True))
-            return begun[0]
-
-        try:
-            return await self.bridge.call(begin)
-        except asyncio.CancelledError:
-            self.bridge.post(lambda: [task.cancel() for task in begun])
-            raise
-
-
-def _is_near(host: str) -> bool:
-    """Whether it is this machine, which no proxy of the environment is for."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class Pipe(Generic[T]):
@@ -414,12 +318,12 @@ class Following(AsyncIterator[T]):
 
     def __init__(
         self,
-        open_line: Callable[[], _Line],
+        open_line: Callable[[], Line],
         pump: Callable[[Pipe[T]], Coroutine[Any, Any, None]],
     ) -> None:
         self._open = open_line
         self._pump = pump
-        self._line: _Line | None = None
+        self._line: Line | None = None
         self._pipe: Pipe[T] | None = None
         self._stop: Callable[[], object] = lambda: None
         self._items: deque[T] = deque()
@@ -444,7 +348,7 @@ class Following(AsyncIterator[T]):
             self._items.extend(items)
         return self._items.popleft()
 
-    def _begin(self, line: _Line) -> Pipe[T]:
+    def _begin(self, line: Line) -> Pipe[T]:
         pipe: Pipe[T] = Pipe()
         task = line.tasks.spawn(_pumped(self._pump, pipe), name="stream", awaited=True)
         self._stop = weakref.finalize(self, line.bridge.post, task.cancel)

@@ -9,6 +9,7 @@ one wake-up in each direction, which is five times cheaper under load than
 """
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -29,9 +30,16 @@ class LoopBridge:
 
     def __init__(self, home: _Loop) -> None:
         self.home = home
+        self._process = os.getpid()
         self._calls: deque[tuple[Callable[[], object], _Loop, _Future]] = deque()
         self._scheduled = False
         self._answers: dict[_Loop, list[tuple[_Future, Any, BaseException | None]]] = {}
+
+    def check_process(self) -> None:
+        """Raise NotRunning in a forked child: its copy of the loop never runs."""
+        if os.getpid() != self._process:
+            where = f"in process {self._process}, which this one was forked off"
+            raise NotRunning(where)
 
     async def call(self, function: Callable[[], "T | asyncio.Future[T]"]) -> T:
         """Run `function` on the home loop; if it gives a future, wait for that.
@@ -39,7 +47,8 @@ class LoopBridge:
         Cancelling the wait cancels nothing at home.
 
         Raises:
-            NotRunning: if the home loop is closed, or has not run for 5 s.
+            NotRunning: if the home loop is closed, has not run for 5 s, or is in the
+                process that this one was forked off.
         """
         loop = asyncio.get_running_loop()
         if self.home.is_closed():
@@ -49,6 +58,7 @@ class LoopBridge:
             if not asyncio.isfuture(found):
                 return cast("T", found)
             return await _shielded(cast("asyncio.Future[T]", found))
+        self.check_process()
         future: asyncio.Future[T] = loop.create_future()
         self._calls.append((function, loop, future))
         # The drain clears the flag before it looks at the calls, so whoever still sees

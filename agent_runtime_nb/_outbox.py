@@ -70,9 +70,10 @@ class Outbox:
         if position in self.on_their_way:
             self.on_their_way.discard(position)
             if not self._queues and not self.on_their_way:
-                self._unmark()
+                self.unmark()
 
-    def _unmark(self) -> None:
+    def unmark(self) -> None:
+        """The actor has no tells: it is no longer found by them."""
         sender = self._sender
         if OUTBOX_MARK in sender.marks and sender.gone is None:
             sender.marks -= {OUTBOX_MARK}
@@ -94,7 +95,7 @@ class Outbox:
 
     async def _deliver(self, target: ActorId) -> None:
         queue, pause = self._queues[target], _FIRST_PAUSE
-        while queue and self._sender.gone is None:
+        while queue and self._may_send():
             try:
                 await self._send(queue[0])
             except AgentRuntimeError as error:
@@ -109,6 +110,12 @@ class Outbox:
         if not self._queues:
             self._emptied()
 
+    def _may_send(self) -> bool:
+        # What an actor told before its quarantine is told all the same.
+        sender = self._sender
+        gone = sender.gone
+        return gone is None or gone is self._around.quarantined.get(sender.actor_id)
+
     async def _send(self, tell: Tell) -> None:
         turn = Turn(tell.target, 0, tell.message_id, tell.body)
         accepted = self._around.submit(turn, "queue")
@@ -118,7 +125,8 @@ class Outbox:
     async def _forget(self, tell: Tell) -> None:
         sender, marks = self._sender, None
         sender.values.pop(tell.key, None)
-        if not len(self) and not self.on_their_way:
+        # One that is gone leaves the marks to who came after it.
+        if not len(self) and not self.on_their_way and sender.gone is None:
             marks = sender.marks = sender.marks - {OUTBOX_MARK}
         change = ActorChange(epoch=sender.epoch, remove=(tell.key,), marks=marks)
         written = sender.write(change)

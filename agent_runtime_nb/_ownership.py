@@ -15,7 +15,7 @@ from agent_runtime_nb._mailbox import Mailbox, Turn
 from agent_runtime_nb._outbox import Outbox
 from agent_runtime_nb._reporter import Reporter
 from agent_runtime_nb._tasks import see
-from agent_runtime_nb._tell import stored_tells
+from agent_runtime_nb._tell import OUTBOX_MARK, stored_tells
 from agent_runtime_nb._wire import describe_error, encode
 from agent_runtime_nb.exceptions import DeadLetter, OutcomeUnknown, Unavailable
 from agent_runtime_nb.runtime_abstractions import (
@@ -211,6 +211,8 @@ class Ownership(ABC):
         self.position = claim.next_position - 1
         if tells := stored_tells(claim.values):
             self.outbox.add(tells)
+        elif OUTBOX_MARK in claim.marks:  # its last keeper went before the mark did
+            self.outbox.unmark()
         for record in claim.open_turns:
             self._left_behind(record)
         for turn, when_busy, future in waiting:

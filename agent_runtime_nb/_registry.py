@@ -147,6 +147,7 @@ class ActorRegistry:
     ) -> ResidentActor:
         """The actor, brought into memory and claimed, whatever its type.
 
+        One in quarantine is brought in for its caller alone: it takes no requests.
         `take_over` None: as the runtime has it.
         """
         resident = self.residents.get(actor_id)
@@ -154,7 +155,9 @@ class ActorRegistry:
             return resident
         if len(self.residents) >= self.settings.max_resident:
             self._evict_longest_idle()
-        resident = self.residents[actor_id] = ResidentActor(actor_id, self)
+        resident = ResidentActor(actor_id, self)
+        if actor_id not in self.quarantined:
+            self.residents[actor_id] = resident
         resident.claim(self.take_over if take_over is None else take_over)
         return resident
 

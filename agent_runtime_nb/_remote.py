@@ -30,6 +30,10 @@ VERB = "/directory/verbs/"
 LONGEST_WAIT = 20.0
 """Seconds that a server keeps a question for a response before it says "pending"."""
 
+LARGEST_REQUEST = 10_000_000
+"""Bytes of a request at most. A server cuts the connection of a larger one, which would
+look as if it had broken, so clients ask themselves first."""
+
 PROBLEM = "urn:agent-runtime-nb:problem:"
 """How the types of problems begin."""
 

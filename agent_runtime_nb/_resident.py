@@ -166,6 +166,9 @@ class ResidentActor(Supervised):
                 await _wait(self.fail(turn, ActorStartFailed(self.actor_id, error)))
             await self.has_failed(error)
             return None
+        if self.gone is not None and not self.mailbox:  # given up meanwhile
+            self._around.dispose(context.actor, self.name)
+            return None
         self.context = context
         self.report.activated(started)
         return context

@@ -113,6 +113,7 @@ class AgentProxy(BaseAgent):
 
     Raises:
         InvalidActorId: if `agent_name` or `conversation` cannot be one.
+        InvalidRequest: if `client` cannot send requests.
     """
 
     def __init__(
@@ -127,6 +128,9 @@ class AgentProxy(BaseAgent):
         when_busy: WhenBusy = "queue",
         cancel_with_caller: bool = True,
     ) -> None:
+        if not callable(getattr(client, "send_request", None)):
+            problem = "has no send_request; give a client, such as rt.client"
+            raise InvalidRequest("client", problem)
         checked = ActorId(agent_name, "any" if conversation is None else conversation)
         super().__init__(
             id=agent_name if conversation is None else str(checked),
@@ -139,6 +143,11 @@ class AgentProxy(BaseAgent):
         self._timeout = timeout
         self._when_busy: WhenBusy = when_busy
         self._cancels = cancel_with_caller
+
+    def __repr__(self) -> str:
+        place = self._conversation
+        where = "" if place is None else f", conversation={place!r}"
+        return f"AgentProxy({self._type_name!r}{where})"
 
     def create_session(self, *, session_id: str | None = None) -> AgentSession:
         """A session whose id is the conversation's: the given, the proxy's, or a new one."""

@@ -25,7 +25,7 @@ from agent_runtime_nb.runtime_abstractions import (
     TurnView,
 )
 from agent_runtime_nb.runtime_directory import ConversationInfo, RuntimeDirectory
-from agent_runtime_nb.sessions import Entry, turn_entries
+from agent_runtime_nb.sessions import Entry, turn_entries, was_withdrawn
 
 FORMAT = "agent-runtime-nb conversation"
 VERSION = 1
@@ -107,7 +107,9 @@ def to_notebook(conversation: Conversation) -> dict[str, Any]:
 
 
 def _shown_entries(turns: Sequence[TurnView]) -> list[Entry]:
-    replaced = {turn.metadata.get(RETRY_OF) for turn in turns}
+    replaced = {
+        turn.metadata.get(RETRY_OF) for turn in turns if not was_withdrawn(turn)
+    }
     return [
         entry
         for turn in turns

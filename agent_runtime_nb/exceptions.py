@@ -164,6 +164,7 @@ class ActorStartFailed(AgentRuntimeError):
             f"the factory of {actor_id} raised "
             f"{type(cause).__name__}: {reason_of(cause)}"
         )
+        self.__cause__ = cause
         self.actor_id = actor_id
 
 

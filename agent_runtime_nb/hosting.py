@@ -201,6 +201,7 @@ class Host:
         self.runtime = InProcessActorRuntime(self.storage)
         self.client = InProcessActorClient(self.runtime)
         self._agents: dict[str, HostedAgent] = {}
+        self._on_interrupted: OnInterrupted = on_interrupted
         self._register(hosted, on_interrupted)
 
     @property
@@ -208,13 +209,15 @@ class Host:
         """The hosted agents by type name, in the order they came."""
         return MappingProxyType(self._agents)
 
-    def add(self, *agents: Any, on_interrupted: OnInterrupted = "ask") -> None:
+    def add(self, *agents: Any, on_interrupted: OnInterrupted | None = None) -> None:
         """Host more agents; one of a known name serves from the next turn on.
+
+        `on_interrupted` None: as the host was made with.
 
         Raises:
             AgentNameTaken, InvalidAgent: as `resolve_agents`; nothing was added.
         """
-        self._register(resolve_agents(agents), on_interrupted)
+        self._register(resolve_agents(agents), on_interrupted or self._on_interrupted)
 
     def find(self, agent: Any = None) -> str:
         """The type name of an agent.

@@ -20,12 +20,13 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from agent_runtime_nb import _remote
-from agent_runtime_nb._extras import load
+from agent_runtime_nb._http_connection import Broken, HttpConnection, Pipe
 from agent_runtime_nb._wire import encode
 from agent_runtime_nb.exceptions import (
     AgentRuntimeError,
     DeadlineExceeded,
     OutcomeUnknown,
+    TooLarge,
 )
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
@@ -51,10 +52,6 @@ from agent_runtime_nb.runtime_directory import (
 )
 from agent_runtime_nb.runtime_events import RuntimeEvent
 
-load("httpx2", "http")  # so that a missing package is named together with its extra
-
-from agent_runtime_nb._http_connection import Broken, HttpConnection, Pipe  # noqa: E402
-
 
 class HttpActorClient(IActorClient):
     """A client of the actors behind an HTTP API, for any thread and any loop.
@@ -70,7 +67,7 @@ class HttpActorClient(IActorClient):
 
     Raises:
         InvalidRequest: if `base_url` is no http(s) URL.
-        MissingExtra: (on import) without the packages of the extra `http`.
+        MissingExtra: without the packages of the extra `http`.
     """
 
     def __init__(
@@ -119,7 +116,9 @@ class HttpActorClient(IActorClient):
             "when_busy": when_busy,
             "metadata": None if metadata is None else dict(metadata),
         }
-        encode({**body, "timeout": timeout}, "params")  # what is no JSON fails here
+        size = len(encode({**body, "timeout": timeout}, "params"))
+        if size > _remote.LARGEST_REQUEST:
+            raise TooLarge("the request", size, _remote.LARGEST_REQUEST)
         loop = asyncio.get_running_loop()
         began = time.monotonic()
 
@@ -134,9 +133,9 @@ class HttpActorClient(IActorClient):
                 said = await self._connection.post(
                     _remote.REQUESTS, make_body, actor_id
                 )
-        except TimeoutError as error:
-            if isinstance(error, AgentRuntimeError):
-                raise
+        except AgentRuntimeError:  # a deadline that passed over there is one, too
+            raise
+        except TimeoutError:
             raise DeadlineExceeded("sending the request", timeout or 0.0) from None
         except Broken as broken:
             if broken.sent:
@@ -219,15 +218,11 @@ class HttpResponseHandle(ActorResponseHandle):
         return self._response
 
     def _final(self, said: JsonValue) -> ActorResponseMessage:
+        status, data, at = RequestStatus(said["status"]), said["data"], said["at"]
         response = ActorResponseMessage(
-            message_id=self.message_id,
-            sender_id=self.actor_id,
-            status=RequestStatus(said["status"]),
-            data=said["data"],
-            at=said["at"],
+            self.message_id, self.actor_id, status, data, at
         )
-        if response.status.is_final:
-            self._response = response
+        self._response = response if response.status.is_final else None
         return response
 
     def watch_updates(
@@ -255,12 +250,8 @@ class HttpResponseHandle(ActorResponseHandle):
         return self._connection.follow(pump)
 
     def _update(self, data: JsonValue) -> ActorResponseMessage:
-        return ActorResponseMessage(
-            message_id=self.message_id,
-            sender_id=self.actor_id,
-            status=RequestStatus.PENDING,
-            data=data,
-        )
+        status = RequestStatus.PENDING
+        return ActorResponseMessage(self.message_id, self.actor_id, status, data)
 
     async def cancel(self) -> bool:
         """See `ActorResponseHandle.cancel`."""

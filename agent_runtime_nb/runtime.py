@@ -226,6 +226,8 @@ class InProcessActorRuntime(OwnDirectory):
             StorageError: if the storage cannot be opened; start may be called again.
             NotRunning: if it was stopped; a stopped runtime stays stopped.
         """
+        if self._bridge is not None:
+            self._bridge.check_process()
         if self._state == "running":
             return
         if self._state == "starting":

@@ -308,6 +308,11 @@ def turn_entries(turn: TurnView) -> list[Entry]:
     return entries
 
 
+def was_withdrawn(turn: TurnView) -> bool:
+    """Whether it was cancelled before it began: it takes nobody's place."""
+    return turn.status is RequestStatus.CANCELLED and not turn.attempts
+
+
 def _composed_entries(turn: TurnView) -> list[Entry]:
     if turn.method != "run":
         return []
@@ -338,7 +343,8 @@ async def load_history(
             if turn.message_id not in gone:
                 pages.append(_turn_messages(turn))
             # A replacement is always younger, so it is met before what it replaces.
-            gone.add(turn.metadata.get(RETRY_OF))
+            if not was_withdrawn(turn):
+                gone.add(turn.metadata.get(RETRY_OF))
         if len(page) < _PAGE:
             break
         before = page[0].position
@@ -348,7 +354,7 @@ async def load_history(
 def _turn_messages(turn: TurnView) -> list[Message]:
     if not turn.status.is_final:
         return []
-    if turn.status is RequestStatus.CANCELLED and not turn.attempts:
+    if was_withdrawn(turn):
         return []
     messages = [to_message(entry) for entry in turn_entries(turn)]
     note = END_NOTES.get(turn.status)

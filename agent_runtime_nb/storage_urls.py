@@ -57,6 +57,11 @@ _SERVERS: Mapping[str, _Server] = MappingProxyType(
 _KNOWN = 'a path, sqlite:///path, "memory:", ' + ", ".join(
     server.example for server in (_REDIS, _POSTGRES, _COSMOS)
 )
+# What people write first; a SQLite file of that name would surprise them.
+_NEARLY_URLS: Mapping[str, str] = MappingProxyType(
+    {"memory": '"memory:"', ":memory:": '"memory:"'}
+    | {name: f'"{server.example}"' for name, server in _SERVERS.items()}
+)
 _SYNCHRONOUS: Mapping[str, Synchronous] = {"full": "FULL", "normal": "NORMAL"}
 _ON_CORRUPT: Mapping[str, OnCorrupt] = {"refuse": "refuse", "fresh": "fresh"}
 _OPTIONS = "?synchronous=normal or full, ?on_corrupt=refuse or fresh"
@@ -91,6 +96,9 @@ def open_storage(
         _ignore_in_git(path.parent)
         return SqliteStateStorage(path)
     text = os.fspath(target)
+    if isinstance(target, str) and target.lower() in _NEARLY_URLS:
+        problem = f'{target} names no place; write {_NEARLY_URLS[target.lower()]}'
+        raise InvalidRequest("storage", f'{problem}, or "./{target}" for a file')
     # Two letters at least: "C:\\state.db" is a path.
     scheme, colon, rest = text.partition(":")
     if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+", scheme):

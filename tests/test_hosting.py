@@ -295,3 +295,15 @@ async def test_what_a_dead_host_left_runs_again_if_the_agents_are_hosted_so() ->
     assert ran == ["Hi", "Hi"]
     await second.stop(drain=0)
     await first.stop(drain=0)
+
+
+async def test_an_agent_that_is_added_is_recovered_as_the_others_of_its_host():
+    host = Host(EchoAgent(), on_interrupted="rerun")
+
+    host.add({"more": EchoAgent()})
+
+    policies = [
+        host.runtime._actors.policy(ActorId(name, "1")).on_interrupted
+        for name in host.agents
+    ]
+    assert policies == ["rerun", "rerun"]

@@ -1,117 +1,30 @@
-"""What a client over HTTP does beside the contract: lost connections, threads, ends."""
+"""A client over HTTP on a wire that breaks: nothing is lost, nothing comes twice."""
 
 import asyncio
-import gc
-import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb.agent_actor import AgentActor
-from agent_runtime_nb.agent_proxy import AgentProxy
 from agent_runtime_nb.exceptions import (
     DeadlineExceeded,
-    InvalidRequest,
-    NotRunning,
     OutcomeUnknown,
     RemoteError,
+    TooLarge,
 )
-from agent_runtime_nb.http_api.server import EmbeddedServer
 from agent_runtime_nb.http_client import HttpActorClient
-from agent_runtime_nb.runtime import InProcessActorRuntime
-from agent_runtime_nb.runtime_abstractions import (
-    ActorId,
-    ActorRequestMessage,
-    IActorRuntimeContext,
-    RequestStatus,
-)
-from agent_runtime_nb.sample_agents import EchoAgent, scripted_agent
-from tests.fakes import HandlingActor, background
-from tests.servers.tcp_faults import TcpFaults
+from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
+from tests.fakes import background
+from tests.remote_place import ONE, Remote, serving, taken, until
 
-ONE = ActorId("steps", "one")
 WORDS = 12
-
-
-@dataclass
-class Steps:
-    """Publishes one word for each `go`, and ends after the last."""
-
-    allowed: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
-    turns: int = 0
-
-    async def __call__(
-        self, context: IActorRuntimeContext, message: ActorRequestMessage
-    ) -> Any:
-        self.turns += 1
-        for number in range(int(message.params)):
-            await self.allowed.acquire()
-            context.on_progress_update(message.message_id, number, f"word {number}")
-        return "done"
-
-    def go(self, times: int = 1) -> None:
-        for _ in range(times):
-            self.allowed.release()
-
-
-@dataclass
-class Remote:
-    """A runtime here, its server, and a bad wire to it."""
-
-    runtime: InProcessActorRuntime
-    server: EmbeddedServer
-    wire: TcpFaults
-    steps: Steps
-    clients: list[HttpActorClient] = field(default_factory=list[HttpActorClient])
-
-    def client(self, retry_for: float = 20.0, **options: Any) -> HttpActorClient:
-        options.setdefault("token", self.server.token)
-        url = f"http://127.0.0.1:{self.wire.port}"
-        client = HttpActorClient(url, retry_for=retry_for, **options)
-        self.clients.append(client)
-        return client
-
-
-@asynccontextmanager
-async def serving() -> Any:
-    runtime, steps = InProcessActorRuntime(), Steps()
-    runtime.register_actor_type("steps", lambda _: HandlingActor(steps))
-    runtime.register_actor_type("echo", lambda _: AgentActor(EchoAgent()))
-    runtime.register_actor_type(
-        "scripted", lambda _: AgentActor(scripted_agent(delay=0))
-    )
-    await runtime.start()
-    with TcpFaults(("127.0.0.1", 0)) as wire:
-        server = EmbeddedServer(
-            InProcessActorClient(runtime),
-            runtime,
-            allowed_hosts=[f"127.0.0.1:{wire.port}"],
-        ).start()
-        wire._target = ("127.0.0.1", int(server.url.rpartition(":")[2]))
-        there = Remote(runtime, server, wire, steps)
-        yield there
-        steps.go(1000)
-        for client in there.clients:
-            await asyncio.to_thread(client.close)
-        await asyncio.to_thread(server.stop)
-    await runtime.stop(drain=0)
 
 
 @pytest.fixture
 async def there() -> AsyncIterator[Remote]:
     async with serving() as there:
         yield there
-
-
-async def until(holds: Callable[[], bool], client: HttpActorClient) -> None:
-    """Wait for something on the server's side; each look is an exchange."""
-    async with asyncio.timeout(10):
-        while not holds():
-            await client.directory.health()
 
 
 # --- streams that are cut
@@ -162,7 +75,7 @@ async def test_a_watched_actor_goes_on_after_a_cut_at_every_update(
 async def test_turns_during_an_outage_are_told_afterwards(there: Remote) -> None:
     client = there.client()
     watch = client.watch_actor(ActorId("echo", "c1"))
-    first = background(anext(watch))
+    first = background(taken(watch))
     await until(lambda: bool(there.server._app.state.streams._open), client)
     here = InProcessActorClient(there.runtime)
     params = {"messages": [{"role": "user", "content": "while you were away"}]}
@@ -196,7 +109,7 @@ async def test_a_stream_that_cannot_go_on_says_so(there: Remote) -> None:
 async def test_events_that_were_missed_are_not_passed_over(there: Remote) -> None:
     client = there.client()
     events = client.directory.watch_events()
-    first = background(anext(events))
+    first = background(taken(events))
     await until(lambda: bool(there.server._app.state.streams._open), client)
     await client.send_request(ONE, "run", 0)
     assert await first
@@ -296,6 +209,33 @@ async def test_a_deadline_holds_while_the_wire_is_dead(there: Remote) -> None:
     await asyncio.to_thread(there.wire.heal)
 
 
+@pytest.mark.parametrize(
+    ("status", "error"), [("503 Busy", RemoteError), ("502 Bad", OutcomeUnknown)]
+)
+async def test_an_answer_of_what_stands_between_is_no_answer(
+    status: str, error: type[Exception]
+) -> None:
+    asked = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        await reader.readuntil(b"\r\n\r\n")
+        asked += 1
+        head = f"HTTP/1.1 {status}\r\nContent-Length: 4\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + b"busy")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+
+    async with HttpActorClient(f"http://127.0.0.1:{port}", retry_for=0.2) as client:
+        with pytest.raises(error):
+            await client.send_request(ONE, "run", 0)
+    server.close()
+
+    assert asked > 1
+
+
 async def test_requests_of_one_caller_keep_their_order_over_a_cut(
     there: Remote,
 ) -> None:
@@ -311,102 +251,20 @@ async def test_requests_of_one_caller_keep_their_order_over_a_cut(
     assert [turn.message_id for turn in view.turns] == [f"id-{n}" for n in range(8)]
 
 
-# --- who may, from where, and the end
-
-
-async def test_a_wrong_token_is_refused_and_shown_nowhere(there: Remote) -> None:
-    client = there.client(token="not-the-token")  # noqa: S106 - it is none
-
-    with pytest.raises(RemoteError, match="token") as caught:
-        await client.send_request(ONE, "run", 0)
-
-    assert not caught.value.retryable
-    for shown in (repr(client), repr(client.directory), str(caught.value)):
-        assert "not-the-token" not in shown
-
-
-@pytest.mark.parametrize("url", ["", "127.0.0.1:8000", "ftp://host", "http://"])
-def test_a_url_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(InvalidRequest, match="base_url"):
-        HttpActorClient(url)
-
-
-async def test_loops_in_threads_share_a_client_and_may_end(there: Remote) -> None:
+async def test_large_requests_pass_and_too_large_ones_are_refused(
+    there: Remote,
+) -> None:
     client = there.client()
-    answers: list[Any] = []
+    echo = ActorId("echo", "c1")
 
-    async def ask(name: str) -> None:
-        handle = await client.send_request(ActorId("steps", name), "run", 0)
-        answers.append((await handle.get_response()).data)
+    def said(size: int) -> Any:
+        return {"messages": [{"role": "user", "content": "x" * size}]}
 
-    for name in ("a", "b"):  # each with a loop that is gone afterwards
-        thread = threading.Thread(target=lambda name=name: asyncio.run(ask(name)))
-        thread.start()
-        await asyncio.to_thread(thread.join, 10)
-    await ask("c")
+    handle = await client.send_request(echo, "run", said(3_000_000))
+    response = await handle.get_response()
+    with pytest.raises(TooLarge, match="the request"):  # the runtime's limit
+        await client.send_request(echo, "run", said(8_500_000))
+    with pytest.raises(TooLarge, match="the request"):  # the server's
+        await client.send_request(echo, "run", said(10_500_000))
 
-    assert answers == ["done"] * 3
-
-
-async def test_a_watch_that_is_dropped_ends_on_the_server(there: Remote) -> None:
-    client = there.client()
-    watch = client.watch_actor(ONE)
-    taking = background(anext(watch))
-    streams = there.server._app.state.streams._open
-    await until(lambda: len(streams) == 1, client)
-
-    taking.cancel()
-    await asyncio.wait([taking])
-    del watch, taking
-    gc.collect()
-
-    await until(lambda: not streams, client)
-
-
-async def test_a_closed_client_ends_those_who_wait(there: Remote) -> None:
-    client = there.client()
-    handle = await client.send_request(ONE, "run", 1)
-    waiting = background(handle.get_response())
-    watching = background(anext(client.watch_actor(ActorId("steps", "quiet"))))
-    await client.directory.health()
-
-    await asyncio.to_thread(client.close)
-
-    for left in (waiting, watching):
-        with pytest.raises(NotRunning):
-            await left
-    with pytest.raises(NotRunning):
-        await client.directory.health()
-
-
-# --- who stands on it
-
-
-async def test_an_agent_proxy_does_not_notice_the_distance(there: Remote) -> None:
-    proxy = AgentProxy(there.client(), "scripted", conversation="c1")
-
-    plain = await proxy.run("weather in Oslo")
-    stream = proxy.run("weather in Rome", stream=True)
-    pieces = [update.text async for update in stream]
-
-    assert plain.text == "Let me look. Here it is: **Oslo: cloudy, 18 °C**."
-    assert "".join(pieces) == (await stream.get_final_response()).text
-    assert len(pieces) > 3
-    view = await there.runtime.read_actor(ActorId("scripted", "c1"))
-    assert len(view.turns) == 2
-
-
-async def test_a_client_can_be_served_again(there: Remote) -> None:
-    """A server whose actors live behind another server."""
-    client = there.client()
-    outer = await asyncio.to_thread(EmbeddedServer(client, client.directory).start)
-    try:
-        async with HttpActorClient(outer.url, token=outer.token) as far:
-            handle = await far.send_request(ONE, "run", 0)
-            answer = await handle.get_response()
-            types = await far.directory.actor_types()
-    finally:
-        await asyncio.to_thread(outer.stop)
-
-    assert answer.data == "done"
-    assert [one.name for one in types] == ["echo", "scripted", "steps"]
+    assert len(response.data["messages"][0]["content"]) == 3_000_006

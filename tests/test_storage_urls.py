@@ -84,6 +84,25 @@ def test_memory_is_memory() -> None:
     assert isinstance(open_storage("memory:"), InMemoryStateStorage)
 
 
+@pytest.mark.parametrize(
+    ("target", "meant"),
+    [
+        ("memory", '"memory:"'),
+        (":memory:", '"memory:"'),
+        ("redis", '"redis://host:6379/0"'),
+        ("Postgres", '"postgresql://user@host/db"'),
+    ],
+)
+def test_a_word_that_is_nearly_a_url_makes_no_file(
+    folder: Path, target: str, meant: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=f"write {meant}"):
+        open_storage(target)
+
+    assert not list(folder.iterdir())
+    assert isinstance(open_storage(f"./{target}"), SqliteStateStorage)
+
+
 def test_a_storage_is_used_as_it_is() -> None:
     storage = InMemoryStateStorage()
 

@@ -54,10 +54,9 @@ def create_app(
     access = Access(options.token)
     app.state.guard, app.state.access, app.state.streams = options, access, slots
     app.openapi = lambda: describe(app)
-    app.include_router(docs_router())
     for routes in (
+        run_routes(client, directory, slots),  # first: looked through in this order
         _looking(directory),
-        run_routes(client, directory, slots),
         request_routes(client, directory, slots),
         conversation_routes(directory),
         actor_routes(client, directory, slots),
@@ -65,6 +64,7 @@ def create_app(
         ag_ui_routes(client, directory, slots),
     ):
         app.include_router(routes, responses=_ERRORS)
+    app.include_router(docs_router())
     app.add_middleware(Guard, options=options, access=access)
     install_problems(app)
     return app

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Annotated, Self
 
 from fastapi import Header, Request, Response
+from pydantic import Field
 
 from agent_runtime_nb.exceptions import AgentRuntimeError
 from agent_runtime_nb.http_api.answers import (
@@ -39,10 +40,12 @@ from agent_runtime_nb.runtime_abstractions import (
 END = "end"
 """The id of a final event."""
 
+EventId = Annotated[str, Field(pattern=rf"^({END}|-1|[0-9]{{1,15}})$")]
+"""An id of an event."""
+
 LastEventId = Annotated[
-    str | None,
+    EventId | None,
     Header(
-        pattern=rf"^({END}|-1|[0-9]{{1,15}})$",
         description="Go on after this event of an earlier stream of the same request.",
     ),
 ]

@@ -14,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 from pydantic.json_schema import models_json_schema
 
-from agent_runtime_nb.http_api.schemas import ProblemBody
+from agent_runtime_nb.http_api.schemas import ProblemBody, RunRequest
 
 TITLE = "agent_runtime_nb"
 
@@ -53,7 +53,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         )
         components = schema.setdefault("components", {})
         _, errors = models_json_schema(
-            [(ProblemBody, "serialization")],
+            [(ProblemBody, "serialization"), (RunRequest, "validation")],
             ref_template="#/components/schemas/{model}",
         )
         components["schemas"] |= errors["$defs"]

@@ -13,6 +13,7 @@ only if `cors_origins` names them, and with the token.
 """
 
 import asyncio
+import functools
 import hmac
 import re
 import secrets
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent_runtime_nb._remote import LARGEST_REQUEST
 from agent_runtime_nb.exceptions import InvalidRequest
 from agent_runtime_nb.http_api.problems import Problem, Refused
 
@@ -50,6 +52,17 @@ _CORS_HEADERS = [
 _TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
+_LARGE_ENDS = (
+    "/run",
+    "/conversations",
+    "/actors/requests",
+    "/directory/verbs/import_turns",
+    "/v1/responses",
+    "/v1/chat/completions",
+)
+"""How the paths end that take whole conversations."""
+
+
 def new_token() -> str:
     """A random token of 256 bits."""
     return secrets.token_urlsafe(32)
@@ -67,7 +80,7 @@ class GuardOptions:
             sends one ("example.org", "example.org:8443").
         cors_origins: origins of pages that may call from a browser, exact, with the
             scheme ("https://app.example.org"); "*" is refused.
-        run_limit: bytes of the body of a run or an import.
+        run_limit: bytes of the body of a run or an import, in whatever API.
         body_limit: bytes of any other body.
         receipt_timeout: seconds in which a body must have arrived.
         depth_limit: lists and objects of a body within each other.
@@ -80,7 +93,7 @@ class GuardOptions:
     token: str | None = field(default_factory=new_token, repr=False)
     allowed_hosts: Iterable[str] = ()
     cors_origins: Iterable[str] = ()
-    run_limit: int = 10_000_000
+    run_limit: int = LARGEST_REQUEST
     body_limit: int = 1_000_000
     receipt_timeout: float = 10.0
     depth_limit: int = 100
@@ -99,7 +112,7 @@ def _check_new_token(token: str) -> None:
         raise InvalidRequest("token", "must not be empty; None asks for no token")
     if token != token.strip() or not token.isprintable():  # no header could carry it
         raise InvalidRequest(
-            "token", "must be printable, without white space around it"
+            "token", "must not have white space around it or control characters"
         )
 
 
@@ -158,7 +171,7 @@ class Guard:
         headers = _Headers(scope)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         is_open = path in OPEN_PATHS or path.startswith("/docs/")
-        hosts = self._hosts | _own_hosts(scope)
+        hosts = self._hosts | _own_hosts(*(scope.get("server") or ("127.0.0.1", None)))
         _check_host(headers, hosts)
         marks = list(_SECURITY_HEADERS)
         if headers.text(b"origin") in self._origins:
@@ -188,7 +201,7 @@ class Guard:
 
     def _limit(self, path: str) -> int:
         options = self._options
-        large = path.endswith(("/run", "/conversations"))
+        large = path.endswith(_LARGE_ENDS) or path.startswith("/ag-ui/")
         return options.run_limit if large else options.body_limit
 
     async def _read_body(
@@ -240,9 +253,9 @@ class _Headers:
         return self.only(name).decode("latin-1").casefold()
 
 
-def _own_hosts(scope: Scope) -> frozenset[str]:
+@functools.lru_cache(maxsize=16)
+def _own_hosts(address: str, port: int | None) -> frozenset[str]:
     """This server's own names: they come from the socket, not from the request."""
-    address, port = scope.get("server") or ("127.0.0.1", None)
     literal = f"[{address}]" if ":" in address else address
     names = {"127.0.0.1", "localhost", "[::1]", literal.casefold()}
     own = {f"{name}:{port}" for name in names}

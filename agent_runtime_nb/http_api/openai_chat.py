@@ -39,7 +39,7 @@ _REASONS = {"length": "length", "content_filter": "content_filter"}
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class ChatAbout:
     """What every part of an answer repeats."""
 
     model: str
@@ -59,7 +59,7 @@ class About:
 # --- what comes in --------------------------------------------------------------------
 
 
-def messages_of(body: ChatRequest, *, only_new: bool) -> list[dict[str, Any]]:
+def chat_messages(body: ChatRequest, *, only_new: bool) -> list[dict[str, Any]]:
     """The messages of a turn.
 
     Args:
@@ -106,7 +106,7 @@ def _message(given: dict[str, Any], field: str) -> dict[str, Any]:
 # --- what goes out --------------------------------------------------------------------
 
 
-def completion(about: About, response: ActorResponseMessage) -> JsonValue:
+def completion(about: ChatAbout, response: ActorResponseMessage) -> JsonValue:
     """The whole answer.
 
     Raises:
@@ -126,9 +126,9 @@ def completion(about: About, response: ActorResponseMessage) -> JsonValue:
     return whole if usage is None else {**whole, "usage": usage}
 
 
-async def chunks(
+async def completion_chunks(
     handle: ActorResponseHandle,
-    about: About,
+    about: ChatAbout,
     *,
     with_usage: bool,
     at_end: Callable[[], Awaitable[None]],

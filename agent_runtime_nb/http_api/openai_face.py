@@ -31,11 +31,24 @@ from agent_runtime_nb.exceptions import (
     RequestNotFound,
     UnknownActorType,
 )
-from agent_runtime_nb.http_api import openai_chat, openai_responses
 from agent_runtime_nb.http_api.answers import (
     approval_requests,
     find_actor,
     json_response,
+)
+from agent_runtime_nb.http_api.openai_chat import (
+    ChatAbout,
+    chat_messages,
+    completion,
+    completion_chunks,
+)
+from agent_runtime_nb.http_api.openai_responses import (
+    ResponseAbout,
+    approvals_in,
+    input_messages,
+    open_response,
+    response_events,
+    response_of,
 )
 from agent_runtime_nb.http_api.openai_shapes import (
     ChatRequest,
@@ -129,9 +142,9 @@ class _Face:
         actor_id = await self._conversation_of(body)
         name = message_id or uuid.uuid4().hex
         asked = await self._asked(actor_id, body)
-        params = {"messages": openai_responses.messages_of(body, asked)}
+        params = {"messages": input_messages(body, asked)}
         response_id = ResponseId(actor_id, name)
-        about = openai_responses.About.of(body, response_id, time.time())
+        about = ResponseAbout.of(body, response_id, time.time())
         if body.stream:
             slot = self._slots.take()
             try:
@@ -139,12 +152,12 @@ class _Face:
             except BaseException:
                 slot.release()
                 raise
-            return EventStream(openai_responses.events(handle, about), slot, {})
+            return EventStream(response_events(handle, about), slot, {})
         handle = await self._send(actor_id, params, name)
         if body.background:
-            return json_response(openai_responses.open_response(about, "queued"))
+            return json_response(open_response(about, "queued"))
         message = await handle.get_response()
-        return json_response(openai_responses.response_of(about, message))
+        return json_response(response_of(about, message))
 
     async def _conversation_of(self, body: ResponsesRequest) -> ActorId:
         if body.previous_response_id is None:
@@ -170,7 +183,7 @@ class _Face:
         self, actor_id: ActorId, body: ResponsesRequest
     ) -> dict[str, dict[str, JsonValue]]:
         """The newest approval requests, if the input answers some."""
-        if not openai_responses.approvals_in(body):
+        if not approvals_in(body):
             return {}
         view = await self._directory.read_actor(actor_id, limit=10)
         asked: dict[str, dict[str, JsonValue]] = {}
@@ -181,17 +194,17 @@ class _Face:
     async def read_response(self, response_id: str) -> Response:
         """The answer of a turn, or that it is under way."""
         named, handle = await self._find(response_id)
-        about = openai_responses.About(named, time.time())
+        about = ResponseAbout(named, time.time())
         view = await self._directory.read_actor(named.actor_id, limit=1)
         waiting = [turn.message_id for turn in view.waiting]
         if view.running is not None and view.running.message_id == named.message_id:
-            return json_response(openai_responses.open_response(about, "in_progress"))
+            return json_response(open_response(about, "in_progress"))
         if named.message_id in waiting:
-            return json_response(openai_responses.open_response(about, "queued"))
+            return json_response(open_response(about, "queued"))
         message = await handle.get_response()
         if message.status is RequestStatus.NOT_FOUND:
             raise RequestNotFound(named.actor_id, named.message_id)
-        whole = openai_responses.response_of(about, message, raising=False)
+        whole = response_of(about, message, raising=False)
         return json_response(whole)
 
     async def cancel_response(self, response_id: str) -> Response:
@@ -201,8 +214,8 @@ class _Face:
         message = await handle.get_response()
         if message.status is RequestStatus.NOT_FOUND:
             raise RequestNotFound(named.actor_id, named.message_id)
-        about = openai_responses.About(named, time.time())
-        whole = openai_responses.response_of(about, message, raising=False)
+        about = ResponseAbout(named, time.time())
+        whole = response_of(about, message, raising=False)
         return json_response(whole)
 
     async def _find(self, response_id: str) -> tuple[ResponseId, ActorResponseHandle]:
@@ -222,27 +235,27 @@ class _Face:
         name = message_id or uuid.uuid4().hex
         named = f"chat-{name}" if conversation_id is None else conversation_id
         actor_id = await find_actor(self._directory, body.model, named)
-        messages = openai_chat.messages_of(body, only_new=conversation_id is not None)
+        messages = chat_messages(body, only_new=conversation_id is not None)
         forgets = conversation_id is None and not body.store
 
         async def forget() -> None:
             if forgets:
                 await self._directory.delete_actor(actor_id)
 
-        about = openai_chat.About(body.model, name, time.time())
+        about = ChatAbout(body.model, name, time.time())
         headers = {} if forgets else {"X-Conversation-Id": _shown(named)}
         if not body.stream:
             handle = await self._send(actor_id, {"messages": messages}, name)
             message = await handle.get_response()
             await forget()
-            return json_response(openai_chat.completion(about, message), 200, headers)
+            return json_response(completion(about, message), 200, headers)
         slot = self._slots.take()
         try:
             handle = await self._send(actor_id, {"messages": messages}, name)
         except BaseException:
             slot.release()
             raise
-        chunks = openai_chat.chunks(
+        chunks = completion_chunks(
             handle, about, with_usage=body.includes_usage, at_end=forget
         )
         return EventStream(chunks, slot, headers)

@@ -43,7 +43,7 @@ _IGNORED = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class ResponseAbout:
     """What a response repeats of its request."""
 
     id: ResponseId
@@ -73,7 +73,7 @@ def approvals_in(body: ResponsesRequest) -> bool:
     return any(item.get("type") == "mcp_approval_response" for item in items)
 
 
-def messages_of(
+def input_messages(
     body: ResponsesRequest, asked: Mapping[str, dict[str, JsonValue]]
 ) -> list[dict[str, Any]]:
     """The messages of a turn.
@@ -132,7 +132,7 @@ def _message(
 # --- what goes out --------------------------------------------------------------------
 
 
-def open_response(about: About, status: str) -> dict[str, JsonValue]:
+def open_response(about: ResponseAbout, status: str) -> dict[str, JsonValue]:
     """A response that has no answer yet."""
     return {
         "id": str(about.id),
@@ -155,7 +155,7 @@ def open_response(about: About, status: str) -> dict[str, JsonValue]:
 
 
 def response_of(
-    about: About, response: ActorResponseMessage, *, raising: bool = True
+    about: ResponseAbout, response: ActorResponseMessage, *, raising: bool = True
 ) -> dict[str, JsonValue]:
     """The whole answer.
 
@@ -202,8 +202,8 @@ def _usage(response: ActorResponseMessage) -> JsonValue:
     }
 
 
-async def events(
-    handle: ActorResponseHandle, about: About
+async def response_events(
+    handle: ActorResponseHandle, about: ResponseAbout
 ) -> AsyncGenerator[bytes, None]:
     """The answer as it comes, as OpenAI's events."""
     sent = 0
@@ -234,7 +234,7 @@ async def events(
         yield event("error", told)
 
 
-def _end(about: About, response: ActorResponseMessage) -> Event:
+def _end(about: ResponseAbout, response: ActorResponseMessage) -> Event:
     whole = response_of(about, response, raising=False)
     status = whole["status"]
     kind = status if status in ("completed", "failed") else "incomplete"

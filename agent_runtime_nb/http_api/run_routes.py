@@ -1,8 +1,10 @@
 """Talk: `POST /agents/{agent_name}/run`, and decide about tool calls."""
 
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
-from fastapi import APIRouter, Body, Header, Request, Response
+from fastapi import APIRouter, Request, Response
+from pydantic import TypeAdapter
+from starlette.routing import Route
 
 from agent_runtime_nb.exceptions import InvalidRequest, MessageIdReused
 from agent_runtime_nb.http_api.answers import (
@@ -11,10 +13,16 @@ from agent_runtime_nb.http_api.answers import (
     json_response,
     shown_approval,
 )
-from agent_runtime_nb.http_api.delivery import LastEventId, Prefer, Wish, deliver
+from agent_runtime_nb.http_api.delivery import (
+    EventId,
+    LastEventId,
+    Prefer,
+    Wish,
+    deliver,
+)
 from agent_runtime_nb.http_api.problems import Problem, Refused
+from agent_runtime_nb.http_api.run_inputs import RUN_INPUTS, read_body, read_header
 from agent_runtime_nb.http_api.schemas import (
-    RUN_EXAMPLES,
     ApprovalDecision,
     ApprovalDecisions,
     ApprovalList,
@@ -32,6 +40,8 @@ from agent_runtime_nb.runtime_abstractions import (
 )
 from agent_runtime_nb.runtime_directory import RuntimeDirectory
 
+_MESSAGE_ID: TypeAdapter[str] = TypeAdapter(MessageId)
+_EVENT_ID: TypeAdapter[str] = TypeAdapter(EventId)
 _LOOK_BACK = 200  # turns in which an approval may still be open
 
 ANSWERS: dict[int | str, dict[str, Any]] = {
@@ -53,7 +63,10 @@ def run_routes(
         "response_model": RunResponse,
         "responses": ANSWERS,
     }
-    routes.add_api_route("/agents/{agent_name}/run", talk.run, **sends)
+    # Served by the plain route, described by the other one; see `run_inputs`.
+    run = "/agents/{agent_name}/run"
+    routes.routes.append(Route(run, talk.serve_run, methods=["POST"]))
+    routes.add_api_route(run, talk.run, openapi_extra=RUN_INPUTS, **sends)
     routes.add_api_route(approvals, talk.approvals, response_model=ApprovalList)
     routes.add_api_route(approvals, talk.decide_all, **sends)
     routes.add_api_route(approvals + "/{approval_id:path}", talk.decide, **sends)
@@ -68,25 +81,19 @@ class _Talk:
         self._directory = directory
         self._slots = slots
 
-    async def run(
-        self,
-        *,
-        request: Request,
-        agent_name: str,
-        body: Annotated[RunRequest, Body(openapi_examples=RUN_EXAMPLES)],
-        idempotency_key: Annotated[
-            MessageId | None,
-            Header(description="The request's id: the same one is answered once."),
-        ] = None,
-        last_event_id: LastEventId = None,
-        prefer: Prefer = None,
-    ) -> Response:
+    async def serve_run(self, request: Request) -> Response:
+        return await self.run(request, request.path_params["agent_name"])
+
+    async def run(self, request: Request, agent_name: str) -> Response:
         """Send messages to a conversation and get the answer of that turn.
 
         With `Accept: text/event-stream`, or `"stream": true`, an event stream:
         `update` events (`{"sequence", "progress"}`), then `response` with what the
         plain answer would be, or `error` with a problem.
         """
+        body = read_body(await request.body())
+        message_id = read_header(request, "idempotency-key", _MESSAGE_ID)
+        after = read_header(request, "last-event-id", _EVENT_ID)
         actor_id = await self._actor_id(body, agent_name)
         params = {"messages": [message.to_params() for message in body.messages]}
 
@@ -95,12 +102,13 @@ class _Talk:
                 actor_id,
                 "run",
                 params,
-                idempotency_key,
+                message_id,
                 when_busy=body.when_busy,
                 timeout=body.timeout,
             )
 
-        wish = Wish.of(request, stream=body.stream, after=last_event_id, prefer=prefer)
+        prefer = request.headers.get("prefer")
+        wish = Wish.of(request, stream=body.stream, after=after, prefer=prefer)
         return await deliver(request, self._slots, send, wish)
 
     async def _actor_id(self, body: RunRequest, agent_name: str) -> ActorId:

@@ -5,7 +5,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 from agent_runtime_nb.conversations import (
     import_conversation,
@@ -47,6 +47,23 @@ class ConversationList(tuple[ConversationInfo, ...]):
 
     def _repr_html_(self) -> str:
         return as_table(("agent", "conversation", "name", "forked from"), self._rows())
+
+
+class Written(str):
+    """The text of a file that was written, shown as what became of it."""
+
+    __slots__ = ("file",)
+
+    def __new__(cls, text: str, file: Path) -> Self:
+        """The text, and where it is now."""
+        written = super().__new__(cls, text)
+        written.file = file
+        return written
+
+    file: Path
+
+    def __repr__(self) -> str:
+        return f"<{self.file}: {len(self):,} characters written>"
 
 
 class Managing:
@@ -155,6 +172,7 @@ class Managing:
                 text = json.dumps(form, ensure_ascii=False, indent=1) + "\n"
             if file is not None:
                 file.write_text(text, encoding="utf-8")
+                return Written(text, file)
             return text
 
         return self._pending(work(), "export")
@@ -173,7 +191,8 @@ class Managing:
         try:
             data: Any = json.loads(Path(path).expanduser().read_bytes())
         except ValueError as error:
-            raise InvalidRequest("path", f"is no JSON file: {error}") from error
+            problem = f"is no JSON file ({error}); only an exported .json comes back"
+            raise InvalidRequest("path", problem) from error
         to = None
         if conversation is not None:
             if not isinstance(data, dict):

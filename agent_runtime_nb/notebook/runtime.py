@@ -267,8 +267,11 @@ class NotebookRuntime(Managing):
         self.stop()
         return self._stopped
 
-    def add(self, *agents: Any, on_interrupted: OnInterrupted = "ask") -> None:
-        """Host these agents too; those of a known name serve from the next turn on."""
+    def add(self, *agents: Any, on_interrupted: OnInterrupted | None = None) -> None:
+        """Host these agents too; those of a known name serve from the next turn on.
+
+        `on_interrupted` None: as it was given to the first `start`.
+        """
         self._host.add(*agents, on_interrupted=on_interrupted)
 
     async def _open(self, after: "Future[None] | None") -> None:

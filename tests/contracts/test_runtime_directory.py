@@ -84,7 +84,7 @@ async def test_what_is_not_there_is_named(reach: Reach) -> None:
     with pytest.raises(RequestNotFound):
         await directory.requeue(ONE, "never")
     with pytest.raises(RequestNotFound):
-        await directory.rename(ONE, "a name")
+        await directory.rename(ActorId("talker", "nobody"), "a name")
     assert not await directory.revive(ONE)
     assert (await directory.dead_letters()).items == ()
 

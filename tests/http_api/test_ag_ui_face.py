@@ -36,7 +36,7 @@ class FrontEnd:
         self.messages: list[dict[str, Any]] = []
 
     def post(self, agent: str, run_id: str, **more: Any) -> httpx2.Response:
-        body = {
+        body: dict[str, Any] = {
             "threadId": "t1",
             "runId": run_id,
             "messages": self.messages,
@@ -156,6 +156,18 @@ def test_a_thread_that_began_elsewhere_is_told_whole(
         "user: more",
         "assistant: Echo: more",
     ]
+
+
+def test_a_front_end_that_names_messages_itself_is_not_heard_twice(
+    front_end: FrontEnd, there: Place
+) -> None:
+    front_end.run("echo", "r1", "one")
+    for number, message in enumerate(front_end.messages):
+        message["id"] = f"renamed-{number}"
+
+    front_end.run("echo", "r2", "two")
+
+    assert there.said("echo/t1")[2:] == ["user: two", "assistant: Echo: two"]
 
 
 def test_a_run_that_is_posted_again_is_the_same_turn(

@@ -70,6 +70,10 @@ class Kernel:
 @pytest.fixture(scope="module")
 def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServer]:
     server = JupyterServer(tmp_path_factory.mktemp("jupyter"))
+    # It says its address a moment before it listens.
+    patient = httpx2.HTTPTransport(retries=8)
+    with httpx2.Client(transport=patient, trust_env=False) as http:
+        http.get(server.url + "api")
     yield server
     server.stop()
 

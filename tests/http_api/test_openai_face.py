@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import openai
 import pytest
 from openai import OpenAI
@@ -20,7 +20,7 @@ def there() -> Iterator[Place]:
 @pytest.fixture
 def client(there: Place) -> Iterator[OpenAI]:
     with (
-        httpx.Client(trust_env=False) as http,
+        httpx2.Client(trust_env=False) as http,
         OpenAI(
             base_url=f"{there.server.url}/v1",
             api_key=there.server.token,
@@ -48,7 +48,7 @@ def test_the_agents_are_the_models(client: OpenAI) -> None:
 
 
 def test_another_token_is_not_let_in(there: Place) -> None:
-    with httpx.Client(trust_env=False) as http:
+    with httpx2.Client(trust_env=False) as http:
         client = OpenAI(
             base_url=f"{there.server.url}/v1", api_key="other", http_client=http
         )
@@ -112,7 +112,7 @@ def test_a_streamed_response_is_the_same_as_the_plain_one(client: OpenAI) -> Non
     assert [item.type for item in streamed.output] == [
         item.type for item in plain.output
     ]
-    numbers = [event.sequence_number for event in events if event.type != "x"]
+    numbers = [event.sequence_number for event in events]
     assert numbers == sorted(set(numbers))
     assert events[-1].type == "response.completed"
 

@@ -50,6 +50,7 @@ async def test_a_conversation_is_exported_in_the_form_of_the_files_ending(
     assert file.read_text(encoding="utf-8") == text
     assert "Grüße" in text
     assert suffix == ".md" or json.loads(text)
+    assert repr(text) == f"<{file}: {len(text):,} characters written>"
 
 
 async def test_another_ending_is_refused_at_once(begin: Start) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from agent_runtime_nb._mailbox import CancelReason, Turn
 from agent_runtime_nb._resident import ResidentActor
-from agent_runtime_nb.runtime_abstractions import ActorId
+from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
     IActorStateStorage,
@@ -117,11 +117,12 @@ class LosesWakeUps(ResidentActor):
 
 
 class CancelsCommits(ResidentActor):
-    """Does not shield a commit: a cancellation that comes then still has its way."""
+    """Does not shield a commit: a cancellation ends the wait, but not the write."""
 
     def cancel(self, turn: Turn, reason: CancelReason) -> bool:
         if turn.committing and not turn.ended:
-            turn.cancel_reason = reason
+            self.forget(turn)
+            turn.end(RequestStatus.CANCELLED, b"null", self._wall_clock())
             return True
         return super().cancel(turn, reason)
 

@@ -142,11 +142,15 @@ class _Scenario:
     async def _until_all_is_told(self, host: Host) -> None:
         """Wait for what is on its way between actors."""
         disk = await open_disk(self._world)
-        waiting = True
+        waiting: list[ActorId] = []
         for _ in range(40):
             await asyncio.sleep(5.0)
-            waiting = (await disk.list_actors(mark="outbox")).items
-            waiting += (await disk.list_actors(open_only=True)).items
+            marked = (await disk.list_actors(mark="outbox")).items
+            waiting = list((await disk.list_actors(open_only=True)).items)
+            for actor_id in marked:
+                # A mark may outlive its reason.
+                if (await disk.list_keys(actor_id, "$outbox/")).items:
+                    waiting.append(actor_id)
             if not waiting:
                 break
             for asked in list(self._world.history.asked.values()):

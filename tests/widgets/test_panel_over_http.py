@@ -1,7 +1,7 @@
 """The panel and the dashboard over a client of another process's HTTP API."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -32,7 +32,7 @@ async def remote(server: EmbeddedServer) -> AsyncIterator[HttpActorClient]:
 
 
 @pytest.fixture
-def panel(remote: HttpActorClient) -> Iterator[ChatPanel]:
+async def panel(remote: HttpActorClient) -> AsyncIterator[ChatPanel]:
     actor_id = ActorId("scripted", "c1")
     panel = ChatPanel(remote, remote.directory, actor_id, comm=FakeComm())
     yield panel
