@@ -129,10 +129,11 @@ async def _snapshot(
     actors: ActorRegistry, actor_id: ActorId
 ) -> tuple[list[TurnRecord], ActorState]:
     """The ended turns and the state they led to, even if one ends in between."""
+    read = actors.storage.read_state
     while True:
-        state = await actors.storage.read_state(actor_id)
+        state = await actors.bounded(read(actor_id))
         records = await _ended_turns(actors, actor_id)
-        now = await actors.storage.read_state(actor_id, ())
+        now = await actors.bounded(read(actor_id, ()))
         if now.etag == state.etag:
             return records, state
 
@@ -141,7 +142,8 @@ async def _ended_turns(actors: ActorRegistry, actor_id: ActorId) -> list[TurnRec
     pages: list[list[TurnRecord]] = []
     before: int | None = None
     while True:
-        page = await actors.storage.read_turns(actor_id, before=before, limit=_PAGE)
+        reading = actors.storage.read_turns(actor_id, before=before, limit=_PAGE)
+        page = await actors.bounded(reading)
         pages.append([one for one in page if one.status.is_final])
         if len(page) < _PAGE:
             return [one for page in reversed(pages) for one in page]
@@ -214,7 +216,7 @@ async def _write(
     records: Iterable[TurnRecord],
     values: dict[str, Encoded],
 ) -> None:
-    resident = await owned(actors, target)
+    resident = await actors.bounded(owned(actors, target))
     if resident.position or resident.values or resident.open:
         raise InvalidRequest("to", f"{target} exists already; choose another name")
     # A fork that breaks off half way must not look like a whole one: the note with
@@ -227,11 +229,13 @@ async def _write(
     try:
         for start in range(0, len(accepted), _STEP):
             part = tuple(accepted[start : start + _STEP])
-            await resident.write(ActorChange(epoch=resident.epoch, accepted=part))
+            change = ActorChange(epoch=resident.epoch, accepted=part)
+            await actors.bounded(resident.write(change))
         items = list(values.items())
         for start in range(0, len(items), _STEP):
-            await set_values(resident, dict(items[start : start + _STEP]))
-        await set_values(resident, {NOTE: note})
+            some = dict(items[start : start + _STEP])
+            await actors.bounded(set_values(resident, some))
+        await actors.bounded(set_values(resident, {NOTE: note}))
     except BaseException as error:
         resident.abandon(error)
         await actors.storage.delete_state(target, epoch=resident.epoch)

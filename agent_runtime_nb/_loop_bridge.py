@@ -33,6 +33,7 @@ class LoopBridge:
         self._process = os.getpid()
         self._calls: deque[tuple[Callable[[], object], _Loop, _Future]] = deque()
         self._scheduled = False
+        self._waiting: dict[_Loop, set[_Future]] = {}  # each touched on its loop only
         self._answers: dict[_Loop, list[tuple[_Future, Any, BaseException | None]]] = {}
 
     def check_process(self) -> None:
@@ -69,21 +70,32 @@ class LoopBridge:
                 self.home.call_soon_threadsafe(self._drain)
             except RuntimeError:
                 raise NotRunning("stopped") from None
-        return await self._answer_to(future)
+        return await self._answer_to(loop, future)
 
-    async def _answer_to(self, future: "asyncio.Future[T]") -> T:
-        # The home loop may end without a word to those who wait on other loops.
-        silent = 0
+    async def _answer_to(self, loop: _Loop, future: "asyncio.Future[T]") -> T:
+        waiting = self._waiting.get(loop)
+        if waiting is None:
+            waiting = self._waiting[loop] = set()
+            loop.call_later(_LOOK_EVERY, self._look, loop, waiting, 0)
+        waiting.add(future)
         try:
-            while not future.done():
-                await asyncio.wait([future], timeout=_LOOK_EVERY)
-                silent = 0 if self.home.is_running() else silent + 1
-                gone = self.home.is_closed() or silent >= _GONE_AFTER
-                if gone and not future.done():
-                    raise NotRunning("stopped")
-            return future.result()
+            return await future
         finally:
+            waiting.discard(future)
             future.cancel()  # whoever answers a caller that has left is told nothing
+
+    def _look(self, loop: _Loop, waiting: set[_Future], silent: int) -> None:
+        # The home loop may end without a word to those who wait on other loops. One
+        # timer for all of them, as long as there are some.
+        silent = 0 if self.home.is_running() else silent + 1
+        if self.home.is_closed() or silent >= _GONE_AFTER:
+            for future in waiting:
+                if not future.done():
+                    future.set_exception(NotRunning("stopped"))
+        elif waiting:
+            loop.call_later(_LOOK_EVERY, self._look, loop, waiting, silent)
+            return
+        self._waiting.pop(loop, None)
 
     def post(self, function: Callable[[], object]) -> None:
         """Run `function` on the home loop, some time; nothing if that is closed."""

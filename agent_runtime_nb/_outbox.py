@@ -100,7 +100,7 @@ class Outbox:
                 await self._send(queue[0])
             except AgentRuntimeError as error:
                 if pause == _FIRST_PAUSE:
-                    _log.info("%s is not told yet: %s", target, error)
+                    _log.warning("%s is not told yet: %s", target, error)
                 await self._around.environment.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
             else:

@@ -50,14 +50,21 @@ class OwnDirectory(RuntimeDirectory):
         """Accept a request."""
 
     async def _at_home(
-        self, work: Callable[[], Coroutine[Any, Any, T]], name: str
+        self,
+        work: Callable[[], Coroutine[Any, Any, T]],
+        name: str,
+        *,
+        is_long: bool = False,  # then it bounds its own steps
     ) -> T:
         if self.state != "running":
             raise NotRunning(self.state)
         actors = self._actors
-        return await self.bridge.call(
-            lambda: actors.tasks.spawn(actors.bounded(work()), name=name, awaited=True)
-        )
+
+        def begin() -> "asyncio.Task[T]":
+            bounded = work() if is_long else actors.bounded(work())
+            return actors.tasks.spawn(bounded, name=name, awaited=True)
+
+        return await self.bridge.call(begin)
 
     # --- look
 
@@ -190,7 +197,9 @@ class OwnDirectory(RuntimeDirectory):
         to: ActorId | None = None,
     ) -> ActorId:
         return await self._at_home(
-            lambda: _forking.fork(self._actors, actor_id, at, before, to), "fork"
+            lambda: _forking.fork(self._actors, actor_id, at, before, to),
+            "fork",
+            is_long=True,
         )
 
     async def import_turns(
@@ -199,4 +208,5 @@ class OwnDirectory(RuntimeDirectory):
         await self._at_home(
             lambda: _forking.import_turns(self._actors, actor_id, turns, name),
             "import turns",
+            is_long=True,
         )

@@ -37,6 +37,8 @@ def withdraw(actors: ActorRegistry, actor_id: ActorId, message_id: str) -> bool:
     turn = None if resident is None else resident.open.get(message_id)
     if resident is None or turn is None or turn is resident.running:
         return False
+    if resident.being_accepted(turn) is not None:
+        return False  # not stored yet, or it is a known one that is sent again
     return resident.cancel(turn, "cancelled")
 
 

@@ -128,10 +128,10 @@ class AgentProxy(BaseAgent):
         when_busy: WhenBusy = "queue",
         cancel_with_caller: bool = True,
     ) -> None:
+        checked = ActorId(agent_name, "any" if conversation is None else conversation)
         if not callable(getattr(client, "send_request", None)):
             problem = "has no send_request; give a client, such as rt.client"
             raise InvalidRequest("client", problem)
-        checked = ActorId(agent_name, "any" if conversation is None else conversation)
         super().__init__(
             id=agent_name if conversation is None else str(checked),
             name=name or agent_name,

@@ -206,9 +206,11 @@ class ActorQuarantined(AgentRuntimeError):
     """An actor that failed too often in a short time; it alone takes no requests."""
 
     def __init__(self, actor_id: object, failures: int, last: str) -> None:
+        agent, _, conversation = str(actor_id).partition("/")
         super().__init__(
             f"{actor_id} is in quarantine: it failed {failures} times in a row, last "
-            f"with {last}; mend the cause, then revive it: await rt.revive(...)"
+            f"with {last}; mend the cause, then revive it: "
+            f"await rt.revive({agent!r}, conversation={conversation!r})"
         )
         self.actor_id = actor_id
         self.failures = failures

@@ -192,8 +192,12 @@ class InProcessActorRuntime(OwnDirectory):
 
         Raises:
             InvalidActorId: if the name cannot be a type name.
-            InvalidRequest: if `on_interrupted` is another word.
+            InvalidRequest: if `on_interrupted` is another word, or `factory` cannot be
+                called.
         """
+        if not callable(factory):
+            problem = "must be callable, such as lambda context: MyActor()"
+            raise InvalidRequest("factory", problem)
         if on_interrupted not in ("ask", "rerun", "fail"):
             raise InvalidRequest("on_interrupted", 'must be "ask", "rerun" or "fail"')
         policy = Policy(on_interrupted, restart)

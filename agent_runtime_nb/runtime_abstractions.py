@@ -369,7 +369,8 @@ class IActorRuntimeContext(ABC):
 
         It is stored with the turn, sent until the other actor has accepted it, in the
         order of the tells to that actor, also by a later process. Nothing is sent if
-        the turn is not committed. The receiver processes it once.
+        the turn is not committed. The receiver processes it once. One of a type that
+        nobody has registered is told when somebody has; until then the log says so.
 
         Returns:
             The message id that it will have.

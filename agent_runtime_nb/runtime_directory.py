@@ -157,7 +157,8 @@ class RuntimeDirectory(ABC):
         """Send a request that has ended once more, as a new one in its place.
 
         The old record stays as it is; what the model sees has the new turn instead
-        of it (metadata `retry_of`). Asked twice for the same request, it is sent once.
+        of it (metadata `retry_of`). Asked twice for the same request, it is sent once;
+        to run the new one again, name the new one.
 
         Returns:
             The new request's message id.

@@ -97,7 +97,7 @@ def open_storage(
         return SqliteStateStorage(path)
     text = os.fspath(target)
     if isinstance(target, str) and target.lower() in _NEARLY_URLS:
-        problem = f'{target} names no place; write {_NEARLY_URLS[target.lower()]}'
+        problem = f"{target} names no place; write {_NEARLY_URLS[target.lower()]}"
         raise InvalidRequest("storage", f'{problem}, or "./{target}" for a file')
     # Two letters at least: "C:\\state.db" is a path.
     scheme, colon, rest = text.partition(":")

@@ -7,7 +7,7 @@ import pytest
 from agent_framework import Message
 
 from agent_runtime_nb.agent_proxy import AgentProxy
-from agent_runtime_nb.exceptions import TurnFailed, UnknownActorType
+from agent_runtime_nb.exceptions import InvalidRequest, TurnFailed, UnknownActorType
 from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
 from agent_runtime_nb.sample_agents import EchoAgent, scripted_agent
 from tests.agent_helpers import Gate, scripted
@@ -51,6 +51,20 @@ async def test_the_place_in_the_users_code_is_told() -> None:
     async with hosting(agent=broken) as host:
         with pytest.raises(TurnFailed, match=r"ValueError: oh \(in broken, line"):
             await host.proxy().run("Hi")
+
+
+def test_what_is_no_client_is_refused_before_anything_is_said() -> None:
+    runtime: Any = object()
+
+    with pytest.raises(InvalidRequest, match=r"no send_request.*such as rt\.client"):
+        AgentProxy(runtime, "echo")
+
+
+async def test_a_proxy_shows_where_its_runs_go() -> None:
+    async with hosting(agent=EchoAgent()) as host:
+        proxy = AgentProxy(host.client, "agent", conversation="c1")
+
+        assert repr(proxy) == "AgentProxy('agent', conversation='c1')"
 
 
 @pytest.mark.parametrize("stream", [False, True])

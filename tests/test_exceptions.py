@@ -78,7 +78,8 @@ SAID: list[tuple[AgentRuntimeError, str]] = [
         exceptions.ActorQuarantined(ACTOR, 4, "ValueError: no"),
         (
             "echo/c1 is in quarantine: it failed 4 times in a row, last with "
-            "ValueError: no; mend the cause, then revive it: await rt.revive(...)"
+            "ValueError: no; mend the cause, then revive it: "
+            "await rt.revive('echo', conversation='c1')"
         ),
     ),
     (

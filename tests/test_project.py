@@ -16,6 +16,7 @@ RULE = 400
 LONG_FILES: dict[str, str] = {
     "agent_runtime_nb/_activation.py": "one class: what an actor may do in a turn",
     "agent_runtime_nb/exceptions.py": "the whole tree of errors",
+    "agent_runtime_nb/notebook/runtime.py": "one class: what a notebook holds",
     "agent_runtime_nb/runtime.py": "one class: life, and what clients call",
     "agent_runtime_nb/runtime_abstractions.py": "interfaces, most of it their contracts",
     "agent_runtime_nb/storage/memory.py": "one backend, eleven verbs",
@@ -31,6 +32,7 @@ _VIRTUAL = "the clock is a simulated one: no second passes"
 
 # Tests that wait by the clock, each with its reason.
 SLEEPERS: dict[str, str] = {
+    "tests/faults/test_storage_that_fails.py": _VIRTUAL,
     "tests/http_api/test_in_jupyter.py": "a cell that blocks its kernel's loop",
     "tests/properties/test_client_model.py": _VIRTUAL,
     "tests/simulation/actors.py": _VIRTUAL,

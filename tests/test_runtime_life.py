@@ -33,6 +33,13 @@ SETTINGS = RuntimeSettings()
 # --- start
 
 
+def test_an_actor_in_place_of_a_factory_is_refused_when_it_is_registered() -> None:
+    runtime: Any = InProcessActorRuntime()
+
+    with pytest.raises(InvalidRequest, match="factory: must be callable"):
+        runtime.register_actor_type("worker", HandlingActor(echo))
+
+
 class SlowToRecover(InMemoryStateStorage):
     """Looks for what a dead host has left until it is let through; may fail then."""
 

@@ -1,6 +1,5 @@
 """Faults of the storage: F7 to F10 of the list in docs/faults.md."""
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
