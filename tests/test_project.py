@@ -32,7 +32,6 @@ _VIRTUAL = "the clock is a simulated one: no second passes"
 
 # Tests that wait by the clock, each with its reason.
 SLEEPERS: dict[str, str] = {
-    "tests/faults/test_storage_that_fails.py": _VIRTUAL,
     "tests/http_api/test_in_jupyter.py": "a cell that blocks its kernel's loop",
     "tests/properties/test_client_model.py": _VIRTUAL,
     "tests/simulation/actors.py": _VIRTUAL,
