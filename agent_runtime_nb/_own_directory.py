@@ -61,7 +61,7 @@ class OwnDirectory(RuntimeDirectory):
         actors = self._actors
 
         def begin() -> "asyncio.Task[T]":
-            bounded = work() if is_long else actors.bounded(work())
+            bounded = work() if is_long else actors.within_bounds(work)
             return actors.tasks.spawn(bounded, name=name, awaited=True)
 
         return await self.bridge.call(begin)

@@ -329,6 +329,10 @@ class ActorRegistry:
 
     # --- the storage
 
+    async def within_bounds(self, work: Callable[[], Awaitable[T]]) -> T:
+        """As `bounded`, of work that is begun here: for a task of its own."""
+        return await self.bounded(work())
+
     async def bounded(self, answer: Awaitable[T]) -> T:
         """What the storage answers, if it does so in time.
 

@@ -16,6 +16,7 @@ import os
 import platform
 import uuid
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 from agent_runtime_nb import _directory
@@ -350,11 +351,12 @@ class InProcessActorRuntime(OwnDirectory):
         known = self._known_turn(actor_id, message_id)
         if known is not None:
             return known
-        return self._spawn(self._stored_turn(actor_id, message_id), "find turn")
+        look = partial(self._stored_turn, actor_id, message_id)
+        return self._spawn(self._actors.within_bounds(look), "find turn")
 
     async def _stored_turn(self, actor_id: ActorId, message_id: str) -> Turn:
-        bounded, find = self._actors.bounded, self.storage.find_turn
-        record = await bounded(find(actor_id, message_id))
+        find = self.storage.find_turn
+        record = await find(actor_id, message_id)
         if record is not None and not record.status.is_final:
             # Open, but not here: a dead host left it, then the claim decides; or a
             # living one has it, then the claim says so.
@@ -362,7 +364,7 @@ class InProcessActorRuntime(OwnDirectory):
             known = self._known_turn(actor_id, message_id)
             if known is not None:
                 return known
-            record = await bounded(find(actor_id, message_id))
+            record = await find(actor_id, message_id)
         if record is None:
             turn = Turn(actor_id, 0, message_id, b"")
             turn.end(RequestStatus.NOT_FOUND, None, self.environment.wall_clock())

