@@ -275,8 +275,8 @@ async def test_an_import_never_overwrites(host: Host):
     [
         ({"format": "something"}, "format"),
         ({"version": "1"}, "version"),
-        ({"turns": {}}, "turns"),
-        ({"turns": [{}]}, r"turns\[0\]\.ended_at"),
+        ({"turns": "none"}, "turns"),
+        ({"turns": [{"x": 1}]}, r"turns\[0\]\.ended_at"),
         ({"turns": [17]}, r"turns\[0\]"),
     ],
 )

@@ -19,6 +19,7 @@ class Turn:
 
     actor_id: ActorId
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    is_asking: bool = True
 
     def time_left(self) -> float:
         return 1.0
