@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Generic, NoReturn, Protocol, TypeVar, cast
 
 from agent_runtime_nb._listeners import Listeners
 from agent_runtime_nb._loop_bridge import LoopBridge
@@ -115,6 +115,8 @@ class InProcessActorClient(IActorClient):
         metadata: Mapping[str, str] | None = None,
     ) -> ActorResponseHandle:
         home = self._home
+        if actor_id.__class__ is not ActorId:
+            _refuse_id(actor_id)
         if message_id is not None or metadata or method.__class__ is not str:
             _check(method, message_id, metadata)
         if when_busy != "queue" or timeout is not None:
@@ -159,6 +161,13 @@ class InProcessActorClient(IActorClient):
     ) -> AsyncIterator[TurnUpdate]:
         home = self._home
         return FeedWatch(home.bridge, lambda: home.open_feed(actor_id, after))
+
+
+def _refuse_id(actor_id: object) -> NoReturn:
+    problem = f"must be an ActorId, got {type(actor_id).__name__}"
+    if isinstance(actor_id, str) and "/" in actor_id:
+        problem += f"; write ActorId.parse({actor_id!r})"
+    raise InvalidRequest("actor_id", problem)
 
 
 def _check(method: object, message_id: object, metadata: object) -> None:

@@ -9,6 +9,7 @@ import pytest
 from agent_runtime_nb._client import InProcessActorClient
 from agent_runtime_nb._settings import Environment, RuntimeSettings
 from agent_runtime_nb.exceptions import (
+    InvalidRequest,
     MessageIdReused,
     NotRunning,
     OutsideTurn,
@@ -364,3 +365,12 @@ async def test_old_results_are_dropped_and_the_newest_kept(start: StartRuntime) 
     new = await (await client.get_response(ONE, "id-199")).get_response()
     assert (old.status, old.data) == (RequestStatus.COMPLETED, None)
     assert new.data == 199
+
+
+async def test_a_text_in_place_of_an_actor_id_is_told_what_to_write(
+    start: StartRuntime,
+) -> None:
+    client = InProcessActorClient(await start())
+
+    with pytest.raises(InvalidRequest, match=r"ActorId\.parse\('worker/one'\)"):
+        await client.send_request("worker/one", "run")  # pyright: ignore[reportArgumentType]

@@ -236,10 +236,7 @@ class NeverThere(InMemoryStateStorage):
     """A storage whose server is down."""
 
     async def open(self, host: HostInfo) -> None:
-        try:
-            raise ConnectionError(host)
-        except ConnectionError as error:
-            raise Unavailable("redis://host", "refused") from error
+        raise Unavailable("redis://host", "refused") from ConnectionError(host)
 
 
 async def test_a_storage_that_does_not_open_is_one_sentence_in_every_cell(
