@@ -125,3 +125,19 @@ def outgoing(turn: Asking, asked: ActorId) -> dict[str, str]:
 def trace_headers(metadata: Mapping[str, str]) -> dict[str, str]:
     """What of a request's headers follows it into the requests that it causes."""
     return {name: metadata[name] for name in _TRACE_HEADERS if name in metadata}
+
+
+def within_turn(
+    timeout: float | None, metadata: Mapping[str, str] | None
+) -> tuple[float | None, Mapping[str, str] | None]:
+    """The deadline and the headers of a request to actors of another runtime.
+
+    If a turn sends it: no more than the time that is left, and the turn's trace. Not
+    who waits for whom: over there the same id may be another actor's.
+    """
+    asking = ASKING.get()
+    if asking is None or not asking.is_asking:
+        return timeout, metadata
+    left = asking.time_left()
+    headers = {**trace_headers(asking.metadata), **(metadata or {})}
+    return (left if timeout is None else min(left, timeout)), headers or None

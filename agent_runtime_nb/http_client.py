@@ -21,7 +21,7 @@ from typing import Any, Self, cast
 
 from agent_runtime_nb import _remote
 from agent_runtime_nb._http_connection import Broken, HttpConnection, Pipe
-from agent_runtime_nb._waits import ASKING, trace_headers
+from agent_runtime_nb._waits import within_turn
 from agent_runtime_nb._wire import encode
 from agent_runtime_nb.exceptions import (
     AgentRuntimeError,
@@ -108,7 +108,7 @@ class HttpActorClient(IActorClient):
         metadata: Mapping[str, str] | None = None,
     ) -> ActorResponseHandle:
         """See `IActorClient.send_request`."""
-        timeout, metadata = _for_the_turn(timeout, metadata)
+        timeout, metadata = within_turn(timeout, metadata)
         name = uuid.uuid4().hex if message_id is None else message_id
         body = {
             "actor_id": str(actor_id),
@@ -179,21 +179,6 @@ class HttpActorClient(IActorClient):
                         await pipe.put(update)
 
         return connection.follow(pump)
-
-
-def _for_the_turn(
-    timeout: float | None, metadata: Mapping[str, str] | None
-) -> tuple[float | None, Mapping[str, str] | None]:
-    """The deadline and the headers of a request of the turn that is running, if any.
-
-    Not who waits for whom: over there the same id may be another actor's.
-    """
-    asking = ASKING.get()
-    if asking is None or not asking.is_asking:
-        return timeout, metadata
-    left = max(asking.time_left(), 0.001)
-    headers = {**trace_headers(asking.metadata), **(metadata or {})}
-    return (left if timeout is None else min(left, timeout)), headers or None
 
 
 async def _cancel(

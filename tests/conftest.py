@@ -32,6 +32,7 @@ pytest_plugins = (
     "tests.storage.cosmos_places",
     "tests.storage.postgres_places",
     "tests.storage.redis_places",
+    "tests.token_watch",
 )
 
 

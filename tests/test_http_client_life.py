@@ -3,11 +3,13 @@
 import asyncio
 import gc
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
 
+from agent_runtime_nb._client import InProcessActorClient
+from agent_runtime_nb._waits import ASKING
 from agent_runtime_nb.agent_proxy import AgentProxy
 from agent_runtime_nb.exceptions import (
     InvalidRequest,
@@ -16,9 +18,15 @@ from agent_runtime_nb.exceptions import (
 )
 from agent_runtime_nb.http_api.server import EmbeddedServer
 from agent_runtime_nb.http_client import HttpActorClient
-from agent_runtime_nb.runtime_abstractions import ActorId
-from tests.fakes import background
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    ActorRequestMessage,
+    IActorRuntimeContext,
+)
+from tests.fakes import HandlingActor, StartRuntime, background
 from tests.remote_place import ONE, Remote, serving, taken, until
+
+HEARS = ActorId("hears", "1")
 
 
 @pytest.fixture
@@ -129,3 +137,33 @@ async def test_a_client_can_be_served_again(there: Remote) -> None:
 
     assert answer.data == "done"
     assert [one.name for one in types] == ["echo", "scripted", "steps"]
+
+
+async def test_a_turn_gives_its_deadline_and_its_trace_to_what_it_asks_far_away(
+    there: Remote, start: StartRuntime
+) -> None:
+    client = there.client()
+    heard: list[tuple[Mapping[str, str], float]] = []
+
+    async def hear(_: IActorRuntimeContext, message: ActorRequestMessage) -> Any:
+        turn = ASKING.get()
+        assert turn is not None
+        heard.append((message.metadata, turn.time_left()))
+
+    async def ask(_: IActorRuntimeContext, message: ActorRequestMessage) -> Any:
+        for timeout in (None, 900.0, 20.0):
+            handle = await client.send_request(HEARS, "run", timeout=timeout)
+            await handle.get_response()
+
+    there.runtime.register_actor_type("hears", lambda _: HandlingActor(hear))
+    near = InProcessActorClient(await start(ask))
+    headers = {"traceparent": "00-1-2-01", "mine": "stays"}
+    asked = await near.send_request(
+        ActorId("worker", "1"), "run", timeout=60.0, metadata=headers
+    )
+    await asked.get_response()
+
+    assert [one for one, _ in heard] == [{"traceparent": "00-1-2-01"}] * 3
+    first, second, third = [left for _, left in heard]
+    assert 20 < second <= first <= 60
+    assert third <= 20

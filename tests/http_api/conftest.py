@@ -1,4 +1,4 @@
-"""A real uvicorn on a free port in front of fakes; one for all tests, it is slow."""
+"""A real uvicorn on a free port in front of fakes; one for each file, it is slow."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from tests.http_api.fakes import FakeClient, FakeDirectory
 from tests.http_api.place import Place
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _served() -> Iterator[tuple[EmbeddedServer, FakeClient, FakeDirectory]]:
     actors, directory = FakeClient(), FakeDirectory()
     server = EmbeddedServer(actors, directory).start()

@@ -1,7 +1,7 @@
 """What a front end that speaks AG-UI sees; its protocol's own models read the events.
 
-There is no client in the protocol's Python package, and the one of the agent framework
-needs an older protocol: so the events are held against the protocol's models here, and
+The official client is tried in `test_ag_ui_client`; the one of the agent framework
+needs an older protocol. The events are held against the protocol's models here, and
 against its rules of order.
 """
 

@@ -13,6 +13,7 @@ from agent_runtime_nb._extras import load
 from agent_runtime_nb._lease import LeaseKeeper
 from agent_runtime_nb._value_sizes import check_sizes, check_values
 from agent_runtime_nb.exceptions import (
+    AgentRuntimeError,
     Corrupt,
     InvalidRequest,
     SchemaTooNew,
@@ -310,7 +311,15 @@ class CosmosStateStorage(IActorStateStorage):
 
     async def _read(self, read: Callable[[Service], Coroutine[Any, Any, T]]) -> T:
         session = self._require_open()
-        return await session.thread.call(read(session.service))
+        try:
+            return await session.thread.call(read(session.service))
+        except AgentRuntimeError:
+            raise
+        except Exception as error:
+            # A client that is closed under a request fails in any way.
+            if self._session is session:
+                raise
+            raise StorageClosed(self.location) from error
 
 
 async def _connect(service: Service) -> None:
