@@ -54,6 +54,9 @@ def _no_test_of_the_runtime_leaks(request: pytest.FixtureRequest) -> None:
     # folders share servers, browsers and kernels that are started when first needed.
     is_async = inspect.iscoroutinefunction(getattr(request.node, "obj", None))
     if is_async and request.path.parent == Path(__file__).parent:
+        # What earlier tests have imported and made would be looked through each time.
+        gc.collect()
+        gc.freeze()
         request.getfixturevalue("leaves_nothing")
 
 
