@@ -56,11 +56,16 @@ def test_no_module_of_the_package_reads_a_pickle():
 def test_another_user_of_the_machine_needs_the_token(server: EmbeddedServer):
     script = (
         "import http.client, os, sys\n"
+        "def ask():\n"
+        "    place = '127.0.0.1', int(sys.argv[1])\n"
+        "    connection = http.client.HTTPConnection(*place, timeout=10)\n"
+        "    connection.request('GET', '/agents')\n"
+        "    return connection.getresponse().status\n"
+        # First as root: that user may not be able to read where Python is installed,
+        # and something may be loaded as late as this.
+        "ask()\n"
         "os.setgid(65534); os.setuid(65534)\n"
-        "port = int(sys.argv[1])\n"
-        "connection = http.client.HTTPConnection('127.0.0.1', port, timeout=10)\n"
-        "connection.request('GET', '/agents')\n"
-        "print(os.getuid(), connection.getresponse().status)\n"
+        "print(os.getuid(), ask())\n"
     )
 
     done = subprocess.run(
