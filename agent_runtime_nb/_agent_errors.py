@@ -7,15 +7,15 @@ import sys
 import sysconfig
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from agent_framework.exceptions import (
     AgentFrameworkException,
     SettingNotFoundError,
 )
 
-from agent_runtime_nb.exceptions import AgentRuntimeError
-from agent_runtime_nb.runtime_abstractions import ActorId
+from agent_runtime_nb.exceptions import AgentRuntimeError, TurnFailed
+from agent_runtime_nb.runtime_abstractions import ActorId, ActorResponseMessage
 
 _log = logging.getLogger(__name__)
 
@@ -128,3 +128,20 @@ def _is_retryable(error: BaseException, status: object) -> bool:
         or status in _RETRYABLE_STATUS
         or type(error).__name__ in _RETRYABLE_NAMES
     )
+
+
+def turn_failed(response: ActorResponseMessage) -> TurnFailed:
+    """What to raise to somebody who wants an answer and got this response."""
+    error = _mapping(_mapping(response.data).get("error"))
+    where = f" (in {error['where']})" if error.get("where") else ""
+    return TurnFailed(
+        response.status.value,
+        str(error.get("type", "")),
+        str(error.get("message", "")) + where,
+        retryable=bool(error.get("retryable")),
+        response=response,
+    )
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -14,7 +14,8 @@ from agent_runtime_nb._activation import Staged
 from agent_runtime_nb._commit import Commit, end_of_turn
 from agent_runtime_nb._intake import Intake
 from agent_runtime_nb._mailbox import CancelReason, Turn
-from agent_runtime_nb._ownership import failed, interrupted_data
+from agent_runtime_nb._ownership import interrupted_data
+from agent_runtime_nb._tasks import failed
 from agent_runtime_nb._tell import stored_tells
 from agent_runtime_nb._wire import describe_error, encode
 from agent_runtime_nb.exceptions import (

@@ -11,9 +11,9 @@ from agent_runtime_nb._ownership import (
     Ownership,
     Waiting,
     Written,
-    failed,
     forward,
 )
+from agent_runtime_nb._tasks import failed
 from agent_runtime_nb._wire import same_request
 from agent_runtime_nb.exceptions import (
     ActorBusy,

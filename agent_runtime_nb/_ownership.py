@@ -8,13 +8,13 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from agent_runtime_nb._commit import Policy, Surroundings
 from agent_runtime_nb._mailbox import Mailbox, Turn
 from agent_runtime_nb._outbox import Outbox
 from agent_runtime_nb._reporter import Reporter
-from agent_runtime_nb._tasks import see
+from agent_runtime_nb._tasks import failed, see
 from agent_runtime_nb._tell import OUTBOX_MARK, stored_tells
 from agent_runtime_nb._wire import describe_error, encode
 from agent_runtime_nb.exceptions import DeadLetter, OutcomeUnknown, Unavailable
@@ -63,7 +63,7 @@ def end_left_behind(
         if not is_dead_letter(policy.restart, record.attempts):
             return None
         error = DeadLetter(actor_id, record.attempts)
-        return LeftBehind(FAILED, {"error": describe_error(error)}, True)  # noqa: FBT003
+        return LeftBehind(FAILED, {"error": describe_error(error)}, True)  # noqa: FBT003 - a field
     status = FAILED if policy.on_interrupted == "fail" else INTERRUPTED
     return LeftBehind(status, interrupted_data("its host went away before it ended"))
 
@@ -292,13 +292,6 @@ class Ownership(ABC):
         self.leave(error)
         for _, _, future in waiting:
             fail_sender(future, error)
-
-
-def failed(error: BaseException) -> "asyncio.Future[Any]":
-    """A future that has failed."""
-    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    future.set_exception(error)
-    return future
 
 
 def fail_sender(future: "asyncio.Future[Turn]", error: BaseException) -> None:

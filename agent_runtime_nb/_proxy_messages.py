@@ -5,12 +5,12 @@ Everything here depends on its arguments alone.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 from agent_framework import AgentResponse, AgentResponseUpdate, BaseAgent, Message
 
-from agent_runtime_nb.exceptions import TurnFailed
+from agent_runtime_nb._agent_errors import turn_failed
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorResponseHandle,
@@ -136,7 +136,7 @@ class Answer:
         """
         data = _mapping(given.data)
         if given.status is RequestStatus.FAILED:
-            raise _turn_failed(given, _mapping(data.get("error")))
+            raise turn_failed(given)
         told: dict[str, Any] = {
             "status": given.status.value,
             "conversation": self._conversation,
@@ -185,17 +185,6 @@ def _entries(data: JsonValue) -> list[Entry]:
     text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
     contents = [{"type": "text", "text": text}]
     return [{"role": "assistant", "message_id": "0", "contents": contents}]
-
-
-def _turn_failed(given: ActorResponseMessage, error: Mapping[str, Any]) -> TurnFailed:
-    where = f" (in {error['where']})" if error.get("where") else ""
-    return TurnFailed(
-        given.status.value,
-        str(error.get("type", "")),
-        str(error.get("message", "")) + where,
-        retryable=bool(error.get("retryable")),
-        response=given,
-    )
 
 
 def left_early(updates: Sequence[AgentResponseUpdate]) -> AgentResponse[Any]:

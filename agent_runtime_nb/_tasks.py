@@ -20,6 +20,13 @@ def see(future: "asyncio.Future[Any]") -> None:
     future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
+def failed(error: BaseException) -> "asyncio.Future[Any]":
+    """A future of the running loop that has failed."""
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    future.set_exception(error)
+    return future
+
+
 class TaskOwner:
     """Starts tasks on the running loop, keeps them alive and ends them."""
 

@@ -181,6 +181,7 @@ class AgentProxy(BaseAgent):
         *,
         stream: bool = False,
         session: AgentSession | None = None,
+        # Of the framework's protocol: they belong to a process, and do not travel.
         function_invocation_kwargs: Mapping[str, Any] | None = None,  # noqa: ARG002
         client_kwargs: Mapping[str, Any] | None = None,  # noqa: ARG002
     ) -> Any:
@@ -222,7 +223,7 @@ class AgentProxy(BaseAgent):
             handle = await request.send()
             return Answer(self, handle).response(await handle.get_response())
         except asyncio.CancelledError:
-            await request.stop(self._cancels)
+            await request.stop(cancels=self._cancels)
             raise
 
     async def _updates(
@@ -245,7 +246,7 @@ class AgentProxy(BaseAgent):
             for update in answer.rest(outcome[0]):
                 yield update
         except (asyncio.CancelledError, GeneratorExit):
-            await request.stop(self._cancels)
+            await request.stop(cancels=self._cancels)
             raise
         finally:
             await close_quietly(watch)
@@ -323,7 +324,7 @@ class _Request:
             attempt += 1
             self.retry_of, self.message_id = self.message_id, f"{first}~{attempt}"
 
-    async def stop(self, cancels: bool) -> None:  # noqa: FBT001
+    async def stop(self, *, cancels: bool) -> None:
         """The caller is gone: cancel the turn, bounded; errors change nothing."""
         if not (cancels and self.is_sent):
             return

@@ -8,8 +8,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, cast
 
+from agent_runtime_nb._agent_errors import turn_failed
 from agent_runtime_nb._safe_markdown import to_html
-from agent_runtime_nb.exceptions import TurnFailed
 from agent_runtime_nb.notebook._home import (
     Home,
     ticking,
@@ -60,15 +60,7 @@ class Answer:
         """
         data: dict[str, Any] = _mapping(response.data)
         if response.status is not RequestStatus.COMPLETED:
-            error = _mapping(data.get("error"))
-            where = f" (in {error['where']})" if error.get("where") else ""
-            raise TurnFailed(
-                response.status.value,
-                str(error.get("type", "")),
-                str(error.get("message", "")) + where,
-                retryable=bool(error.get("retryable")),
-                response=response,
-            )
+            raise turn_failed(response)
         messages = tuple(_mapping(one) for one in data.get("messages", ()))
         return cls(
             text=_text_of(messages),

@@ -12,7 +12,7 @@ from agent_runtime_nb.storage.postgres._plan import Plan
 from agent_runtime_nb.storage.postgres._statements import Statements
 from agent_runtime_nb.storage_abstractions import HostInfo
 from benchmarks.measure import Figures, amount
-from benchmarks.redis.work import ACTORS, accept, commit, measured
+from benchmarks.turns import ACTORS, accept, commit, measured
 from tests.servers.postgres_server import running_server
 
 HOST = HostInfo("host", "host")

@@ -8,7 +8,7 @@ from agent_runtime_nb.runtime_abstractions import ActorId
 from agent_runtime_nb.storage.postgres import PostgresStateStorage
 from agent_runtime_nb.storage_abstractions import HostInfo
 from benchmarks.measure import Figures, amount
-from benchmarks.redis.work import ACTORS, accept, commit, measured
+from benchmarks.turns import ACTORS, accept, commit, measured
 from tests.servers.postgres_server import running_server
 
 

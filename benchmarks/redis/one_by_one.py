@@ -11,7 +11,8 @@ from agent_runtime_nb.storage.redis._scripts import SCRIPTS
 from agent_runtime_nb.storage.redis._steps import ApplyStep, ClaimStep, Step
 from agent_runtime_nb.storage_abstractions import HostInfo
 from benchmarks.measure import Figures, amount
-from benchmarks.redis.work import ACTORS, accept, commit, measured, server
+from benchmarks.redis.work import server
+from benchmarks.turns import ACTORS, accept, commit, measured
 
 
 async def _singly(url: str, turns_each: int, connections: int) -> Figures:

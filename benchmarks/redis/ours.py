@@ -8,7 +8,8 @@ from agent_runtime_nb.runtime_abstractions import ActorId
 from agent_runtime_nb.storage.redis import RedisStateStorage
 from agent_runtime_nb.storage_abstractions import HostInfo
 from benchmarks.measure import Figures, amount
-from benchmarks.redis.work import ACTORS, accept, commit, measured, server
+from benchmarks.redis.work import server
+from benchmarks.turns import ACTORS, accept, commit, measured
 
 
 async def _together(url: str, turns_each: int) -> Figures:

@@ -1,6 +1,5 @@
 """The storage: what a caller sees of the other modules of this folder."""
 
-import asyncio
 import base64
 import binascii
 import os
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 
 from agent_runtime_nb._extras import load
 from agent_runtime_nb._lease import LeaseKeeper
+from agent_runtime_nb._tasks import failed
 from agent_runtime_nb._value_sizes import check_sizes, check_values
 from agent_runtime_nb.exceptions import (
     AgentRuntimeError,
@@ -176,7 +176,7 @@ class CosmosStateStorage(IActorStateStorage):
         try:
             check_sizes(change, MAX_VALUE)
         except TooLarge as error:
-            return _failed(error)
+            return failed(error)
         change.remove = tuple(change.remove)  # it is read more than once
         return self._submit(actor_id, Step("apply", change))
 
@@ -192,7 +192,7 @@ class CosmosStateStorage(IActorStateStorage):
         try:
             check_values(set, MAX_VALUE)
         except TooLarge as error:
-            return _failed(error)
+            return failed(error)
         argument = (dict(set), tuple(remove), etag)
         return self._submit(actor_id, Step("write_state", argument))
 
@@ -307,7 +307,7 @@ class CosmosStateStorage(IActorStateStorage):
         try:
             return self._require_open().chains.submit(actor_id, step)
         except StorageClosed as error:
-            return _failed(error)
+            return failed(error)
 
     async def _read(self, read: Callable[[Service], Coroutine[Any, Any, T]]) -> T:
         session = self._require_open()
@@ -335,12 +335,6 @@ async def _connect(service: Service) -> None:
         raise Corrupt(service.account.location, "it does not say its schema")
     if found > SCHEMA:
         raise SchemaTooNew(service.account.location, found, SCHEMA)
-
-
-def _failed(error: Exception) -> "Future[Any]":
-    future: Future[Any] = asyncio.get_running_loop().create_future()
-    future.set_exception(error)
-    return future
 
 
 def _credential(key: str | None) -> str | Callable[[], Any]:

@@ -15,13 +15,13 @@ A thread with a loop of its own holds the connections, so the storage may be cal
 from any loop, and a loop that is blocked keeps nobody else from being served.
 """
 
-import asyncio
 import os
 from asyncio import Future
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from agent_runtime_nb._tasks import failed
 from agent_runtime_nb._value_sizes import check_sizes, check_values
 from agent_runtime_nb.exceptions import StorageClosed, TooLarge, Unavailable
 from agent_runtime_nb.runtime_abstractions import ActorId, Encoded, Page
@@ -152,7 +152,7 @@ class PostgresStateStorage(IActorStateStorage):
         try:
             check_sizes(change, MAX_VALUE)
         except TooLarge as error:
-            return _failed(error)
+            return failed(error)
         change.remove = tuple(change.remove)  # it may be read twice
         return self._submit(Step(Plan.apply, actor_id, change, size_of(change)))
 
@@ -168,7 +168,7 @@ class PostgresStateStorage(IActorStateStorage):
         try:
             check_values(set, MAX_VALUE)
         except TooLarge as error:
-            return _failed(error)
+            return failed(error)
         argument = (dict(set), tuple(remove), etag)
         size = sum(map(len, set.values()))
         return self._submit(Step(Plan.write_state, actor_id, argument, size))
@@ -260,10 +260,4 @@ class PostgresStateStorage(IActorStateStorage):
         try:
             return self._require_open().submit(step)
         except StorageClosed as error:
-            return _failed(error)
-
-
-def _failed(error: Exception) -> "Future[Any]":
-    future: Future[Any] = asyncio.get_running_loop().create_future()
-    future.set_exception(error)
-    return future
+            return failed(error)

@@ -111,7 +111,7 @@ class Plan:
             actor.marks = change.marks
         return Deferred("known", actor, known) if known else ()
 
-    def claim(self, actor_id: ActorId, take_over: bool) -> Deferred:  # noqa: FBT001
+    def claim(self, actor_id: ActorId, take_over: bool) -> Deferred:  # noqa: FBT001 - called as a step
         """See `IActorStateStorage.claim`."""
         actor = self.actors[actor_id]
         if actor.owner != self._host_id:

@@ -16,6 +16,7 @@ from typing import Any
 
 from agent_runtime_nb._grouping import GroupWorker
 from agent_runtime_nb._lease import LeaseKeeper
+from agent_runtime_nb._tasks import failed
 from agent_runtime_nb._value_sizes import check_sizes, check_values
 from agent_runtime_nb.exceptions import (
     InvalidRequest,
@@ -166,7 +167,7 @@ class RedisStateStorage(IActorStateStorage):
         try:
             host = self._require_open().host
         except StorageClosed as error:
-            return _failed(error)
+            return failed(error)
         return self._submit(ClaimStep(actor_id, host, take_over=take_over))
 
     def apply(
@@ -176,7 +177,7 @@ class RedisStateStorage(IActorStateStorage):
         try:
             check_sizes(change, MAX_VALUE)
         except TooLarge as error:
-            return _failed(error)
+            return failed(error)
         return self._submit(ApplyStep(actor_id, change))
 
     def write_state(
@@ -191,7 +192,7 @@ class RedisStateStorage(IActorStateStorage):
         try:
             check_values(set, MAX_VALUE)
         except TooLarge as error:
-            return _failed(error)
+            return failed(error)
         new_etag = uuid.uuid4().hex
         return self._submit(
             WriteStep(actor_id, set, remove, etag=etag, new_etag=new_etag)
@@ -314,7 +315,7 @@ class RedisStateStorage(IActorStateStorage):
         try:
             return self._require_open().writer.submit(step)
         except StorageClosed as error:
-            return _failed(error)
+            return failed(error)
 
     async def _read(self, job: Query | Procedure) -> Any:
         return await self._require_open().reader.submit(job)
@@ -327,9 +328,3 @@ def _close_unwanted(opening: "Future[_Session]") -> None:
         session.reader.end()
         session.writer.end()
         session.keeper.stop()
-
-
-def _failed(error: Exception) -> "Future[Any]":
-    future: Future[Any] = asyncio.get_running_loop().create_future()
-    future.set_exception(error)
-    return future

@@ -94,7 +94,7 @@ class Endpoint:
         node = copy.copy(self)
         node._options = self._options | {"port": port}  # noqa: SLF001 - its own kind
         if host:  # else a node that does not know its own name: as ours
-            node._options["host"] = host  # noqa: SLF001
+            node._options["host"] = host  # noqa: SLF001 - as above
         return node
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from agent_runtime_nb._grouping import GroupWorker
+from agent_runtime_nb._tasks import failed
 from agent_runtime_nb._value_sizes import check_sizes, check_values
 from agent_runtime_nb.exceptions import StorageClosed, TooLarge, Unavailable
 from agent_runtime_nb.runtime_abstractions import (
@@ -156,7 +157,7 @@ class SqliteStateStorage(IActorStateStorage):
         try:
             check_sizes(change, MAX_VALUE)
         except TooLarge as error:
-            return _failed(error)
+            return failed(error)
         change.remove = tuple(change.remove)  # it may be read twice
         return self._submit(Step(Group.apply, actor_id, change))
 
@@ -172,7 +173,7 @@ class SqliteStateStorage(IActorStateStorage):
         try:
             check_values(set, MAX_VALUE)
         except TooLarge as error:
-            return _failed(error)
+            return failed(error)
         argument = (dict(set), tuple(remove), etag)
         return self._submit(Step(Group.write_state, actor_id, argument))
 
@@ -315,7 +316,7 @@ class SqliteStateStorage(IActorStateStorage):
         try:
             return self._require_open().writer.submit(step)
         except StorageClosed as error:
-            return _failed(error)
+            return failed(error)
 
     async def _read(
         self,
@@ -344,9 +345,3 @@ def _close_unwanted(opening: "Future[_Session]") -> None:
         session = opening.result()
         session.reader.end()
         session.writer.end()
-
-
-def _failed(error: Exception) -> "Future[Any]":
-    future: Future[Any] = asyncio.get_running_loop().create_future()
-    future.set_exception(error)
-    return future
