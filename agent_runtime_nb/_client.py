@@ -218,8 +218,9 @@ class RequestHandle(ActorResponseHandle):
         turn = self._turn
         if turn.status is _PENDING and turn.error is None:
             home = self._home
-            if get_running_loop() is home.home:
-                waiter = turn.wait()
+            loop = get_running_loop()
+            if loop is home.home:
+                waiter = turn.wait(loop)
                 if waiter is not None:
                     await waiter
             else:

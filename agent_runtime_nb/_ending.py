@@ -109,7 +109,8 @@ class Ending(Intake):
         except BaseException as error:
             written = failed(error)
         if written.done() and written.exception() is None:
-            self.committed(change, counted)
+            if change.new_etag is not None or counted is not None:
+                self.committed(change, counted)
             self.ended(turn, end)
             return None
         turn.writing_since = self._clock()

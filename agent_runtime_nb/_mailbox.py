@@ -132,11 +132,18 @@ class Turn:
                 if not waiter.done():
                     waiter.set_result(None)
 
-    def wait(self) -> "asyncio.Future[None] | None":
-        """A future of the end, one for each call; None if it has ended."""
+    def wait(
+        self, loop: asyncio.AbstractEventLoop | None = None
+    ) -> "asyncio.Future[None] | None":
+        """A future of the end, one for each call; None if it has ended.
+
+        `loop` is the running one, for whoever has it at hand: looking it up costs a
+        system call.
+        """
         if self.status is not _PENDING or self.error is not None:
             return None
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = loop or asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
         if self._waiter is None:
             self._waiter = waiter
         elif self._waiters is None:

@@ -222,8 +222,13 @@ class ResidentActor(Supervised):
         mailbox = self.mailbox
         if not mailbox or self._outdated or not mailbox[0].attempts:
             return None
-        turn = mailbox.pop(0)
-        self._starts(turn)
+        turn = self.running = mailbox.pop(0)
+        self._cancelled = None  # from here on as _starts(), without its frame
+        turn.started_at = now = self._clock()
+        if turn.time_limit is None:
+            turn.deadline = now + self._around.settings.turn_timeout
+        if self.listeners.any or self._feeds:
+            self.report.started(turn)
         return turn
 
     async def next_turn(self, context: InProcessActorContext) -> Turn | None:
