@@ -13,7 +13,7 @@ from benchmarks.report import as_json, table
 
 NAMES = (
     *("imports", "asks", "sqlite", "conversation", "many_conversations", "redis"),
-    *("postgres", "cosmos", "streams", "http"),
+    *("postgres", "cosmos", "streams", "http", "panel", "transcript"),
 )
 ROUNDS, LONG_ROUNDS = 5, 15
 
