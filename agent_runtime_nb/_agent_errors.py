@@ -14,6 +14,7 @@ from agent_framework.exceptions import (
     SettingNotFoundError,
 )
 
+from agent_runtime_nb._retry_after import retry_after_of
 from agent_runtime_nb.exceptions import AgentRuntimeError, TurnFailed
 from agent_runtime_nb.runtime_abstractions import ActorId, ActorResponseMessage
 
@@ -83,7 +84,14 @@ def describe_agent_error(error: BaseException) -> dict[str, Any]:
     """An error as `{"type", "message", "retryable"}`; no traceback, no key.
 
     The framework wraps what a service answered: the cause is described, not the wrapper.
+    "retry_after" is there if the service said when it may be asked again, in seconds.
     """
+    described = _describe(error)
+    seconds = retry_after_of(error)
+    return described if seconds is None else {**described, "retry_after": seconds}
+
+
+def _describe(error: BaseException) -> dict[str, Any]:
     if isinstance(error, SettingNotFoundError):
         return _described(error, _missing_setting(str(error)), retryable=False)
     cause = error

@@ -14,7 +14,7 @@ from agent_runtime_nb._loop_bridge import LoopBridge
 from agent_runtime_nb._mailbox import Turn
 from agent_runtime_nb._settings import Environment, RuntimeSettings
 from agent_runtime_nb._updates import Feed, Slice
-from agent_runtime_nb._waits import ASKING, WaitGraph, outgoing
+from agent_runtime_nb._waits import ASKING, Asking, Wait, WaitGraph, outgoing
 from agent_runtime_nb._wire import decode, encode_body
 from agent_runtime_nb.exceptions import DeadlockDetected, InvalidRequest, TooLarge
 from agent_runtime_nb.runtime_abstractions import (
@@ -57,6 +57,10 @@ class Home(Protocol):
         """Whose turns wait for whom."""
         ...
 
+    def may_wait(self, actor_id: ActorId, message_id: str) -> bool:
+        """Whether a turn may still wait for what it asked; from any thread."""
+        ...
+
     @property
     def home(self) -> asyncio.AbstractEventLoop | None:
         """The runtime's loop; None before the start."""
@@ -69,6 +73,12 @@ class Home(Protocol):
 
     def submit(self, turn: Turn, when_busy: WhenBusy) -> "Turn | asyncio.Future[Turn]":
         """Accept a request; the turn to follow, another one if its id is known."""
+        ...
+
+    def submit_ask(
+        self, turn: Turn, when_busy: WhenBusy
+    ) -> "Turn | asyncio.Future[Turn]":
+        """As `submit`, for a running turn: also while a stop lets such turns end."""
         ...
 
     def find_turn(
@@ -126,7 +136,8 @@ class InProcessActorClient(IActorClient):
         asking = ASKING.get()
         if asking is not None and asking.is_asking:
             home.waits.check(asking.actor_id, actor_id)
-            metadata = {**outgoing(asking, actor_id), **(metadata or {})}
+            headers = outgoing(asking, actor_id, home.may_wait)
+            metadata = {**headers, **(metadata or {})}
             left = asking.time_left()
             timeout = left if timeout is None else min(left, timeout)
         else:
@@ -135,14 +146,15 @@ class InProcessActorClient(IActorClient):
         if len(body) > self._limit:
             raise TooLarge("the request", len(body), self._limit)
         turn = Turn(actor_id, 0, message_id or self._new_id(), body, timeout)
+        submit = home.submit if asking is None else home.submit_ask
         if get_running_loop() is home.home:
-            accepted = home.submit(turn, when_busy)
+            accepted = submit(turn, when_busy)
             if not isinstance(accepted, Turn):
                 accepted = await asyncio.shield(accepted)
         else:
-            accepted = await home.bridge.call(lambda: home.submit(turn, when_busy))
+            accepted = await home.bridge.call(lambda: submit(turn, when_busy))
         if asking is not None:
-            return AskHandle(home, accepted, asking.actor_id)
+            return AskHandle(home, accepted, asking, is_own=accepted is turn)
         return RequestHandle(home, accepted)
 
     async def get_response(
@@ -267,23 +279,28 @@ class RequestHandle(ActorResponseHandle):
 class AskHandle(RequestHandle):
     """The handle of a request that a turn has sent: waiting may be a deadlock."""
 
-    __slots__ = ("_asker",)
+    __slots__ = ("_is_own", "_wait")
 
-    def __init__(self, home: Home, turn: Turn, asker: ActorId) -> None:
+    def __init__(self, home: Home, turn: Turn, asking: Asking, *, is_own: bool) -> None:
         super().__init__(home, turn)
-        self._asker = asker
+        self._wait = Wait(asking, asking.turn, turn.actor_id)
+        self._is_own = is_own  # else it was sent by somebody else, under this id
 
     def _waiting(self) -> AbstractContextManager[None]:
-        if self._turn.ended:
+        if self._turn.ended or not self._wait.holds:
             return nullcontext()
-        return self._home.waits.waiting(self._asker, self._turn.actor_id)
+        return self._home.waits.waiting(self._wait)
+
+    async def _give_up(self) -> None:
+        if self._is_own:
+            await self.cancel()
 
     async def get_response(self) -> ActorResponseMessage:
         try:
             with self._waiting():
                 return await super().get_response()
         except DeadlockDetected:
-            await self.cancel()
+            await self._give_up()
             raise
 
     async def watch_updates(
@@ -296,7 +313,7 @@ class AskHandle(RequestHandle):
                 with self._waiting():
                     update = await anext(updates, None)
             except DeadlockDetected:
-                await self.cancel()
+                await self._give_up()
                 raise
             if update is None:
                 return

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from agent_runtime_nb._activation import InProcessActorContext, Staged
+from agent_runtime_nb._health import StorageTrouble
 from agent_runtime_nb._mailbox import Mailbox, Turn
 from agent_runtime_nb._reporter import Audience
 from agent_runtime_nb._tasks import TaskOwner
@@ -18,6 +19,7 @@ from agent_runtime_nb._wire import describe_error, encode
 from agent_runtime_nb.exceptions import (
     ActorOwnedElsewhere,
     ActorQuarantined,
+    AgentRuntimeError,
     Conflict,
     OutcomeUnknown,
     StorageClosed,
@@ -55,11 +57,15 @@ class Surroundings(Audience, Protocol):
         waiting: requests that had to wait and have not ended, of all actors.
         waiting_bytes: what they weigh.
         quarantined: the actors that take no requests, and why.
+        failures: when actors have failed of late, the latest actor last.
+        trouble: what fails about the storage.
     """
 
     waiting: int
     waiting_bytes: int
     quarantined: dict[ActorId, ActorQuarantined]
+    failures: dict[ActorId, tuple[float, ...]]
+    trouble: StorageTrouble
 
     @property
     def storage(self) -> IActorStateStorage:
@@ -83,6 +89,10 @@ class Surroundings(Audience, Protocol):
 
     def policy(self, actor_id: ActorId) -> Policy:
         """The policy of the actor's type."""
+        ...
+
+    async def bury(self, turn: Turn, error: AgentRuntimeError, attempts: int) -> None:
+        """Store a request that no type here takes as a dead letter of its actor."""
         ...
 
     async def make_actor(
@@ -207,6 +217,7 @@ class Commit:
         if error is None:
             self._succeeded()
             return
+        self._around.trouble.note(error)
         resolving = self._resolve(error)
         task = self._around.tasks.spawn(resolving, name=f"commit {self._turn.actor_id}")
         # Also if the task was cancelled before its first step.
@@ -234,27 +245,49 @@ class Commit:
             self._resident.lose(self._turn, error)
 
     async def _retry(self, error: BaseException) -> BaseException | None:
-        """Send it again while that may help; None as soon as it is in the store."""
+        """Send it again while that may help; None as soon as it is in the store.
+
+        What comes back else says how it was refused, or that its fate is not known:
+        no look into the storage succeeded, or a write may still be on its way there.
+        """
+        on_its_way = False
         for delay in self._around.settings.commit_retries:
-            if await self._took_effect(error):
+            found = await self._took_effect(error)
+            if found:
                 return None
             if not may_pass(error):
                 return error
+            on_its_way = on_its_way or isinstance(error, OutcomeUnknown)
             await self._around.environment.sleep(delay)
             if self._resident.gone is not None:
                 # Another one in memory speaks for the actor, with the same epoch: it
                 # has seen the turn open, and may run it by now.
-                return error
+                return self._unknown(error) if found is None or on_its_way else error
             try:
                 await self._around.storage.apply(self._turn.actor_id, self._change)
             except StorageError as again:
+                self._around.trouble.note(again)
                 error = again
             else:
                 return None
-        return None if await self._took_effect(error) else error
+        found = await self._took_effect(error)
+        if found:
+            return None
+        doubtful = may_pass(error) and (found is None or on_its_way)
+        return self._unknown(error) if doubtful else error
 
-    async def _took_effect(self, error: BaseException) -> bool:
-        """Whether the write is in the store although an error came back."""
+    def _unknown(self, error: BaseException) -> OutcomeUnknown:
+        if isinstance(error, OutcomeUnknown):
+            return error
+        unknown = OutcomeUnknown(self._turn.actor_id, self._turn.message_id)
+        unknown.__cause__ = error
+        return unknown
+
+    async def _took_effect(self, error: BaseException) -> bool | None:
+        """Whether the write is in the store although an error came back.
+
+        None: the storage does not say.
+        """
         if not isinstance(error, StorageError):
             return False
         try:
@@ -264,7 +297,7 @@ class Commit:
                 return state.etag == self._change.new_etag
             stored = await self._stored_end()
         except StorageError:
-            return False
+            return None
         # Another host may have ended it too, with the same status.
         return stored == self._change.ended[0]
 
@@ -302,7 +335,9 @@ class Commit:
                 resident.epoch, resident.etag = claim.epoch, claim.etag
                 resident.values = claim.values
         except (StorageError, ActorOwnedElsewhere) as refused:
-            resident.lose(turn, refused)
+            resident.lose(
+                turn, self._unknown(refused) if may_pass(refused) else refused
+            )
             return
         resident.drop_activation(error)
         resident.ended(turn, end)

@@ -2,12 +2,13 @@
 
 What the runtime itself notes of an actor lives under state keys that start with "$".
 The note of a conversation, "$conversation", is `{"name": str | None, "parent": {"actor":
-"type/instance", "message_id": str | None} | None}`. It is written beside the turns, by
+"type/instance", "message_id": str | None, "at": POSIX seconds} | None}`. It is written beside the turns, by
 the actor's owner, so it needs no new version of the state.
 """
 
 import uuid
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from agent_runtime_nb._registry import ActorRegistry
@@ -15,6 +16,7 @@ from agent_runtime_nb._resident import ResidentActor
 from agent_runtime_nb._wire import decode, encode, encode_body
 from agent_runtime_nb.exceptions import InvalidRequest, RequestNotFound
 from agent_runtime_nb.runtime_abstractions import (
+    ALLOWED_TOOLS,
     DISCARDED,
     ActorId,
     Encoded,
@@ -28,6 +30,7 @@ from agent_runtime_nb.storage_abstractions import ActorChange, ActorState, TurnR
 NOTE = "$conversation"
 _SESSION = "session"  # what an agent can make anew of its turns
 _PAGE = 200
+_FORK = " (fork)"
 _STEP = 40  # turns or values of one change; a backend may refuse more
 
 
@@ -47,17 +50,22 @@ async def conversation_info(
     actors: ActorRegistry, actor_id: ActorId
 ) -> ConversationInfo:
     """What is noted of a conversation."""
-    return _info(actor_id, await actors.storage.read_state(actor_id, (NOTE,)))
+    keys = (NOTE, DISCARDED, ALLOWED_TOOLS)
+    return _info(actor_id, await actors.storage.read_state(actor_id, keys))
 
 
 def _info(actor_id: ActorId, state: ActorState) -> ConversationInfo:
     note: dict[str, Any] = decode(state.values.get(NOTE, b"{}"))
     parent: dict[str, Any] = note.get("parent") or {}
+    forked_on: float | None = parent.get("at")
     return ConversationInfo(
         actor_id,
         name=note.get("name"),
         parent=ActorId.parse(parent["actor"]) if parent else None,
         forked_at=parent.get("message_id"),
+        forked_on=None if forked_on is None else datetime.fromtimestamp(forked_on, UTC),
+        discarded=tuple(decode(state.values.get(DISCARDED, b"[]"))),
+        allowed_tools=tuple(decode(state.values.get(ALLOWED_TOOLS, b"[]"))),
     )
 
 
@@ -117,9 +125,11 @@ async def fork(
     if (discarded := state.values.get(DISCARDED)) is not None:
         values[DISCARDED] = discarded
     forked_at = records[last - 1].message_id if last else None
-    parent: JsonValue = {"actor": str(actor_id), "message_id": forked_at}
-    name = _info(actor_id, state).name
-    values[NOTE] = encode({"name": name and f"{name} (fork)", "parent": parent})
+    now = actors.environment.wall_clock()
+    parent: JsonValue = {"actor": str(actor_id), "message_id": forked_at, "at": now}
+    label = _info(actor_id, state).name or actor_id.instance_id
+    name = f"{label.removesuffix(_FORK)[:180]}{_FORK}"
+    values[NOTE] = encode({"name": name, "parent": parent})
     target = to or ActorId(actor_id.type_name, f"fork-{uuid.uuid4().hex[:12]}")
     await _write(actors, target, records[:last], values)
     return target
@@ -168,10 +178,12 @@ def _forked_values(state: ActorState, *, at_end: bool) -> dict[str, Encoded]:
     if at_end:
         return values
     values.pop(_SESSION, None)
+    # What a person allowed holds for the whole conversation, whatever was said last.
+    kept = {key: values.pop(key) for key in (ALLOWED_TOOLS,) if key in values}
     if values:
         problem = "this actor keeps state of which only the newest version is stored"
         raise InvalidRequest("at", f"{problem}; fork it at its last turn")
-    return {}
+    return kept
 
 
 # --- imports --------------------------------------------------------------------------
@@ -182,14 +194,20 @@ async def import_turns(
     actor_id: ActorId,
     turns: Sequence[TurnView],
     name: str | None,
+    discarded: Sequence[str],
 ) -> None:
     """Make a new conversation of turns that have ended elsewhere."""
     if any(not turn.status.is_final for turn in turns):
         raise InvalidRequest("turns", "must have ended")
-    if len({turn.message_id for turn in turns}) < len(turns):
+    known = {turn.message_id for turn in turns}
+    if len(known) < len(turns):
         raise InvalidRequest("turns", "must have different message ids")
+    if not known.issuperset(discarded):
+        raise InvalidRequest("discarded", "must be message ids of the turns")
     shown = None if name is None else _checked_name(name)
     values = {NOTE: encode({"name": shown, "parent": None})}
+    if discarded:
+        values[DISCARDED] = encode(list(discarded))
     await _write(actors, actor_id, map(_record, turns), values)
 
 

@@ -137,6 +137,7 @@ class Intake(Ownership):
         try:
             known = written.result()
         except BaseException as error:
+            self._around.trouble.note(error)
             self.forget(turn)
             turn.lose(error)
             if isinstance(error, StaleEpoch):

@@ -2,7 +2,9 @@
 
 A tell goes when its receiver has accepted it, in the order of the tells to each
 receiver. If the host dies in between it is sent again with the same message id, which
-the receiver knows: delivered at least once, processed once.
+the receiver knows: delivered at least once, processed once. A receiver of a type that
+nobody registers is tried for some seconds, as often as a request is begun; then the tell
+is a dead letter of that receiver.
 """
 
 import asyncio
@@ -14,12 +16,17 @@ from agent_runtime_nb._commit import Surroundings
 from agent_runtime_nb._mailbox import Turn
 from agent_runtime_nb._tasks import see
 from agent_runtime_nb._tell import OUTBOX_MARK, Tell
-from agent_runtime_nb.exceptions import AgentRuntimeError, StorageError
+from agent_runtime_nb.exceptions import (
+    AgentRuntimeError,
+    StorageError,
+    UnknownActorType,
+)
 from agent_runtime_nb.runtime_abstractions import ActorId, Encoded
 from agent_runtime_nb.storage_abstractions import ActorChange, TurnRecord
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 30.0
+_FIRST_PAUSE_FOR_TYPE = 1.0  # then ten times that: a later cell may register it
 
 _log = logging.getLogger(__name__)
 
@@ -94,17 +101,17 @@ class Outbox:
             self._around.tasks.spawn(self._deliver(tell.target), name=name)
 
     async def _deliver(self, target: ActorId) -> None:
-        queue, pause = self._queues[target], _FIRST_PAUSE
+        queue, tries = self._queues[target], 0
         while queue and self._may_send():
             try:
-                await self._send(queue[0])
+                await self._send(queue[0], tries + 1)
             except AgentRuntimeError as error:
-                if pause == _FIRST_PAUSE:
+                if not tries:
                     _log.warning("%s is not told yet: %s", target, error)
-                await self._around.environment.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                await self._around.environment.sleep(_pause(error, tries))
+                tries += 1
             else:
-                pause = _FIRST_PAUSE
+                tries = 0
                 await self._forget(queue.pop(0))
         del self._queues[target]
         if not self._queues:
@@ -116,9 +123,16 @@ class Outbox:
         gone = sender.gone
         return gone is None or gone is self._around.quarantined.get(sender.actor_id)
 
-    async def _send(self, tell: Tell) -> None:
-        turn = Turn(tell.target, 0, tell.message_id, tell.body)
-        accepted = self._around.submit(turn, "queue")
+    async def _send(self, tell: Tell, attempt: int) -> None:
+        turn, around = Turn(tell.target, 0, tell.message_id, tell.body), self._around
+        try:
+            accepted = around.submit(turn, "queue")
+        except UnknownActorType as error:
+            if attempt < around.policy(tell.target).restart.max_attempts:
+                raise
+            await around.bury(turn, error, attempt)
+            _log.error("%s is not told, that is a dead letter: %s", tell.target, error)
+            return
         if not isinstance(accepted, Turn):
             await asyncio.shield(accepted)
 
@@ -136,3 +150,12 @@ class Outbox:
         except StorageError as error:
             # It is sent again by the next host; its receiver knows it.
             _log.warning("%s: %s", sender.actor_id, error)
+
+
+def _pause(error: AgentRuntimeError, tries: int) -> float:
+    """Seconds until the next try, after so many before the one that failed."""
+    if isinstance(error, UnknownActorType):
+        pause = _FIRST_PAUSE_FOR_TYPE * 10 ** min(tries, 9)
+    else:
+        pause = _FIRST_PAUSE * 2 ** min(tries, 9)
+    return min(pause, _LONGEST_PAUSE)

@@ -6,10 +6,12 @@ Works from any thread and any loop; the work itself is done on the runtime's loo
 import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
 from agent_runtime_nb import _directory, _forking, _second_chance
 from agent_runtime_nb._client import BatchWatch
+from agent_runtime_nb._health import troubles
 from agent_runtime_nb._loop_bridge import LoopBridge
 from agent_runtime_nb._mailbox import Turn
 from agent_runtime_nb._registry import ActorRegistry
@@ -100,15 +102,18 @@ class OwnDirectory(RuntimeDirectory):
         return await self.bridge.call(self._health)
 
     def _health(self) -> Health:
-        busy, running = self._actors.busy, self.state == "running"
+        actors = self._actors
+        busy, running = actors.busy, self.state == "running"
+        wrong = troubles(actors.trouble, self._lag, actors.quarantined)
         return Health(
-            status="ok" if running else "stopped",
-            storage=self._actors.storage.location,
+            status="stopped" if not running else "degraded" if wrong else "ok",
+            storage=actors.storage.location,
             loop_lag=self._lag,
-            resident=len(self._actors),
+            resident=len(actors),
             running=sum(1 for resident in busy if resident.running is not None),
             waiting=sum(len(resident.mailbox) for resident in busy),
-            detail="" if running else f"the runtime is {self.state}",
+            detail=wrong if running else f"the runtime is {self.state}",
+            since=datetime.fromtimestamp(actors.since, UTC),
         )
 
     def watch_events(self) -> AsyncIterator[tuple[RuntimeEvent, ...]]:
@@ -203,10 +208,16 @@ class OwnDirectory(RuntimeDirectory):
         )
 
     async def import_turns(
-        self, actor_id: ActorId, turns: Sequence[TurnView], name: str | None = None
+        self,
+        actor_id: ActorId,
+        turns: Sequence[TurnView],
+        name: str | None = None,
+        discarded: Sequence[str] = (),
     ) -> None:
         await self._at_home(
-            lambda: _forking.import_turns(self._actors, actor_id, turns, name),
+            lambda: _forking.import_turns(
+                self._actors, actor_id, turns, name, discarded
+            ),
             "import turns",
             is_long=True,
         )

@@ -17,7 +17,12 @@ from agent_runtime_nb._reporter import Reporter
 from agent_runtime_nb._tasks import failed, see
 from agent_runtime_nb._tell import OUTBOX_MARK, stored_tells
 from agent_runtime_nb._wire import describe_error, encode
-from agent_runtime_nb.exceptions import DeadLetter, OutcomeUnknown, Unavailable
+from agent_runtime_nb.exceptions import (
+    AgentRuntimeError,
+    DeadLetter,
+    OutcomeUnknown,
+    Unavailable,
+)
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     Encoded,
@@ -200,6 +205,7 @@ class Ownership(ABC):
         try:
             claim = claimed.result()
         except BaseException as error:  # it belongs to the senders
+            self._around.trouble.note(error)
             self.leave(error)
             for _, _, future in waiting:
                 fail_sender(future, error)
@@ -251,12 +257,25 @@ class Ownership(ABC):
 
     def _note_dead_letter(self, record: TurnRecord) -> None:
         # Before its end is written: were it after, a dead host could lose the note.
-        note = encode({"attempts": record.attempts, "at": self._wall_clock()})
-        values = {DEAD + record.message_id: note}
+        error = DeadLetter(self.actor_id, record.attempts)
+        see(self.write(self._dead_letter(record, error)))
+
+    def _dead_letter(self, record: TurnRecord, error: AgentRuntimeError) -> ActorChange:
+        note = {"attempts": record.attempts, "at": self._wall_clock()}
+        values = {DEAD + record.message_id: encode({**note, "reason": str(error)})}
         self.values.update(values)
         self.marks |= {DEAD_MARK}
-        change = ActorChange(self.epoch, set=values, marks=self.marks)
-        see(self.write(change))
+        return ActorChange(self.epoch, set=values, marks=self.marks)
+
+    async def bury(self, turn: Turn, error: AgentRuntimeError, attempts: int) -> None:
+        """Store a request that nobody takes: it has failed, and is a dead letter."""
+        self.position = position = self.position + 1
+        now, result = self._wall_clock(), encode({"error": describe_error(error)})
+        record = TurnRecord(position, turn.message_id, FAILED, attempts, turn.body)
+        record.result, record.accepted_at, record.ended_at = result, now, now
+        change = self._dead_letter(record, error)
+        change.accepted = (record,)
+        await self.write(change)
 
     def leave(self, error: BaseException) -> None:
         """Speak for the actor no longer; whoever asks gets the error."""
@@ -271,7 +290,9 @@ class Ownership(ABC):
     def give_up_waiting(self, now: float, limit: float) -> None:
         """A claim or an accept that the storage never answers has an unknown fate."""
         if self._before_claim is not None and now - self._claiming_since > limit:
-            self.refuse_senders(Unavailable(self._storage.location, "no answer"))
+            silent = Unavailable(self._storage.location, "no answer")
+            self._around.trouble.note(silent)
+            self.refuse_senders(silent)
         oldest = min(
             (
                 since
@@ -281,6 +302,8 @@ class Ownership(ABC):
             default=now,
         )
         if now - oldest > limit:
+            silent = Unavailable(self._storage.location, "no answer")
+            self._around.trouble.note(silent)
             # Whatever else is on its way waits for the same silent storage.
             for turn in list(self.open.values()):
                 if not turn.ended:

@@ -1,4 +1,8 @@
-"""What dead hosts left behind: ended at the start, or run again and told after it."""
+"""What dead hosts left behind: ended at the start, or run again and told after it.
+
+Also what actors of this host still had to tell when a lost write made them leave: they
+are claimed again as soon as the storage lets them.
+"""
 
 import contextlib
 import logging
@@ -8,7 +12,12 @@ from agent_runtime_nb._ownership import end_left_behind
 from agent_runtime_nb._registry import ActorRegistry
 from agent_runtime_nb._tell import OUTBOX_MARK
 from agent_runtime_nb._wire import encode
-from agent_runtime_nb.exceptions import ActorOwnedElsewhere, AgentRuntimeError
+from agent_runtime_nb.exceptions import (
+    ActorOwnedElsewhere,
+    AgentRuntimeError,
+    StaleEpoch,
+    StorageError,
+)
 from agent_runtime_nb.runtime_abstractions import ActorId
 from agent_runtime_nb.storage_abstractions import ActorChange, TurnEnd
 
@@ -26,6 +35,7 @@ class Recovery:
     def __init__(self, actors: ActorRegistry) -> None:
         self._actors = actors
         self._to_resume: dict[ActorId, None] = {}
+        self._tells_again = False
 
     async def recover(self) -> int:
         """End what shall not run again; returns of how many actors something was left.
@@ -101,3 +111,26 @@ class Recovery:
             for turn in list(resident.open.values()):
                 if (ended := turn.wait()) is not None:
                     await ended
+
+    def tell_again(self) -> None:
+        """Once a second: claim whom a lost write made leave with something to tell."""
+        if self._actors.untold and not self._tells_again:
+            self._tells_again = True
+            self._actors.tasks.spawn(self._tell_again(), name="tell again")
+
+    async def _tell_again(self) -> None:
+        actors = self._actors
+        try:
+            for actor_id in list(actors.untold):
+                resident = actors.adopt(actor_id, take_over=False)
+                try:
+                    await actors.bounded(resident.ready())
+                except StaleEpoch:
+                    pass  # its new owner tells
+                except StorageError:
+                    return  # it is not back yet
+                except AgentRuntimeError as error:
+                    _log.info("%s is not claimed again: %s", actor_id, error)
+                actors.untold.discard(actor_id)
+        finally:
+            self._tells_again = False

@@ -15,17 +15,21 @@ from weakref import WeakSet
 
 from agent_runtime_nb._activation import InProcessActorContext
 from agent_runtime_nb._commit import Policy
+from agent_runtime_nb._health import StorageTrouble
 from agent_runtime_nb._listeners import Listeners
 from agent_runtime_nb._mailbox import CancelReason, Turn
 from agent_runtime_nb._reporter import ActorFeeds
 from agent_runtime_nb._resident import ResidentActor
 from agent_runtime_nb._settings import Environment, RuntimeSettings
 from agent_runtime_nb._tasks import TaskOwner
+from agent_runtime_nb._tell import OUTBOX_MARK
 from agent_runtime_nb._updates import Feed
 from agent_runtime_nb._waits import WaitGraph
 from agent_runtime_nb.exceptions import (
     ActorQuarantined,
+    AgentRuntimeError,
     NotRunning,
+    StorageError,
     Unavailable,
     UnknownActorType,
 )
@@ -45,6 +49,8 @@ from agent_runtime_nb.storage_abstractions import (
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+
+_FAILURES_OF = 10_000  # actors whose failures are remembered
 
 ActorFactory: TypeAlias = Callable[[IActorRuntimeContext], IActor | Awaitable[IActor]]
 
@@ -69,6 +75,7 @@ class ActorRegistry:
         self.storage = storage
         self.settings = settings
         self.environment = environment
+        self.since = environment.wall_clock()
         self.take_over = False
         self.client: IActorClient  # the runtime's own, for what actors ask each other
         self.submit: Callable[[Turn, WhenBusy], Turn | asyncio.Future[Turn]]
@@ -79,6 +86,11 @@ class ActorRegistry:
         self.disposals = TaskOwner("disposals")
         self.types: dict[str, ActorType] = {}
         self.quarantined: dict[ActorId, ActorQuarantined] = {}
+        self.failures: dict[ActorId, tuple[float, ...]] = {}
+        self.untold: set[ActorId] = (
+            set()
+        )  # left with something to tell, by a lost write
+        self.trouble = StorageTrouble(environment.clock)
         self._feeds_closed = False
         self.waiting = 0
         self.waiting_bytes = 0
@@ -161,6 +173,17 @@ class ActorRegistry:
         resident.claim(self.take_over if take_over is None else take_over)
         return resident
 
+    async def bury(self, turn: Turn, error: AgentRuntimeError, attempts: int) -> None:
+        """Store a request that no type here takes as a dead letter of its actor.
+
+        Raises:
+            ActorOwnedElsewhere, StorageError: if this host cannot.
+        """
+        resident = self.adopt(turn.actor_id)
+        await self.bounded(resident.ready())
+        await self.bounded(resident.bury(turn, error, attempts))
+        self._passivate(resident)  # or it would be taken for one that can run
+
     def __iter__(self) -> Iterator[ResidentActor]:
         return iter(list(self.residents.values()))
 
@@ -192,6 +215,9 @@ class ActorRegistry:
         self._idle.pop(resident, None)
         if self.residents.get(resident.actor_id) is resident:
             del self.residents[resident.actor_id]
+        lost = isinstance(resident.gone, StorageError)
+        if lost and OUTBOX_MARK in resident.marks:
+            self.untold.add(resident.actor_id)
         self._tell_all_idle()
 
     def _tell_all_idle(self) -> None:
@@ -216,6 +242,7 @@ class ActorRegistry:
 
     def revive(self, actor_id: ActorId) -> bool:
         """End the quarantine of an actor; whether it was in quarantine."""
+        self.failures.pop(actor_id, None)
         if self.quarantined.pop(actor_id, None) is None:
             return False
         if self.listeners.wants(ActorRevived):
@@ -288,6 +315,9 @@ class ActorRegistry:
     def sweep(self) -> None:
         """Enforce deadlines; drop what was idle or kept for long enough."""
         now = self.environment.clock()
+        if self.trouble.needs_a_look:
+            looking = self.trouble.look(self._ask_storage)
+            self.tasks.spawn(looking, name="look at the storage")
         for resident in self.busy:
             resident.sweep(now)
         oldest = now - self.settings.idle_timeout
@@ -301,6 +331,16 @@ class ActorRegistry:
             self._drop_log(key)
         for actor_id in [one for one, feeds in self.feeds.items() if not feeds]:
             del self.feeds[actor_id]
+        if self.failures:
+            self._forget_failures(now)
+
+    def _forget_failures(self, now: float) -> None:
+        """Drop what counts no longer, and the oldest above a number."""
+        too_many = len(self.failures) - _FAILURES_OF
+        for number, (actor_id, failures) in enumerate(list(self.failures.items())):
+            within = self.policy(actor_id).restart.within
+            if number < too_many or now - failures[-1] >= within:
+                del self.failures[actor_id]
 
     # --- logs of ended turns
 
@@ -329,6 +369,9 @@ class ActorRegistry:
 
     # --- the storage
 
+    async def _ask_storage(self) -> None:
+        await self.bounded(self.storage.list_actors(limit=1))
+
     async def within_bounds(self, work: Callable[[], Awaitable[T]]) -> T:
         """As `bounded`, of work that is begun here: for a task of its own."""
         return await self.bounded(work())
@@ -343,4 +386,9 @@ class ActorRegistry:
             async with asyncio.timeout(self.settings.storage_timeout):
                 return await answer
         except TimeoutError:
-            raise Unavailable(self.storage.location, "no answer") from None
+            silent = Unavailable(self.storage.location, "no answer")
+            self.trouble.note(silent)
+            raise silent from None
+        except StorageError as error:
+            self.trouble.note(error)
+            raise

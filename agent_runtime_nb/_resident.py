@@ -42,13 +42,14 @@ _log = logging.getLogger(__name__)
 class ResidentActor(Supervised):
     """One actor in memory; the keeper of its activation."""
 
-    __slots__ = ("_cancelled", "_hangs_since", "_outdated", "context")
+    __slots__ = ("_cancelled", "_hangs", "_outdated", "context")
 
     def __init__(self, actor_id: ActorId, around: Surroundings) -> None:
         super().__init__(actor_id, around)
         self.context: InProcessActorContext | None = None
         self._outdated = False
-        self._hangs_since: float | None = None
+        # Since when, monotonic, and after how many turns.
+        self._hangs: tuple[float, int] | None = None
         self._cancelled: asyncio.Task[None] | None = None  # the task that we cancelled
 
     @property
@@ -295,7 +296,11 @@ class ResidentActor(Supervised):
     async def _written(self, change: ActorChange) -> None:
         written = self.write(change)
         see(written)  # the wait for it may be cancelled
-        await asyncio.shield(written)
+        try:
+            await asyncio.shield(written)
+        except StorageError as error:
+            self._around.trouble.note(error)
+            raise
 
     def enter_scope(self, turn: Turn) -> AbstractContextManager[object]:
         """What the listeners wrap the turn in."""
@@ -377,14 +382,15 @@ class ResidentActor(Supervised):
             and bool(self.mailbox)
         )
         if context is None or not waits_for_run:
-            self._hangs_since = None
+            self._hangs = None
             return
         patience = settings.cancel_grace if context.drained else settings.turn_timeout
-        if self._hangs_since is None:
-            self._hangs_since = now
-        elif now - self._hangs_since >= patience:
+        # A busy one may be seen between two turns every time.
+        if self._hangs is None or self._hangs[1] != context.taken:
+            self._hangs = (now, context.taken)
+        elif now - self._hangs[0] >= patience:
             _log.error("%s takes no message; going on without it", self.name)
-            self._hangs_since = None
+            self._hangs = None
             self.drop_activation()
             self._start()
 

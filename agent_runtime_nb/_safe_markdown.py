@@ -1,11 +1,13 @@
-"""Markdown of strangers as HTML that does nothing.
+"""Markdown of strangers in forms that do nothing.
 
 What a model says may come from a page that it has read, and JupyterLab runs the HTML
 that a Markdown output of a trusted notebook holds, scripts and all. So such text is
-never shown as `text/markdown`: it becomes HTML here, where raw HTML is text, links
-lead to http, https or mailto, and an image is a link to it, loaded by nobody.
+never shown as it is. It becomes HTML here, where raw HTML is text, links lead to http,
+https or mailto, and an image is a link to it, loaded by nobody; or Markdown in which
+nothing is HTML, a link or a formula, whoever renders it.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,10 +17,58 @@ from markdown_it.token import Token
 
 _LINKS = ("http://", "https://", "mailto:")
 
+# What begins HTML, a fence, a link's address, the definition of one, or a formula.
+# As a character reference it is the same character, and begins nothing.
+_BEGINNINGS = re.compile(r"<|`{3,}|~{3,}|\](?=[(:])|\\(?=[(\[\\])|\$")
+# A lenient reader takes all from here to a later "]:" for a definition, even code.
+_DEFINITION = re.compile(r"^([\s>*+\-\d.)]*)\[", re.MULTILINE)
+_LANGUAGE = re.compile(r"[A-Za-z0-9_+-]{1,30}(?=\s|$)")
+_LINE_ENDS = re.compile(r"\r\n?")
+
 
 def to_html(text: str) -> str:
     """The text, CommonMark with tables, as HTML without anything active."""
     return _PARSER.render(text)
+
+
+def to_harmless_markdown(text: str) -> str:
+    """The text as Markdown that does nothing, also in a renderer that lets HTML pass.
+
+    Emphasis, headings, lists, tables and blocks of code stay; links become text.
+    """
+    text = _LINE_ENDS.sub("\n", text)
+    lines, done, parts = text.split("\n"), 0, list[str]()
+    for token in _PARSER.parse(text):
+        if token.level or token.type not in ("fence", "code_block") or not token.map:
+            continue
+        start, end = token.map
+        code = fenced(token.content, _language(token))
+        parts += [defuse("\n".join(lines[done:start])), code]
+        done = end
+    parts.append(defuse("\n".join(lines[done:])))
+    return "\n\n".join(part.strip("\n") for part in parts if part.strip())
+
+
+def defuse(text: str) -> str:
+    """The text for a place in Markdown where no block of code begins."""
+    text = _DEFINITION.sub(r"\1&#91;", text)
+    return _BEGINNINGS.sub(lambda found: _references(found[0]), text)
+
+
+def fenced(code: str, language: str = "") -> str:
+    """A block of code at the margin that ends nowhere in the code."""
+    longest = max((len(run) for run in re.findall("`+", code)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{code.rstrip(chr(10))}\n{fence}"
+
+
+def _language(token: Token) -> str:
+    found = _LANGUAGE.match(token.info.strip())
+    return found[0] if found else ""
+
+
+def _references(characters: str) -> str:
+    return "".join(f"&#{ord(character)};" for character in characters)
 
 
 def _is_harmless(url: str) -> bool:

@@ -14,6 +14,7 @@ Pieces wait `delay` seconds each, through `sleep`, which a test replaces.
 """
 
 import asyncio
+import itertools
 import json
 import re
 from collections import deque
@@ -50,8 +51,14 @@ def split_words(text: str) -> list[str]:
     return re.findall(r"\s*\S+\s*?(?=\s|$)|\s+$", text) or ([text] if text else [])
 
 
-def new_hex_id() -> str:
-    return uuid4().hex
+# A random part and a counter: a system call less for each turn.
+_RANDOM = uuid4().hex
+_numbers = itertools.count(1)
+
+
+def new_message_id() -> str:
+    """An id that no other message has."""
+    return f"{_RANDOM}-{next(_numbers)}"
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,7 @@ class ScriptedChatClient(
         *,
         delay: float = 0.0,
         sleep: Sleep = asyncio.sleep,
-        new_id: Callable[[], str] = new_hex_id,
+        new_id: Callable[[], str] = new_message_id,
     ) -> None:
         super().__init__()
         self.model = "scripted"

@@ -111,7 +111,10 @@ async def dead_letters(
                 note = decode(value)
                 at = datetime.fromtimestamp(note["at"], UTC)
                 message_id = key.removeprefix(DEAD)
-                found.append(DeadLetterInfo(actor_id, message_id, note["attempts"], at))
+                reason = note.get("reason", "")  # older ones have none
+                attempts = note["attempts"]
+                letter = DeadLetterInfo(actor_id, message_id, attempts, at, reason)
+                found.append(letter)
     return Page(tuple(found), page.next)
 
 

@@ -12,22 +12,23 @@ from agent_runtime_nb.supervision import judge
 class Supervised(Ending):
     """Counts failures, pauses before a fresh start, goes into quarantine."""
 
-    __slots__ = ("_failures", "_not_before")
+    __slots__ = ("_not_before",)
 
     def __init__(self, actor_id: ActorId, around: Surroundings) -> None:
         super().__init__(actor_id, around)
-        self._failures: tuple[float, ...] = ()
         self._not_before = 0.0  # monotonic; 0: at once
 
     async def has_failed(self, error: BaseException) -> None:
         """The actor or its factory let an error through."""
         policy = self._around.policy(self.actor_id).restart
         now, chance = self._clock(), self._around.environment.random()
-        verdict = judge(policy, self._failures, now, chance)
-        self._failures = verdict.failures
+        # Not kept here: who leaves memory for a moment has failed all the same.
+        recent = self._around.failures
+        verdict = judge(policy, recent.pop(self.actor_id, ()), now, chance)
         if verdict.pause is None:
-            await self._quarantine(error)
+            await self._quarantine(error, len(verdict.failures))
         else:
+            recent[self.actor_id] = verdict.failures
             self._not_before = now + verdict.pause
 
     async def pause(self) -> None:
@@ -37,11 +38,11 @@ class Supervised(Ending):
         if left > 0:
             await self._around.environment.sleep(left)
 
-    async def _quarantine(self, error: BaseException) -> None:
+    async def _quarantine(self, error: BaseException, failures: int) -> None:
         last = f"{type(error).__name__}: {reason_of(error)}"
-        quarantined = ActorQuarantined(self.actor_id, len(self._failures), last)
+        quarantined = ActorQuarantined(self.actor_id, failures, last)
         self._around.quarantined[self.actor_id] = quarantined
-        self.report.quarantined(len(self._failures), type(error).__name__)
+        self.report.quarantined(failures, type(error).__name__)
         self.leave(quarantined)
         while (turn := self.mailbox.take()) is not None:
             if (ended := self.fail(turn, quarantined)) is not None:

@@ -3,9 +3,10 @@
 The JSON form is versioned and can be imported again, into the same runtime or another:
 
     {"format": "agent-runtime-nb conversation", "version": 1, "agent": str,
-     "conversation": str, "name": str | None, "turns": [turn, ...]}
+     "conversation": str, "name": str | None, "turns": [turn, ...],
+     "discarded": [message id, ...]}
 
-where a turn has the attributes of `TurnView`, times as ISO 8601 texts. Markdown and the
+where "discarded" (may be missing) names the turns that the model does not see, and a turn has the attributes of `TurnView`, times as ISO 8601 texts. Markdown and the
 notebook are for reading: what was said, tool calls and results; never a tool's secrets
 beyond what the conversation itself holds.
 """
@@ -172,6 +173,7 @@ def to_json(conversation: Conversation) -> dict[str, JsonValue]:
         "conversation": info.actor_id.instance_id,
         "name": info.name,
         "turns": [_turn_to_json(turn) for turn in conversation.turns],
+        "discarded": list(info.discarded),
     }
 
 
@@ -214,6 +216,15 @@ def turns_from_json(data: JsonValue) -> list[TurnView]:
         _turn_from_json(turn, position)
         for position, turn in enumerate(cast("list[JsonValue]", turns), 1)
     ]
+
+
+def _discarded_from_json(document: dict[str, Any]) -> list[str]:
+    # Files of earlier versions of this package do not have it.
+    found = document.get("discarded", [])
+    listed = cast("list[object]", found) if isinstance(found, list) else [None]
+    if not all(isinstance(one, str) for one in listed):
+        raise InvalidRequest("discarded", "must be a list of message ids")
+    return cast("list[str]", listed)
 
 
 def _turn_from_json(value: JsonValue, position: int) -> TurnView:
@@ -267,5 +278,10 @@ async def import_conversation(
         str(document.get("agent")), str(document.get("conversation"))
     )
     name = document.get("name")
-    await directory.import_turns(target, turns, name if isinstance(name, str) else None)
+    await directory.import_turns(
+        target,
+        turns,
+        name if isinstance(name, str) else None,
+        _discarded_from_json(document),
+    )
     return target

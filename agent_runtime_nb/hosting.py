@@ -36,7 +36,7 @@ from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage,
 )
 from agent_runtime_nb.storage_urls import open_storage
-from agent_runtime_nb.supervision import OnInterrupted
+from agent_runtime_nb.supervision import OnInterrupted, RestartPolicy
 
 SAMPLE_AGENTS: Mapping[str, Callable[[], Any]] = MappingProxyType(
     {"echo": EchoAgent, "mock-ai": MockAIAgent, "scripted": scripted_agent}
@@ -184,6 +184,8 @@ class Host:
         storage: see `storage_urls.open_storage`.
         on_interrupted: what becomes of their requests that a dead host left behind;
             see `supervision.OnInterrupted`.
+        restart: how often their actors may fail, and how often a request is begun; see
+            `supervision.RestartPolicy`. None: its defaults.
 
     Raises:
         AgentNameTaken, InvalidAgent: as `resolve_agents`.
@@ -195,6 +197,7 @@ class Host:
         *agents: Any,
         storage: str | os.PathLike[str] | IActorStateStorage | None = None,
         on_interrupted: OnInterrupted = "ask",
+        restart: RestartPolicy | None = None,
     ) -> None:
         hosted = resolve_agents(agents)
         self.storage = open_storage(storage)
@@ -202,22 +205,32 @@ class Host:
         self.client = InProcessActorClient(self.runtime)
         self._agents: dict[str, HostedAgent] = {}
         self._on_interrupted: OnInterrupted = on_interrupted
-        self._register(hosted, on_interrupted)
+        self._restart = RestartPolicy() if restart is None else restart
+        self._register(hosted, on_interrupted, self._restart)
 
     @property
     def agents(self) -> Mapping[str, HostedAgent]:
         """The hosted agents by type name, in the order they came."""
         return MappingProxyType(self._agents)
 
-    def add(self, *agents: Any, on_interrupted: OnInterrupted | None = None) -> None:
+    def add(
+        self,
+        *agents: Any,
+        on_interrupted: OnInterrupted | None = None,
+        restart: RestartPolicy | None = None,
+    ) -> None:
         """Host more agents; one of a known name serves from the next turn on.
 
-        `on_interrupted` None: as the host was made with.
+        `on_interrupted` or `restart` None: as the host was made with.
 
         Raises:
             AgentNameTaken, InvalidAgent: as `resolve_agents`; nothing was added.
         """
-        self._register(resolve_agents(agents), on_interrupted or self._on_interrupted)
+        self._register(
+            resolve_agents(agents),
+            on_interrupted or self._on_interrupted,
+            restart or self._restart,
+        )
 
     def find(self, agent: Any = None) -> str:
         """The type name of an agent.
@@ -249,7 +262,10 @@ class Host:
         raise InvalidRequest("agent", f"say which one: {', '.join(self._agents)}")
 
     def _register(
-        self, hosted: Mapping[str, HostedAgent], on_interrupted: OnInterrupted
+        self,
+        hosted: Mapping[str, HostedAgent],
+        on_interrupted: OnInterrupted,
+        restart: RestartPolicy,
     ) -> None:
         for agent in hosted.values():
             self.runtime.register_actor_type(
@@ -257,6 +273,7 @@ class Host:
                 lambda _context, given=agent.agent: AgentActor(given),
                 description=agent.description,
                 on_interrupted=on_interrupted,
+                restart=restart,
             )
         self._agents.update(hosted)
 

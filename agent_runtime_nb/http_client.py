@@ -16,7 +16,6 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from types import TracebackType
 from typing import Any, Self, cast
 
 from agent_runtime_nb import _remote
@@ -88,12 +87,7 @@ class HttpActorClient(IActorClient):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await asyncio.get_running_loop().run_in_executor(None, self.close)
 
     async def send_request(
@@ -373,10 +367,15 @@ class HttpRuntimeDirectory(RuntimeDirectory):
         return await self._ask("fork", actor_id=actor_id, at=at, before=before, to=to)
 
     async def import_turns(
-        self, actor_id: ActorId, turns: Sequence[TurnView], name: str | None = None
+        self,
+        actor_id: ActorId,
+        turns: Sequence[TurnView],
+        name: str | None = None,
+        discarded: Sequence[str] = (),
     ) -> None:
         """See `RuntimeDirectory.import_turns`."""
-        await self._ask("import_turns", actor_id=actor_id, turns=turns, name=name)
+        what = {"turns": turns, "name": name, "discarded": discarded}
+        await self._ask("import_turns", actor_id=actor_id, **what)
 
     async def health(self) -> Health:
         """See `RuntimeDirectory.health`."""

@@ -17,7 +17,7 @@ import platform
 import uuid
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from agent_runtime_nb import _directory
 from agent_runtime_nb._client import InProcessActorClient
@@ -106,6 +106,7 @@ class InProcessActorRuntime(OwnDirectory):
         self._bridge: LoopBridge | None = None
         self._sweeping: asyncio.TimerHandle | None = None
         self._stopping: asyncio.Task[None] | None = None
+        self._drains = False  # open turns may still end by themselves
         self._lag = 0.0
         self._expiry_due = 0.0
         self._actors.submit = self.submit
@@ -193,14 +194,17 @@ class InProcessActorRuntime(OwnDirectory):
 
         Raises:
             InvalidActorId: if the name cannot be a type name.
-            InvalidRequest: if `on_interrupted` is another word, or `factory` cannot be
-                called.
+            InvalidRequest: if `on_interrupted` is another word, `restart` no
+                RestartPolicy, or `factory` cannot be called.
         """
         if not callable(factory):
             problem = "must be callable, such as lambda context: MyActor()"
             raise InvalidRequest("factory", problem)
         if on_interrupted not in ("ask", "rerun", "fail"):
             raise InvalidRequest("on_interrupted", 'must be "ask", "rerun" or "fail"')
+        if not isinstance(cast("object", restart), RestartPolicy):
+            problem = "must be a RestartPolicy, such as RestartPolicy(max_restarts=10)"
+            raise InvalidRequest("restart", problem)
         policy = Policy(on_interrupted, restart)
         self._actors.register(type_name, ActorType(factory, description, policy))
         if self._bridge is None:
@@ -265,7 +269,7 @@ class InProcessActorRuntime(OwnDirectory):
     async def stop(self, *, drain: float = 10.0) -> None:
         """Take no more requests, let open turns end, interrupt the rest, close.
 
-        Every request that still waits is answered. Stopping twice is stopping once.
+        What those turns ask other actors is still served until then. Every request that still waits is answered. Stopping twice is stopping once.
 
         Args:
             drain: seconds that open turns have to end by themselves.
@@ -286,7 +290,9 @@ class InProcessActorRuntime(OwnDirectory):
 
     async def _stop(self, drain: float) -> None:
         actors = self._actors
-        if not await actors.wait_idle(drain):
+        self._drains = True
+        is_idle, self._drains = await actors.wait_idle(drain), False
+        if not is_idle:
             actors.cancel_all("stopped")
             await actors.wait_idle(self.settings.cancel_grace + 1.0)
         if self._sweeping is not None:
@@ -308,6 +314,8 @@ class InProcessActorRuntime(OwnDirectory):
         self._lag = max(0.0, self.bridge.home.time() - due)
         try:
             self._actors.sweep()
+            if self._state == "running":
+                self._recovery.tell_again()
             self._expire()
         finally:
             self._sweep_later()
@@ -329,10 +337,28 @@ class InProcessActorRuntime(OwnDirectory):
             resident = self._actors.get(turn.actor_id)
         return resident.submit(turn, when_busy)
 
+    def submit_ask(
+        self, turn: Turn, when_busy: WhenBusy
+    ) -> "Turn | asyncio.Future[Turn]":
+        """As `submit`, for a running turn: also while a stop lets such turns end."""
+        if not self._drains:
+            return self.submit(turn, when_busy)
+        return self._actors.get(turn.actor_id).submit(turn, when_busy)
+
     @property
     def waits(self) -> WaitGraph:
         """Whose turns wait for whom."""
         return self._actors.waits
+
+    def may_wait(self, actor_id: ActorId, message_id: str) -> bool:
+        """Whether a turn may still wait for what it asked; one elsewhere always may."""
+        resident = self._actors.find(actor_id)
+        if resident is None:
+            return True
+        running = resident.running
+        if running is None or running.committing:
+            return False
+        return running.message_id == message_id
 
     def _spawn(self, work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
         return self._actors.tasks.spawn(work, name=name, awaited=True)

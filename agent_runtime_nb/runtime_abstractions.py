@@ -42,6 +42,12 @@ DISCARDED = "$discarded"
 Keys that start with "$" are the runtime's own; actors may read them, not write them.
 """
 
+ALLOWED_TOOLS = "agent.allowed_tools"
+"""The state key of the names of tools that a person allowed for the conversation.
+
+An agent's actor keeps it; a fork takes it along, an export does not.
+"""
+
 T = TypeVar("T")
 
 _TYPE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}")

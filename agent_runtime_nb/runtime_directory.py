@@ -70,22 +70,33 @@ class ConversationInfo:
         name: what people call it; None: nobody gave it a name.
         parent: the conversation that it was forked from, if any.
         forked_at: the last request that it has in common with its parent.
+        forked_on: when it was forked, if that is known.
+        discarded: the requests whose turns were taken out of what the model sees.
+        allowed_tools: the tools that need no approval any more in this conversation.
     """
 
     actor_id: ActorId
     name: str | None = None
     parent: ActorId | None = None
     forked_at: str | None = None
+    forked_on: datetime | None = None
+    discarded: tuple[str, ...] = ()
+    allowed_tools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterInfo:
-    """A request that is not begun again because its hosts died on it too often."""
+    """A request that is not begun again, and why.
+
+    Its hosts died on it too often, or it was told to an actor of a type that nobody
+    registers.
+    """
 
     actor_id: ActorId
     message_id: str
     attempts: int
     at: datetime
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +109,12 @@ class ActorTypeInfo:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the runtime is; `status` is "ok", "degraded" or "stopped"."""
+    """How the runtime is; `status` is "ok", "degraded" or "stopped".
+
+    "degraded" while the storage fails, the event loop is late by more than 2 s, or an
+    actor is in quarantine; `detail` says in plain words which.
+    `since` is when it was made: what is older was stored by an earlier one.
+    """
 
     status: Literal["ok", "degraded", "stopped"]
     storage: str
@@ -107,6 +123,7 @@ class Health:
     running: int
     waiting: int
     detail: str = ""
+    since: datetime | None = None
 
 
 class RuntimeDirectory(ABC):
@@ -232,6 +249,8 @@ class RuntimeDirectory(ABC):
     ) -> ActorId:
         """Make a new conversation that begins as this one; its parent is noted.
 
+        It has the name (else the id) of this one with " (fork)" behind it.
+
         Args:
             actor_id: the conversation; it stays as it is.
             at: the last request that is copied; None: all that have ended.
@@ -246,12 +265,23 @@ class RuntimeDirectory(ABC):
 
     @abstractmethod
     async def import_turns(
-        self, actor_id: ActorId, turns: Sequence[TurnView], name: str | None = None
+        self,
+        actor_id: ActorId,
+        turns: Sequence[TurnView],
+        name: str | None = None,
+        discarded: Sequence[str] = (),
     ) -> None:
         """Make a new conversation of ended turns, in their order.
 
+        Args:
+            actor_id: the new conversation.
+            turns: its turns.
+            name: what people call it.
+            discarded: the message ids of those that the model does not see.
+
         Raises:
-            InvalidRequest: if it exists, or a turn has not ended.
+            InvalidRequest: if it exists, a turn has not ended, or one that is
+                discarded is not among them.
         """
 
     @abstractmethod

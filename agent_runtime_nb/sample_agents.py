@@ -38,7 +38,7 @@ from agent_runtime_nb._scripted_model import (
     Sleep,
     Step,
     call_tool,
-    new_hex_id,
+    new_message_id,
     split_words,
 )
 
@@ -92,7 +92,7 @@ class _SampleAgent(BaseAgent):
     async def _updates(
         self, text: str, session: AgentSession | None
     ) -> AsyncIterator[AgentResponseUpdate]:
-        message_id = new_hex_id()
+        message_id = new_message_id()
         for piece in split_words(self.answer(text, session)):
             if self._delay:
                 await self._sleep(self._delay)

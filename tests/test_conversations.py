@@ -262,6 +262,41 @@ async def test_an_exported_conversation_imported_is_the_same_and_goes_on(host: H
     assert next(text for _, text in seen(host.agent)) == "one"
 
 
+async def test_what_was_discarded_is_not_seen_by_the_model_after_an_import_either(
+    host: Host,
+):
+    def fails_first(messages: Any) -> list[Any]:
+        if len(model_of(host.agent).calls) == 1:
+            raise ValueError("no")
+        return ["fine"]
+
+    host.agent = scripted(fails_first)
+    host.runtime.register_actor_type("agent", lambda _: AgentActor(host.agent))
+    await host.ask("bad", message_id="m")
+    await host.ask("good")
+    await host.runtime.discard(ME, "m")
+    exported = json.dumps(to_json(await read_conversation(host.runtime, ME)))
+
+    await import_conversation(host.runtime, json.loads(exported), to=OTHER)
+    await host.ask("more", OTHER)
+    by_copy = seen(host.agent)
+    await host.ask("more")
+
+    assert by_copy == seen(host.agent)
+    assert [text for _, text in by_copy] == ["good", "fine", "more"]
+    assert await texts(host, OTHER) == ["bad", "good", "more"]
+
+
+async def test_a_file_that_knows_of_nothing_discarded_is_still_imported(host: Host):
+    await host.ask("one")
+    exported = to_json(await read_conversation(host.runtime, ME))
+    del exported["discarded"]
+
+    await import_conversation(host.runtime, exported, to=OTHER)
+
+    assert await texts(host, OTHER) == ["one"]
+
+
 async def test_an_import_never_overwrites(host: Host):
     await host.ask("one")
     exported = to_json(await read_conversation(host.runtime, ME))
@@ -278,6 +313,9 @@ async def test_an_import_never_overwrites(host: Host):
         ({"turns": "none"}, "turns"),
         ({"turns": [{"x": 1}]}, r"turns\[0\]\.ended_at"),
         ({"turns": [17]}, r"turns\[0\]"),
+        ({"discarded": "id-one"}, "discarded"),
+        ({"discarded": [1]}, "discarded"),
+        ({"discarded": ["nobody"]}, "discarded"),
     ],
 )
 async def test_a_file_that_is_no_conversation_is_refused_by_its_place(

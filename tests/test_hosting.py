@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from agent_framework import AgentResponse, AgentResponseUpdate, BaseAgent
@@ -25,6 +25,7 @@ from agent_runtime_nb.runtime_abstractions import (
 )
 from agent_runtime_nb.sample_agents import EchoAgent
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
+from agent_runtime_nb.supervision import RestartPolicy
 
 
 class Named(BaseAgent):
@@ -307,3 +308,21 @@ async def test_an_agent_that_is_added_is_recovered_as_the_others_of_its_host():
         for name in host.agents
     ]
     assert policies == ["rerun", "rerun"]
+
+
+async def test_a_restart_policy_holds_for_all_agents_of_its_host_unless_one_has_its_own():
+    patient, strict = RestartPolicy(max_restarts=10), RestartPolicy(max_restarts=0)
+    host = Host(EchoAgent(), restart=patient)
+
+    host.add({"more": EchoAgent()})
+    host.add({"strict": EchoAgent()}, restart=strict)
+
+    policies = [
+        host.runtime._actors.policy(ActorId(name, "1")).restart for name in host.agents
+    ]
+    assert policies == [patient, patient, strict]
+
+
+def test_a_restart_policy_that_is_none_is_refused():
+    with pytest.raises(InvalidRequest, match=r"RestartPolicy\(max_restarts=10\)"):
+        Host(EchoAgent(), restart=cast("RestartPolicy", 10))

@@ -74,7 +74,9 @@ async def test_a_watched_actor_goes_on_after_a_cut_at_every_update(
 
 async def test_turns_during_an_outage_are_told_afterwards(there: Remote) -> None:
     client = there.client()
-    watch = client.watch_actor(ActorId("echo", "c1"))
+    # From a place that it knows: without one it would begin anew after the outage.
+    before = (await client.directory.read_actor(ActorId("echo", "c1"))).cursor
+    watch = client.watch_actor(ActorId("echo", "c1"), before)
     first = background(taken(watch))
     await until(lambda: bool(there.server._app.state.streams._open), client)
     here = InProcessActorClient(there.runtime)

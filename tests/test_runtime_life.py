@@ -224,6 +224,41 @@ async def test_an_actor_that_hangs_outside_its_turns_makes_room_for_a_new_one(
     assert len(made) == 2
 
 
+async def test_an_actor_that_is_seen_between_its_turns_every_time_does_not_hang(
+    start: StartRuntime,
+) -> None:
+    made: list[HandlingActor] = []
+    pause = asyncio.Event()
+
+    class Worker(HandlingActor):
+        def __init__(self, _: IActorRuntimeContext) -> None:
+            super().__init__(echo)
+            made.append(self)
+
+        async def run(self, context: IActorRuntimeContext) -> None:
+            await super().run(context)
+            await pause.wait()
+
+    clock = ManualClock()
+    runtime = await start(Worker, environment=Environment(clock=clock))
+    await soon(ask(runtime, 0))
+    for number in (1, 2):
+        asking = background(ask(runtime, number))
+        await settled()
+        runtime._actors.sweep()
+        clock.advance(SETTINGS.cancel_grace)
+        pause.set()
+        pause.clear()
+        await soon(asking)
+    last = background(ask(runtime, 3))
+    await settled()
+    runtime._actors.sweep()
+    pause.set()
+
+    assert (await soon(last)).data == 3
+    assert len(made) == 1
+
+
 async def test_an_error_that_cannot_be_written_down_fails_its_own_turn_only(
     start: StartRuntime,
 ) -> None:

@@ -22,6 +22,7 @@ from agent_runtime_nb.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import ActorResponseMessage, RequestStatus
 from agent_runtime_nb.runtime_events import RuntimeEvent, TurnEnded
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
+from agent_runtime_nb.testing.faults import Fault, Step, fails, loses_answer
 from tests.fakes import (
     ONE,
     FaultyStorage,
@@ -43,6 +44,11 @@ from tests.fakes import (
 DOWN = Unavailable("there", "down")
 UNKNOWN = OutcomeUnknown(ONE, "some commit")
 BOUND = RuntimeSettings().storage_timeout
+
+
+def loses_all_answers(step: Step) -> Fault:
+    """Writes take effect, and nothing can be read."""
+    return loses_answer(DOWN) if step.verb == "apply" else fails(DOWN)
 
 
 class Silence:
@@ -311,3 +317,39 @@ async def test_what_a_dead_host_left_is_interrupted_even_if_that_fails_at_first(
     gate.passing.set()
     with pytest.raises(StorageError):
         await soon(asking)
+
+
+async def test_a_commit_whose_every_answer_is_lost_has_an_unknown_outcome(
+    start: StartRuntime, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate, storage = Gate(), FaultyStorage()
+    settings = RuntimeSettings(commit_retries=(0, 0))
+    runtime = await start(gate, storage, settings=settings)
+    asking = background(ask(runtime, "said", message_id="id-1"))
+    await gate.begun.get()
+    storage.plan = loses_all_answers
+
+    gate.passing.set()
+    with pytest.raises(OutcomeUnknown, match="id-1") as unknown:
+        await soon(asking)
+
+    storage.plan = None
+    assert isinstance(unknown.value.__cause__, Unavailable)
+    found = await InProcessActorClient(runtime).get_response(ONE, "id-1")
+    response = await soon(found.get_response())
+    assert (response.status, response.data) == (RequestStatus.COMPLETED, "said")
+
+
+@pytest.mark.parametrize("last", [DOWN, UNKNOWN], ids=["down", "unknown"])
+async def test_a_commit_that_may_still_arrive_has_an_unknown_outcome(
+    start: StartRuntime, last: StorageError, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = FaultyStorage()
+    settings = RuntimeSettings(commit_retries=(0,))
+    runtime = await start(count, storage, settings=settings)
+    storage.fail_apply([None, UNKNOWN, last])
+
+    with pytest.raises(OutcomeUnknown):
+        await soon(ask(runtime, message_id="id-1"))
+
+    assert (await soon(ask(runtime))).data == 1

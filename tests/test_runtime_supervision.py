@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from agent_runtime_nb import _registry
 from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb._settings import Environment
+from agent_runtime_nb._settings import Environment, RuntimeSettings
 from agent_runtime_nb.exceptions import ActorQuarantined
 from agent_runtime_nb.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
@@ -161,6 +162,49 @@ async def test_a_healthy_minute_makes_an_actor_as_new(start: StartRuntime) -> No
     await statuses(runtime, "no", "fine")
 
     assert sleeps.slept == [0.2, 0.4, 0.8, 0.2]
+
+
+async def test_an_actor_that_leaves_memory_has_failed_all_the_same(
+    start: StartRuntime,
+) -> None:
+    sleeps = Sleeps()
+    runtime = await start(
+        fails,
+        environment=sleeps.environment(),
+        settings=RuntimeSettings(max_resident=1),
+    )
+
+    for _ in range(4):
+        await statuses(runtime, "no")
+        await settled()
+        await ask(runtime, "fine", TWO)  # there is room for one only
+        assert runtime._actors.find(ONE) is None
+        await settled()
+
+    with pytest.raises(ActorQuarantined):
+        await ask(runtime, "fine")
+
+
+async def test_failures_are_remembered_as_long_as_they_count(
+    start: StartRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleeps = Sleeps()
+    runtime = await start(fails, environment=sleeps.environment())
+    failures = runtime._actors.failures
+    for name in ("1", "2", "3"):
+        await ask(runtime, "no", ActorId("worker", name))
+    monkeypatch.setattr(_registry, "_FAILURES_OF", 2)
+
+    runtime._actors.sweep()
+    above_the_bound = [one.instance_id for one in failures]
+    await runtime.delete_actor(ActorId("worker", "2"))
+    without_the_deleted = [one.instance_id for one in failures]
+    sleeps.clock.advance(60)
+    runtime._actors.sweep()
+
+    assert above_the_bound == ["2", "3"]
+    assert without_the_deleted == ["3"]
+    assert failures == {}
 
 
 async def test_a_factory_that_raises_counts_as_a_failure(start: StartRuntime) -> None:

@@ -1,54 +1,31 @@
-"""Actors that ask and tell each other."""
+"""Actors that ask each other."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb._settings import RuntimeSettings
 from agent_runtime_nb.exceptions import (
     DeadlockDetected,
-    InvalidActorId,
-    NotJson,
+    NotRunning,
     OutsideTurn,
 )
-from agent_runtime_nb.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
-    ActorRequestMessage,
-    ActorResponseMessage,
     IActorRuntimeContext,
     RequestStatus,
 )
-from agent_runtime_nb.storage.memory import InMemoryStateStorage
-from tests.fakes import Gate, Handle, HandlingActor, echo, settled, soon
-
-A, B, C = (ActorId("a", "1"), ActorId("b", "1"), ActorId("c", "1"))
-
-Talk = Callable[[IActorRuntimeContext, ActorRequestMessage], Coroutine[Any, Any, Any]]
-
-
-class Stage:
-    """Actors a, b and c, each with a handler; several hosts on the same data."""
-
-    def __init__(self) -> None:
-        self.data = InMemoryStateStorage()
-        self.storage = self.data
-        self.runtimes: list[InProcessActorRuntime] = []
-
-    async def play(self, **handlers: Handle) -> InProcessActorClient:
-        storage = InMemoryStateStorage(self.data)
-        self.storage = storage
-        runtime = InProcessActorRuntime(
-            storage, settings=RuntimeSettings(cancel_grace=0.1)
-        )
-        for name, handle in handlers.items():
-            runtime.register_actor_type(name, lambda _, h=handle: HandlingActor(h))
-        await runtime.start()
-        self.runtimes.append(runtime)
-        return InProcessActorClient(runtime)
+from tests.fakes import (
+    Gate,
+    background,
+    echo,
+    settled,
+    soon,
+)
+from tests.stage import A, B, C, Heard, Stage, Talk, ask, asks, error_type
 
 
 @pytest.fixture
@@ -58,64 +35,6 @@ async def stage() -> AsyncIterator[Stage]:
     yield stage
     for runtime in stage.runtimes:
         await runtime.stop(drain=0)
-
-
-def asks(target: ActorId, *more: Any) -> Talk:
-    """Asks another actor with what it was asked, and answers what that answered."""
-
-    async def handle(
-        context: IActorRuntimeContext, message: ActorRequestMessage
-    ) -> Any:
-        handle = await context.send_request(target, "run", message.params)
-        response = await handle.get_response()
-        return [str(context.actor_id), response.data, *more]
-
-    return handle
-
-
-def tells(*targets: ActorId, fails: bool = False) -> Talk:
-    """Tells others what it was asked."""
-
-    async def handle(
-        context: IActorRuntimeContext, message: ActorRequestMessage
-    ) -> Any:
-        for target in targets:
-            context.tell(target, "run", message.params)
-        if fails:
-            raise ValueError("no")
-        return "told"
-
-    return handle
-
-
-class Heard:
-    """Writes down what it is asked."""
-
-    def __init__(self) -> None:
-        self.messages: list[ActorRequestMessage] = []
-        self.arrived = asyncio.Event()
-
-    async def __call__(
-        self, _: IActorRuntimeContext, message: ActorRequestMessage
-    ) -> Any:
-        self.messages.append(message)
-        self.arrived.set()
-        return "heard"
-
-    @property
-    def params(self) -> list[Any]:
-        return [message.params for message in self.messages]
-
-
-async def ask(
-    client: InProcessActorClient, actor_id: ActorId, params: Any = None, **more: Any
-) -> ActorResponseMessage:
-    handle = await client.send_request(actor_id, "run", params, **more)
-    return await soon(handle.get_response())
-
-
-def error_type(response: ActorResponseMessage) -> str:
-    return response.data["error"]["type"]
 
 
 # --- asks
@@ -152,6 +71,76 @@ async def test_a_cycle_of_asks_is_told_at_once_to_the_one_who_closes_it(
     response = await ask(client, A)
 
     assert response.data == ["a/1", ["b/1", ["c/1", "a/1", "b/1", "c/1"]]]
+
+
+async def test_who_waited_in_a_turn_that_was_given_up_is_no_deadlock(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = Gate()
+
+    async def waits(context: Any, message: Any) -> Any:
+        if message.params != "stuck":
+            return "free"
+        handle = await context.send_request(B, "run", "first", "asked")
+        return (await handle.get_response()).data
+
+    async def asks_back(context: Any, message: Any) -> Any:
+        await gate(context, message)
+        return (await (await context.send_request(A, "run")).get_response()).data
+
+    async def ignoring(context: Any, message: Any) -> Any:
+        waiting = background(waits(context, message))
+        while not waiting.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(waiting)
+        return await waiting
+
+    client = await stage.play(a=ignoring, b=asks_back)
+    given_up = await client.send_request(A, "run", "stuck")
+    await gate.begun.get()
+
+    await given_up.cancel()
+    await soon(given_up.get_response())
+    gate.passing.set()
+    asked = await client.get_response(B, "asked")
+    answer = await soon(asked.get_response())
+
+    assert (answer.status, answer.data) == (RequestStatus.COMPLETED, "free")
+
+
+async def test_a_deadlock_cancels_nothing_that_somebody_else_has_sent(
+    stage: Stage,
+) -> None:
+    gate, attached, waiting = Gate(), asyncio.Event(), asyncio.Event()
+
+    async def attaches(context: Any, message: Any) -> Any:
+        if message.params == "inner":
+            return "answered"
+        await gate(context, message)
+        handle = await context.send_request(B, "run", "theirs", "their id")
+        attached.set()
+        await waiting.wait()
+        with pytest.raises(DeadlockDetected):
+            await handle.get_response()
+        return "told"
+
+    async def asks_back(context: Any, message: Any) -> Any:
+        await attached.wait()
+        handle = await context.send_request(A, "run", "inner")
+        waiting.set()
+        return (await handle.get_response()).data
+
+    client = await stage.play(a=attaches, b=asks_back)
+    outer = background(ask(client, A, "outer"))
+    await gate.begun.get()
+    theirs = await client.send_request(B, "run", "theirs", "their id")
+
+    gate.passing.set()
+    told = await soon(outer)
+    answer = await soon(theirs.get_response())
+
+    assert told.data == "told"
+    assert (answer.status, answer.data) == (RequestStatus.COMPLETED, "answered")
 
 
 async def test_crossing_asks_do_not_wait_for_each_other(stage: Stage) -> None:
@@ -299,145 +288,49 @@ async def test_an_ask_outside_a_turn_is_refused(stage: Stage) -> None:
         contexts[0].tell(B, "run")
 
 
-# --- tells
-
-
-async def test_a_tell_arrives_after_the_commit_and_in_order(stage: Stage) -> None:
-    heard = Heard()
-    client = await stage.play(a=tells(B), b=heard)
-
-    for number in range(5):
-        await ask(client, A, number)
-    while len(heard.messages) < 5:
-        await soon(heard.arrived.wait())
-        heard.arrived.clear()
-
-    assert heard.params == [0, 1, 2, 3, 4]
-
-
-async def test_the_tells_of_a_turn_that_failed_are_never_sent(stage: Stage) -> None:
-    heard = Heard()
-    client = await stage.play(a=tells(B, fails=True), b=heard)
-
-    assert (await ask(client, A)).status is RequestStatus.FAILED
-    await settled()
-
-    assert heard.messages == []
-
-
-async def test_actors_may_tell_each_other_in_a_circle(stage: Stage) -> None:
-    heard = Heard()
-
-    async def counts_down(context: Any, message: Any) -> Any:
-        target = B if context.actor_id == A else A
-        if message.params:
-            context.tell(target, "run", message.params - 1)
-        else:
-            context.tell(C, "run", "done")
-
-    client = await stage.play(a=counts_down, b=counts_down, c=heard)
-
-    await ask(client, A, 6)
-    await soon(heard.arrived.wait())
-
-    assert heard.params == ["done"]
-
-
-async def test_a_tell_to_itself_is_the_next_turn(stage: Stage) -> None:
-    seen: list[Any] = []
-    done = asyncio.Event()
-
-    async def again(context: Any, message: Any) -> Any:
-        seen.append(message.params)
-        if message.params:
-            context.tell(A, "run", message.params - 1)
-        else:
-            done.set()
-
-    client = await stage.play(a=again)
-
-    await ask(client, A, 2)
-    await soon(done.wait())
-
-    assert seen == [2, 1, 0]
-
-
-async def test_what_was_told_is_stored_with_the_turn_and_sent_by_the_next_host(
+async def test_what_a_draining_turn_asks_is_served_until_the_bound(
     stage: Stage,
 ) -> None:
-    heard = Heard()
-    client = await stage.play(a=tells(B, C))  # nobody knows b and c
-    await ask(client, A, "news")
+    gate = Gate()
+
+    async def asks_late(context: Any, message: Any) -> Any:
+        await gate(context, message)
+        return (
+            await (await context.send_request(B, "run", "late")).get_response()
+        ).data
+
+    client = await stage.play(a=asks_late, b=echo)
+    running = await client.send_request(A, "run")
+    await gate.begun.get()
+
+    stopping = background(stage.runtimes[0].stop(drain=5))
     await settled()
-    assert (await stage.storage.list_actors(mark="outbox")).items == (A,)
-    await stage.storage.close()  # as the death of the host
+    with pytest.raises(NotRunning):
+        await ask(client, B)
+    gate.passing.set()
+    response = await soon(running.get_response())
+    await soon(stopping)
 
-    await stage.play(a=tells(B, C), b=heard, c=heard)
-    while len(heard.messages) < 2:
-        await soon(heard.arrived.wait())
-        heard.arrived.clear()
-    for _ in range(50):
-        if not (await stage.storage.list_actors(mark="outbox")).items:
-            break
-        await asyncio.sleep(0)
-
-    assert heard.params == ["news", "news"]
-    assert (await stage.storage.list_actors(mark="outbox")).items == ()
-    state = await stage.storage.read_state(A)
-    assert [key for key in state.values if key.startswith("$outbox")] == []
+    assert (response.status, response.data) == (RequestStatus.COMPLETED, "late")
 
 
-async def test_a_tell_that_is_sent_twice_is_processed_once(stage: Stage) -> None:
-    heard = Heard()
-    client = await stage.play(a=tells(B), b=heard)
-    await ask(client, A, "news")
-    await soon(heard.arrived.wait())
+async def test_what_is_asked_after_the_drain_is_refused(stage: Stage) -> None:
+    gate, refused = Gate(), asyncio.Event()
 
-    again = await client.send_request(B, "run", "news", heard.messages[0].message_id)
+    async def asks_when_cancelled(context: Any, message: Any) -> Any:
+        try:
+            await gate(context, message)
+        except asyncio.CancelledError:
+            with pytest.raises(NotRunning):
+                await context.send_request(B, "run")
+            refused.set()
+            raise
 
-    assert (await soon(again.get_response())).data == "heard"
-    assert heard.params == ["news"]
+    client = await stage.play(a=asks_when_cancelled, b=echo)
+    running = await client.send_request(A, "run")
+    await gate.begun.get()
 
+    await soon(stage.runtimes[0].stop(drain=0))
 
-async def test_one_receiver_that_cannot_be_reached_holds_up_no_other(
-    stage: Stage,
-) -> None:
-    heard = Heard()
-    client = await stage.play(a=tells(C, B), b=heard)
-
-    await ask(client, A, "news")
-    await soon(heard.arrived.wait())
-
-    assert heard.params == ["news"]
-
-
-async def test_a_tell_that_cannot_be_is_refused_in_the_turn(stage: Stage) -> None:
-    async def wrong(context: Any, message: Any) -> Any:
-        with pytest.raises(NotJson):
-            context.tell(B, "run", object())
-        with pytest.raises(InvalidActorId):
-            context.tell(ActorId("", "x"), "run")
-        return "fine"
-
-    client = await stage.play(a=wrong, b=echo)
-
-    assert (await ask(client, A)).data == "fine"
-
-
-async def test_user_state_may_not_take_the_runtimes_keys(stage: Stage) -> None:
-    async def writes(context: Any, message: Any) -> Any:
-        await context.write_state("$outbox/1", "x")
-
-    client = await stage.play(a=writes)
-
-    response = await ask(client, A)
-
-    assert error_type(response) == "InvalidRequest"
-    assert "$" in response.data["error"]["message"]
-
-
-async def test_a_stop_with_undelivered_tells_is_bounded(stage: Stage) -> None:
-    client = await stage.play(a=tells(B))
-    await ask(client, A, "news")
-
-    await asyncio.wait_for(stage.runtimes[0].stop(drain=5), 4)
+    assert refused.is_set()
+    assert (await running.get_response()).status is RequestStatus.INTERRUPTED

@@ -24,7 +24,7 @@ from agent_runtime_nb._scripted_model import (
     ScriptedChatClient,
     Sleep,
     Step,
-    new_hex_id,
+    new_message_id,
 )
 
 _A_YEAR = 31_536_000.0
@@ -93,7 +93,7 @@ class FaultyModel(ScriptedChatClient):
         *scripts: Script,
         delay: float = 0.0,
         sleep: Sleep = asyncio.sleep,
-        new_id: Callable[[], str] = new_hex_id,
+        new_id: Callable[[], str] = new_message_id,
     ) -> None:
         if not scripts:
             raise ValueError("a model needs at least one script")

@@ -69,7 +69,10 @@ async def test_a_turn_that_did_not_complete_is_discarded_once(
 
     discarded = [await directory.discard(ONE, "m1") for _ in range(2)]
 
+    info = (await directory.read_actor(ONE)).info
     assert discarded == [True, False]
+    assert info is not None
+    assert info.discarded == ("m1",)
     with pytest.raises(InvalidRequest):
         await directory.discard(ONE, "m2")
     with pytest.raises(RequestNotFound):
@@ -102,7 +105,11 @@ async def test_a_conversation_is_named_listed_and_forked(reach: Reach) -> None:
     infos = {one.actor_id: one for one in (await directory.list_conversations()).items}
     assert forked == to
     assert infos[ONE].name == "Plans"
-    assert infos[to] == ConversationInfo(to, infos[to].name, ONE, "m2")
+    since, forked_on = (await directory.health()).since, infos[to].forked_on
+    assert since is not None
+    assert forked_on is not None
+    assert forked_on > since
+    assert infos[to] == ConversationInfo(to, infos[to].name, ONE, "m2", forked_on)
     assert [t.params for t in (await directory.read_actor(to)).turns] == ["m1", "m2"]
     assert [t.params for t in (await directory.read_actor(other)).turns] == ["m1"]
     with pytest.raises(InvalidRequest):
@@ -116,12 +123,13 @@ async def test_turns_are_imported_as_they_were_read(reach: Reach) -> None:
     turns = (await directory.read_actor(ONE)).turns
     copy = ActorId("talker", "copy")
 
-    await directory.import_turns(copy, turns, "A copy")
+    await directory.import_turns(copy, turns, "A copy", ["m1"])
 
     view = await directory.read_actor(copy)
     assert view.turns == turns
     assert view.info is not None
     assert view.info.name == "A copy"
+    assert view.info.discarded == ("m1",)
     with pytest.raises(InvalidRequest):
         await directory.import_turns(copy, turns)
 

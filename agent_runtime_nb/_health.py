@@ -1,0 +1,95 @@
+"""Whether a runtime does well: what its storage, its loop and its actors show.
+
+Failures of the storage are noted where they come up, so nothing is paid for this while
+all is well. From the first one on the storage is asked once a second; what a read cannot
+show (no space left, say) counts for a minute after its last failure.
+"""
+
+from collections.abc import Awaitable, Callable, Collection
+
+from agent_runtime_nb.exceptions import (
+    AgentRuntimeError,
+    Corrupt,
+    Full,
+    OutcomeUnknown,
+    ReadOnly,
+    Unavailable,
+    reason_of,
+)
+
+LONGEST_LAG = 2.0
+"""Seconds by which the loop may be late."""
+
+_COUNTS_FOR = 60.0
+_NAMED = 3  # actors in quarantine
+_OUT_OF_REACH = (Unavailable, OutcomeUnknown)
+_OUT_OF_ORDER = (Full, ReadOnly, Corrupt)
+
+
+class StorageTrouble:
+    """The last failure of the storage, as long as it counts.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._error: BaseException | None = None
+        self._at = 0.0
+        self._number = 0
+        self._looking = False
+
+    def __bool__(self) -> bool:
+        return self._error is not None
+
+    def __str__(self) -> str:
+        return "" if self._error is None else reason_of(self._error)
+
+    def note(self, error: BaseException) -> None:
+        """The storage has failed so; errors that say nothing about it are passed over."""
+        if isinstance(error, _OUT_OF_REACH + _OUT_OF_ORDER):
+            self._error, self._at = error, self._clock()
+            self._number += 1
+
+    @property
+    def needs_a_look(self) -> bool:
+        """Whether the storage is to be asked if it works again."""
+        return self._error is not None and not self._looking
+
+    async def look(self, read: Callable[[], Awaitable[object]]) -> None:
+        """Forget the failure if the storage answers, and it has not failed meanwhile."""
+        self._looking, number = True, self._number
+        try:
+            await read()
+        except AgentRuntimeError as error:
+            self.note(error)
+        finally:
+            self._looking = False
+        old = self._clock() - self._at >= _COUNTS_FOR
+        if number == self._number and (old or isinstance(self._error, _OUT_OF_REACH)):
+            self._error = None
+
+
+def troubles(
+    storage: StorageTrouble, lag: float, quarantined: Collection[object]
+) -> str:
+    """What is wrong, for people; "" if nothing is.
+
+    Args:
+        storage: what is noted of it.
+        lag: seconds by which the loop was late.
+        quarantined: the actors that take no requests.
+    """
+    found: list[str] = []
+    if storage:
+        found.append(f"the storage fails: {storage}")
+    if lag > LONGEST_LAG:
+        late = f"the event loop was late by {lag:.1f} s"
+        found.append(f"{late}; something on it does not let others run")
+    if quarantined:
+        names = [str(one) for one in quarantined][:_NAMED]
+        if len(quarantined) > len(names):
+            names.append(f"{len(quarantined) - len(names)} more")
+        found.append(f"in quarantine until revived: {', '.join(names)}")
+    return "; ".join(found)
