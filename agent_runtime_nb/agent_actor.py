@@ -21,12 +21,12 @@ import inspect
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from agent_framework import (
+    AgentMiddlewareLayer,
     AgentResponse,
-    AgentResponseUpdate,
     AgentSession,
     Message,
     SupportsAgentRun,
@@ -43,32 +43,42 @@ from agent_runtime_nb._agent_source import (
     notice_at_end,
     staged,
 )
+from agent_runtime_nb._agent_turn import AgentTurn
+from agent_runtime_nb._approvals import (
+    ANSWER,
+    TellReasons,
+    answers_in,
+    check_answers,
+    granted_tools,
+    pending_requests,
+    reasons_of,
+    with_allowed_tools,
+)
 from agent_runtime_nb._unheard import unheard
-from agent_runtime_nb.exceptions import InvalidRequest, NotJson, StorageError
+from agent_runtime_nb.exceptions import NotJson, StorageError
 from agent_runtime_nb.runtime_abstractions import (
-    ActorRequestMessage,
-    ActorResponseMessage,
+    ALLOWED_TOOLS,
     IActor,
     IActorRuntimeContext,
     JsonValue,
     RequestStatus,
 )
 from agent_runtime_nb.sessions import (
-    RETRY_OF,
     SESSION_KEY,
     Entry,
     load_history,
-    parse_messages,
     repair,
     restore_session,
     session_snapshot,
-    text_of,
     to_entries,
 )
 
 _log = logging.getLogger(__name__)
 
-_ANSWERS = {"function_approval_response", "function_result"}
+_ANSWERS = {ANSWER, "function_result"}
+_ASKS_EACH_TIME = (
+    "This agent asks each time: its tools cannot be allowed for the whole conversation."
+)
 
 
 @dataclass
@@ -80,31 +90,7 @@ class _Conversation:
     staging: StagingHistory | None
     snapshot: JsonValue
     notice: str | None
-
-
-@dataclass
-class _Turn:
-    """What is known of the running turn."""
-
-    request: ActorRequestMessage
-    inputs: list[Message] = field(default_factory=list[Message])
-    updates: list[AgentResponseUpdate] = field(
-        default_factory=list[AgentResponseUpdate]
-    )
-    notices: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
-    sequence: int = 0
-
-    @property
-    def id(self) -> str:
-        return self.request.message_id
-
-    def kinds(self) -> set[str]:
-        """The kinds of content that were sent."""
-        return {content.type for one in self.inputs for content in one.contents}
-
-    def partial_response(self) -> AgentResponse:
-        """What the updates seen so far make; not for every update, it costs all of them."""
-        return AgentResponse.from_updates(self.updates)
+    allowed: set[str]
 
 
 class AgentActor(IActor):
@@ -119,12 +105,17 @@ class AgentActor(IActor):
       {...} | None, "finish_reason": str | None}`, the agent's messages of the turn;
     * FAILED: `{"error": {"type", "message", "retryable"}, "messages": [...]}`; if a
       function raised, the error has "where", the place in the user's code, and the
-      log has the traceback.
+      log has the traceback; "retry_after" says in how many seconds a model's service
+      may be asked again, if it said so.
 
     Each of them has `"notices": [{"level", "text"}]` if the turn had any.
 
     An answer to an approval request is a user message whose contents hold the
-    framework's `function_approval_response`.
+    framework's `function_approval_response`, with the call as it was asked about. One
+    whose request is not open in this conversation, or that differs from it, fails the
+    turn with InvalidRequest. Its `additional_properties` may say more, see `_approvals`:
+    {"tool_approval": {"always_approve": "tool"}} lets the tool run without asking from
+    then on in this conversation, {"tool_approval": {"reason": str}} says why not.
 
     Args:
         agent: an agent (anything that has the framework's `SupportsAgentRun`), a
@@ -156,7 +147,7 @@ class AgentActor(IActor):
     async def run(self, context: IActorRuntimeContext) -> None:
         """Answer the waiting requests; see `IActor.run`."""
         async for request in context.watch_messages():
-            await self._answer(context, _Turn(request))
+            await self._answer(AgentTurn(context, request))
 
     async def dispose(self) -> None:
         """Close the agent if its factory made it for this conversation."""
@@ -169,42 +160,64 @@ class AgentActor(IActor):
 
     # --- one turn ---
 
-    async def _answer(self, context: IActorRuntimeContext, turn: _Turn) -> None:
+    async def _answer(self, turn: AgentTurn) -> None:
         try:
-            turn.inputs = _inputs(turn.request)
-            conversation = await self._open(context, turn)
-            turn.inputs = await _to_hear(context, conversation, turn)
-            response = await self._stream(context, conversation, turn)
-            await self._complete(context, conversation, turn, response)
+            turn.read_inputs()
+            conversation = await self._open(turn)
+            turn.inputs = await _to_hear(conversation, turn)
+            await self._take_answers(conversation, turn)
+            response = await self._stream(conversation, turn)
+            await self._complete(conversation, turn, response)
         except asyncio.CancelledError:
-            if context.cancel_reason is None:
+            if turn.context.cancel_reason is None:
                 raise
             _take_cancellation()
-            await self._break_off(context, turn, RequestStatus.CANCELLED, {})
+            await self._break_off(turn, RequestStatus.CANCELLED, {})
         except Exception as error:
             in_function = self._source.is_function
-            told = report_failure(context.actor_id, error, in_function=in_function)
-            await self._break_off(context, turn, RequestStatus.FAILED, {"error": told})
+            told = report_failure(turn.context.actor_id, error, in_function=in_function)
+            await self._break_off(turn, RequestStatus.FAILED, {"error": told})
 
-    async def _open(self, context: IActorRuntimeContext, turn: _Turn) -> _Conversation:
-        replaced = turn.request.metadata.get(RETRY_OF)
-        if self._conversation is not None and replaced is None:
+    async def _open(self, turn: AgentTurn) -> _Conversation:
+        if self._conversation is not None and turn.replaced is None:
             return self._conversation
         await self._forget()
         agent, staging, notice = staged(await self._source.make())
-        fresh = agent.create_session(session_id=str(context.actor_id))
-        snapshot = await context.read_state(SESSION_KEY)
-        session = restore_session(fresh, snapshot, str(context.actor_id))
+        fresh = agent.create_session(session_id=str(turn.context.actor_id))
+        snapshot = await turn.context.read_state(SESSION_KEY)
+        session = restore_session(fresh, snapshot, str(turn.context.actor_id))
         if staging is not None:
             session.service_session_id = None
-            staging.history = await load_history(context, replaced=replaced)
+            staging.history = await load_history(turn.context, replaced=turn.replaced)
             notice = None if staging.history else notice
-        conversation = _Conversation(agent, session, staging, snapshot, notice)
+        allowed = set(await turn.context.read_state(ALLOWED_TOOLS, []))
+        if allowed:
+            agent = with_allowed_tools(agent, allowed) or agent
+        conversation = _Conversation(agent, session, staging, snapshot, notice, allowed)
         self._conversation = conversation
         return conversation
 
+    async def _take_answers(self, conversation: _Conversation, turn: AgentTurn) -> None:
+        """Do what the answers to approval requests say beside yes or no."""
+        answers = answers_in(turn.inputs)
+        granted = {*granted_tools(answers)} - conversation.allowed
+        if granted:
+            await self._allow(granted, conversation, turn)
+
+    async def _allow(
+        self, granted: set[str], conversation: _Conversation, turn: AgentTurn
+    ) -> None:
+        if not conversation.allowed:
+            allowing = with_allowed_tools(conversation.agent, conversation.allowed)
+            if allowing is None:
+                turn.notify("warning", _ASKS_EACH_TIME)
+                return
+            conversation.agent = allowing
+        conversation.allowed |= granted
+        await turn.context.write_state(ALLOWED_TOOLS, sorted(conversation.allowed))
+
     async def _stream(
-        self, context: IActorRuntimeContext, conversation: _Conversation, turn: _Turn
+        self, conversation: _Conversation, turn: AgentTurn
     ) -> AgentResponse:
         if conversation.staging is not None:
             conversation.staging.staged = []
@@ -213,10 +226,14 @@ class AgentActor(IActor):
                 conversation.agent, WorkflowAgent
             )
         if conversation.notice:
-            _notify(context, turn, "info", conversation.notice)
+            turn.notify("info", conversation.notice)
             conversation.notice = None
         agent: Any = conversation.agent
-        run: Any = agent.run(turn.inputs, stream=True, session=conversation.session)
+        options: dict[str, Any] = {"stream": True, "session": conversation.session}
+        reasons = {} if turn.goes_on else reasons_of(answers_in(turn.inputs))
+        if reasons and isinstance(agent, AgentMiddlewareLayer):
+            options["middleware"] = [TellReasons(reasons)]
+        run: Any = agent.run([] if turn.goes_on else turn.inputs, **options)
         stream: Any = run
         if inspect.isawaitable(run) and not hasattr(run, "__aiter__"):
             stream = await run
@@ -224,97 +241,95 @@ class AgentActor(IActor):
             # An agent that does not stream gives its whole answer at once.
             response = as_response(stream)
             for update in response.to_updates():
-                _publish(context, turn, update)
+                turn.publish(update)
             return response
         try:
-            await self._follow(context, turn, aiter(stream))
+            await self._follow(turn, aiter(stream))
             if hasattr(stream, "get_final_response"):
                 return await stream.get_final_response()
             return turn.partial_response()
-        finally:
+        except BaseException:  # one that has come to its end needs no closing
             await close_quietly(stream)
+            raise
 
     async def _follow(
         self,
-        context: IActorRuntimeContext,
-        turn: _Turn,
+        turn: AgentTurn,
         updates: AsyncIterator[Any],
     ) -> None:
         saved_at = self._clock()
         async for given in updates:
-            _publish(context, turn, as_update(given))
+            turn.publish(as_update(given))
             if self._clock() - saved_at >= self._checkpoint_interval:
                 messages = turn.partial_response().messages
                 entries = to_entries(messages, turn.id, start=len(turn.inputs))
                 try:
-                    await context.checkpoint(turn.id, {"messages": entries})
+                    await turn.context.checkpoint(turn.id, {"messages": entries})
                 except StorageError as error:
                     # The answer goes on; whether it can be kept, its commit will tell.
-                    _log.warning("%s: no checkpoint: %s", context.actor_id, error)
+                    _log.warning("%s: no checkpoint: %s", turn.context.actor_id, error)
                 saved_at = self._clock()
 
     async def _complete(
         self,
-        context: IActorRuntimeContext,
         conversation: _Conversation,
-        turn: _Turn,
+        turn: AgentTurn,
         response: AgentResponse,
     ) -> None:
         staging = conversation.staging
         messages = [*turn.inputs, *response.messages]
         if staging is not None:
             # An agent that ends a run itself (a guard, say) may have saved nothing.
-            messages = staging.staged or messages
+            done = turn.inputs if turn.goes_on else []
+            messages = [*done, *staging.staged] if staging.staged else messages
         entries = to_entries(messages, turn.id)
         if text := notice_at_end(conversation.agent, response):
-            _notify(context, turn, "warning", text)
-        await self._save_session(context, conversation, turn)
-        context.append_entries(entries)
+            turn.notify("warning", text)
+        await self._save_session(conversation, turn)
+        turn.context.append_entries(entries)
         data = {
-            "messages": _answers(entries, turn),
+            "messages": turn.answers(entries),
             "usage": _usage(response),
             "finish_reason": str(response.finish_reason or "") or None,
         }
-        _respond(context, turn, RequestStatus.COMPLETED, data)
-        if staging is not None:
+        turn.respond(RequestStatus.COMPLETED, data)
+        if turn.goes_on:
+            await self._forget()
+        elif staging is not None:
             staging.history.extend(_with_ids(messages, entries))
             staging.staged = []
 
     async def _break_off(
         self,
-        context: IActorRuntimeContext,
-        turn: _Turn,
+        turn: AgentTurn,
         status: RequestStatus,
         data: dict[str, Any],
     ) -> None:
         """End a turn that did not complete, with what there is of it."""
         response = turn.partial_response()
         entries = repair(to_entries([*turn.inputs, *response.messages], turn.id))
-        if (
-            self._conversation is not None
-            and "function_approval_response" in turn.kinds()
-        ):
+        if self._conversation is not None and ANSWER in turn.kinds():
             # The approval is used up, else the tool could run twice on it.
-            await self._save_session(context, self._conversation, turn)
-        context.append_entries(entries)
-        data["messages"] = _answers(entries, turn)
+            await self._save_session(self._conversation, turn)
+        turn.context.append_entries(entries)
+        data["messages"] = turn.answers(entries)
         if status is RequestStatus.CANCELLED:
             data |= {"usage": _usage(response), "finish_reason": None}
-        _respond(context, turn, status, data)
+        turn.respond(status, data)
         await self._forget()
 
-    async def _save_session(
-        self, context: IActorRuntimeContext, conversation: _Conversation, turn: _Turn
-    ) -> None:
+    async def _save_session(self, conversation: _Conversation, turn: AgentTurn) -> None:
         snapshot = session_snapshot(conversation.session)
         if snapshot == conversation.snapshot:
             return
         try:
-            await context.write_state(SESSION_KEY, snapshot)
+            await turn.context.write_state(SESSION_KEY, snapshot)
         except NotJson as error:
-            _log.warning("%s: its session is not stored: %s", context.actor_id, error)
+            _log.warning(
+                "%s: its session is not stored: %s", turn.context.actor_id, error
+            )
             text = f"The agent's session state is not stored: {error}"
-            _notify(context, turn, "warning", text)
+            turn.notify("warning", text)
         else:
             conversation.snapshot = snapshot
 
@@ -322,62 +337,31 @@ class AgentActor(IActor):
 # --- helpers --------------------------------------------------------------------------
 
 
-def _inputs(request: ActorRequestMessage) -> list[Message]:
-    if request.method != "run":
-        problem = f'{request.method!r} is not known; agents have "run"'
-        raise InvalidRequest("method", problem)
-    return parse_messages(request.params, request.message_id)
+async def _to_hear(conversation: _Conversation, turn: AgentTurn) -> list[Message]:
+    """What of the messages sent the agent has not heard yet.
 
-
-async def _to_hear(
-    context: IActorRuntimeContext, conversation: _Conversation, turn: _Turn
-) -> list[Message]:
-    if len(turn.inputs) == 1:
+    Raises:
+        InvalidRequest: if they answer what was not asked; nothing is kept of it then.
+    """
+    answers = ANSWER in turn.kinds()
+    if len(turn.inputs) == 1 and not answers:
         return turn.inputs
     if conversation.staging is not None:
-        return unheard(turn.inputs, conversation.staging.history)
-    replaced = turn.request.metadata.get(RETRY_OF)
-    return unheard(turn.inputs, await load_history(context, replaced=replaced))
-
-
-def _publish(
-    context: IActorRuntimeContext, turn: _Turn, update: AgentResponseUpdate
-) -> None:
-    turn.updates.append(update)
-    # Services send empty updates for their own lifecycle events.
-    if any(content.type != "text" or content.text for content in update.contents):
-        context.on_progress_update(turn.id, turn.sequence, update.to_dict())
-        turn.sequence += 1
-
-
-def _notify(context: IActorRuntimeContext, turn: _Turn, level: str, text: str) -> None:
-    notice = {"level": level, "text": text}
-    turn.notices.append(notice)
-    context.on_progress_update(turn.id, turn.sequence, {"type": "notice", **notice})
-    turn.sequence += 1
-
-
-def _respond(
-    context: IActorRuntimeContext,
-    turn: _Turn,
-    status: RequestStatus,
-    data: dict[str, Any],
-) -> None:
-    if turn.notices:
-        data["notices"] = turn.notices
-    response = ActorResponseMessage(
-        message_id=turn.id, sender_id=context.actor_id, status=status, data=data
-    )
-    context.complete_request(turn.id, response)
-
-
-def _answers(entries: Sequence[Entry], turn: _Turn) -> list[dict[str, Any]]:
-    asked = {message.message_id for message in turn.inputs}
-    return [
-        {**entry, "content": text_of(entry)}
-        for entry in entries
-        if entry["message_id"] not in asked
-    ]
+        history = conversation.staging.history
+    else:
+        history = await load_history(turn.context, replaced=turn.replaced)
+    heard = unheard(turn.inputs, history)
+    if answers:
+        pending = pending_requests(conversation.agent, conversation.session)
+        if pending is not None and conversation.staging and turn.replaced:
+            done = await turn.work_of_replaced()
+            if done:
+                turn.goes_on = True
+                conversation.staging.history.extend(done)
+                return done
+        said, turn.inputs = turn.inputs, []
+        check_answers(said, set(map(id, heard)), history, pending)
+    return heard
 
 
 def _with_ids(messages: Sequence[Message], entries: Sequence[Entry]) -> list[Message]:

@@ -33,6 +33,7 @@ from typing import Any, TypeAlias, cast
 
 from agent_framework import AgentSession, Content, Message
 
+from agent_runtime_nb._plain_dicts import content_to_dict
 from agent_runtime_nb.exceptions import Corrupt, InvalidRequest, SchemaTooNew
 from agent_runtime_nb.runtime_abstractions import (
     DISCARDED,
@@ -193,7 +194,7 @@ def _to_entry(message: Message, default_id: str) -> Entry:
 
 
 def _to_content(content: Content) -> dict[str, Any]:
-    value = content.to_dict()
+    value = content_to_dict(content)
     if not value.get("additional_properties"):
         value.pop("additional_properties", None)
     return value
@@ -301,7 +302,10 @@ def turn_entries(turn: TurnView) -> list[Entry]:
     FAILED or was CANCELLED or INTERRUPTED has the key "status" with that word.
     """
     entries: list[Entry] = list(turn.entries)
-    if not entries and turn.status is not RequestStatus.COMPLETED:
+    # The actor itself may have told that the turn is nothing in the conversation.
+    data: JsonValue = turn.data
+    told = isinstance(data, dict) and "messages" in data
+    if not (entries or told or turn.status is RequestStatus.COMPLETED):
         entries = _composed_entries(turn)
     if entries and turn.status in END_NOTES:
         entries[-1] = {**entries[-1], "status": turn.status.value}

@@ -310,7 +310,8 @@ async def test_an_approval_is_used_once_even_if_its_turn_fails() -> None:
 
     assert failed.status is RequestStatus.FAILED
     assert ran == ["x"]
-    assert again.status is RequestStatus.COMPLETED
+    assert again.error["type"] == "InvalidRequest"
+    assert "answered before" in again.error["message"]
     assert after.status is RequestStatus.COMPLETED
 
 
