@@ -1,6 +1,7 @@
 """Watches a whole run of tests for tokens of HTTP servers where none may be.
 
-Every token that a server makes or is given in this process is remembered. None may be
+Every token that a server makes or is given in this process is remembered, and so is
+every ticket that a page gets. None may be
 in a log record, in a traceback, in what a test writes to its standard output or error,
 or in a notebook that is saved. A test that shows one fails; what is found after the
 last test fails the run. The token itself is not told.
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from agent_runtime_nb.http_api import guard
+from agent_runtime_nb.http_api import guard, tickets
 
 EXCEPTED = frozenset({"secret"})
 """Tokens that the README shows, in curl lines to paste."""
@@ -84,10 +85,16 @@ def pytest_configure(config: pytest.Config) -> None:
     """Stand where each token passes, and where each log record is made."""
     watch = config.stash[_WATCH] = TokenWatch()
     check, make = guard._check_new_token, logging.getLogRecordFactory()
+    new_ticket = tickets.new_ticket
 
     def check_and_remember(token: str) -> None:
         check(token)
         watch.remember(token)
+
+    def new_and_remembered() -> str:
+        ticket = new_ticket()
+        watch.remember(ticket)
+        return ticket
 
     def make_and_look(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make(*args, **kwargs)
@@ -96,9 +103,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
     def restore() -> None:
         guard._check_new_token = check
+        tickets.new_ticket = new_ticket
         logging.setLogRecordFactory(make)
 
     guard._check_new_token = check_and_remember
+    tickets.new_ticket = new_and_remembered
     logging.setLogRecordFactory(make_and_look)
     config.add_cleanup(restore)
 

@@ -23,11 +23,11 @@ from agent_runtime_nb.hosting import SAMPLE_AGENTS, Host
 from agent_runtime_nb.http_api.app import create_app
 from agent_runtime_nb.http_api.environment_agents import environment_agents
 from agent_runtime_nb.http_api.guard import GuardOptions, new_token
+from agent_runtime_nb.http_api.jupyter_place import is_loopback
 from agent_runtime_nb.http_api.server import (
     HttpServer,
     check_host,
     curl_line,
-    is_loopback,
     listen,
     url_of,
 )

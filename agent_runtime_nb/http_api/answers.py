@@ -37,14 +37,15 @@ async def find_actor(
         InvalidRequest: if no conversation can have that id.
     """
     try:
+        return ActorId(agent_name, conversation_id)
+    except InvalidActorId as error:
+        problem = str(error)
+    try:
         ActorId(agent_name, "-")
     except InvalidActorId:
         known = await directory.actor_types()
         raise UnknownActorType(agent_name, (one.name for one in known)) from None
-    try:
-        return ActorId(agent_name, conversation_id)
-    except InvalidActorId as error:
-        raise InvalidRequest("conversation_id", str(error)) from None
+    raise InvalidRequest("conversation_id", problem)
 
 
 def json_response(

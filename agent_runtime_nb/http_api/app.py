@@ -13,11 +13,17 @@ from agent_runtime_nb.http_api.conversation_routes import conversation_routes
 from agent_runtime_nb.http_api.docs_page import TITLE, describe, docs_router
 from agent_runtime_nb.http_api.guard import Access, Guard, GuardOptions
 from agent_runtime_nb.http_api.openai_face import openai_routes
-from agent_runtime_nb.http_api.problems import MEDIA_TYPE, install_problems
+from agent_runtime_nb.http_api.problems import (
+    MEDIA_TYPE,
+    ProblemMiddleware,
+    install_problems,
+)
 from agent_runtime_nb.http_api.request_routes import request_routes
-from agent_runtime_nb.http_api.run_routes import run_routes
+from agent_runtime_nb.http_api.run_routes import RunDoor, Talk, run_routes
 from agent_runtime_nb.http_api.schemas import AgentInfo, AgentList, HealthInfo
 from agent_runtime_nb.http_api.sse import StreamSlots
+from agent_runtime_nb.http_api.ticket_routes import ticket_routes
+from agent_runtime_nb.http_api.tickets import Tickets
 from agent_runtime_nb.runtime_abstractions import IActorClient
 from agent_runtime_nb.runtime_directory import RuntimeDirectory
 
@@ -38,6 +44,7 @@ def create_app(
     *,
     guard: GuardOptions | None = None,
     max_streams: int = 100,
+    tickets: Tickets | None = None,
 ) -> FastAPI:
     """The HTTP API of whatever `client` and `directory` reach.
 
@@ -47,15 +54,17 @@ def create_app(
         guard: who may enter. Without it a random token is asked for; it is at
             `app.state.guard.token`. `app.state.access` can replace it.
         max_streams: event streams open at once; a further one gets 429.
+        tickets: what pages of chat panels may do beside the widget channel.
     """
     options = GuardOptions() if guard is None else guard
     app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url=None)
     slots = StreamSlots(max_streams)
-    access = Access(options.token)
+    talk = Talk(client, directory, slots)
+    access, tickets = Access(options.token), tickets or Tickets()
     app.state.guard, app.state.access, app.state.streams = options, access, slots
     app.openapi = lambda: describe(app)
     for routes in (
-        run_routes(client, directory, slots),  # first: looked through in this order
+        run_routes(talk),
         _looking(directory),
         request_routes(client, directory, slots),
         conversation_routes(directory),
@@ -65,7 +74,11 @@ def create_app(
     ):
         app.include_router(routes, responses=_ERRORS)
     app.include_router(docs_router())
-    app.add_middleware(Guard, options=options, access=access)
+    app.include_router(ticket_routes(tickets))
+    # Once inside the guard, so that a page that may call can read what a route refuses.
+    app.add_middleware(ProblemMiddleware)
+    app.add_middleware(RunDoor, talk=talk)
+    app.add_middleware(Guard, options=options, access=access, tickets=tickets)
     install_problems(app)
     return app
 

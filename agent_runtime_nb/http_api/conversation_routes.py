@@ -122,7 +122,7 @@ class _Conversations:
     async def dead_letters(
         self, agent_name: str, after: _After = None, limit: _Limit = 50
     ) -> Response:
-        """Requests that are not begun again, as their hosts died on them."""
+        """Requests that are not begun again, and why."""
         await self._find(agent_name, "-")
         page = await self._directory.dead_letters(agent_name, after=after, limit=limit)
         shown = [
@@ -131,6 +131,7 @@ class _Conversations:
                 "request_id": one.message_id,
                 "attempts": one.attempts,
                 "at": one.at,
+                "reason": one.reason,
             }
             for one in page.items
         ]

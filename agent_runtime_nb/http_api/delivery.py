@@ -80,30 +80,32 @@ class Wish:
     @classmethod
     def of(
         cls,
-        request: Request,
+        accept: str,
         *,
         stream: bool = False,
         after: str | None = None,
         prefer: str | None = None,
     ) -> Self:
         """Read it from the headers; `stream` asks for events as well."""
-        preferences = [word.strip().lower() for word in (prefer or "").split(",")]
+        events = stream or wants_events(accept)
+        if prefer is None:
+            return cls(events, after)
+        preferences = [word.strip().lower() for word in prefer.split(",")]
         waits = [
             re.fullmatch(r"wait\s*=\s*\"?(\d{1,9})\"?", word) for word in preferences
         ]
         seconds = next((float(found[1]) for found in waits if found), 0.0)
         return cls(
-            events=stream or wants_events(request),
+            events=events,
             after=after,
             background="respond-async" in preferences,
             wait=min(seconds, _LONGEST_WAIT),
         )
 
 
-def wants_events(request: Request) -> bool:
+def wants_events(accept: str) -> bool:
     """Whether the client accepts an event stream rather than JSON."""
-    accepted = request.headers.get("accept", "")
-    return "text/event-stream" in accepted and "application/json" not in accepted
+    return "text/event-stream" in accept and "application/json" not in accept
 
 
 async def deliver(

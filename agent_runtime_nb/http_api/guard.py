@@ -24,7 +24,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_runtime_nb._remote import LARGEST_REQUEST
 from agent_runtime_nb.exceptions import InvalidRequest
+from agent_runtime_nb.http_api.json_depth import is_deeper
 from agent_runtime_nb.http_api.problems import Problem, Refused
+from agent_runtime_nb.http_api.tickets import HELLO_PATH, TICKET_PATHS, Tickets
+
+BODY_IS_HERE = "agent_runtime_nb.body_is_here"
+"""In the state of a request whose whole body the server has: no deadline is needed."""
 
 OPEN_PATHS = frozenset({"/", "/openapi.json", "/docs"})
 """Served without a token; what is under `/docs/` too."""
@@ -47,10 +52,6 @@ _CORS_HEADERS = [
     (b"access-control-expose-headers", b"x-request-id, location, retry-after"),
     (b"access-control-max-age", b"600"),
 ]
-
-# A text as a whole, also one that does not end, or what opens or closes a level.
-_TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
-
 
 _LARGE_ENDS = (
     "/run",
@@ -150,11 +151,16 @@ class Guard:
     """The middleware; refuses by raising `Refused`."""
 
     def __init__(
-        self, app: ASGIApp, options: GuardOptions, access: Access | None = None
+        self,
+        app: ASGIApp,
+        options: GuardOptions,
+        access: Access | None = None,
+        tickets: Tickets | None = None,
     ) -> None:
         self._app = app
         self._options = options
         self._access = access or Access(options.token)
+        self._tickets = tickets or Tickets()
         self._hosts = frozenset(host.casefold() for host in options.allowed_hosts)
         self._origins = frozenset(one.casefold() for one in options.cors_origins)
 
@@ -171,11 +177,14 @@ class Guard:
         headers = _Headers(scope)
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         is_open = path in OPEN_PATHS or path.startswith("/docs/")
-        hosts = self._hosts | _own_hosts(*(scope.get("server") or ("127.0.0.1", None)))
+        hosts = _all_hosts(self._hosts, *(scope.get("server") or ("127.0.0.1", None)))
         _check_host(headers, hosts)
-        marks = list(_SECURITY_HEADERS)
+        marks = _SECURITY_HEADERS
+        if path.startswith(TICKET_PATHS):
+            await self._serve_ticket(scope, receive, _marked(send, marks), path)
+            return
         if headers.text(b"origin") in self._origins:
-            marks += _cors_headers(headers)
+            marks = [*marks, *_cors_headers(headers)]
             if scope["method"] == "OPTIONS":
                 await _answer_preflight(send, marks)
                 return
@@ -190,6 +199,29 @@ class Guard:
             await response(scope, receive, _marked(send, marks))
             return
         await self._app(scope, receive, _marked(send, marks))
+
+    async def _serve_ticket(
+        self, scope: Scope, receive: Receive, send: Send, path: str
+    ) -> None:
+        """A page with a ticket; no token and no listed origin opens this door."""
+        headers = _Headers(scope)
+        marks = self._tickets.admit(headers)
+        if scope["method"] == "OPTIONS":
+            more = self._tickets.preflight(headers)
+            await _answer_preflight(send, [*marks, *more])
+            return
+        send = _marked(send, marks)
+        try:
+            if scope["method"] != "POST":
+                raise _refused(405, "method-not-allowed", "only POST is answered here")
+            if path != HELLO_PATH:
+                ticket = self._tickets.check(headers)
+                scope.setdefault("state", {})["ticket"] = ticket
+            receive = await self._receive(headers, receive, path)
+        except Refused as refused:
+            await refused.problem.response()(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
     async def _receive(
         self, headers: "_Headers", receive: Receive, path: str
@@ -211,13 +243,14 @@ class Guard:
         announced = headers.only(b"content-length")
         if announced.isdigit() and int(announced) > limit:
             raise _too_large(limit)
-        try:
-            async with asyncio.timeout(self._options.receipt_timeout):
-                body = await _collect(receive, limit)
-        except TimeoutError:
-            detail = "the body did not arrive in time"
-            raise _refused(408, "request-timeout", detail) from None
-        _check_depth(body, self._options.depth_limit)
+        if headers.body_is_here:
+            body = await _collect(receive, limit)
+        else:
+            body = await self._collect_in_time(receive, limit)
+        depth = self._options.depth_limit
+        if is_deeper(body, depth):
+            detail = f"the body may have {depth} levels at most"
+            raise _refused(400, "too-deep", detail)
         message: Message | None = {"type": "http.request", "body": body}
 
         async def replay() -> Message:
@@ -229,17 +262,29 @@ class Guard:
 
         return replay
 
+    async def _collect_in_time(self, receive: Receive, limit: int) -> bytes:
+        try:
+            async with asyncio.timeout(self._options.receipt_timeout):
+                return await _collect(receive, limit)
+        except TimeoutError:
+            detail = "the body did not arrive in time"
+            raise _refused(408, "request-timeout", detail) from None
+
 
 class _Headers:
-    """Request headers; one that is there twice is nobody's."""
+    """Request headers; one that is there twice is nobody's.
+
+    `body_is_here`: the server says that all of the body has arrived with them.
+    """
 
     def __init__(self, scope: Scope) -> None:
-        self._values: dict[bytes, bytes] = {}
-        self._twice: set[bytes] = set()
-        for name, value in scope["headers"]:
-            if name in self._values:
-                self._twice.add(name)
-            self._values[name] = value
+        given: list[tuple[bytes, bytes]] = scope["headers"]
+        self._values = dict(given)
+        self._twice = set[bytes]()
+        if len(self._values) < len(given):
+            names = [name for name, _ in given]
+            self._twice = {name for name in names if names.count(name) > 1}
+        self.body_is_here = bool(scope.get("state", {}).get(BODY_IS_HERE))
 
     def __contains__(self, name: bytes) -> bool:
         return name in self._values
@@ -250,16 +295,19 @@ class _Headers:
 
     def text(self, name: bytes) -> str:
         """As `only`, as text to compare without case."""
-        return self.only(name).decode("latin-1").casefold()
+        value = self.only(name)
+        return value.decode("latin-1").casefold() if value else ""
 
 
 @functools.lru_cache(maxsize=16)
-def _own_hosts(address: str, port: int | None) -> frozenset[str]:
-    """This server's own names: they come from the socket, not from the request."""
+def _all_hosts(
+    allowed: frozenset[str], address: str, port: int | None
+) -> frozenset[str]:
+    """Those allowed, and this server's own, from the socket and not the request."""
     literal = f"[{address}]" if ":" in address else address
     names = {"127.0.0.1", "localhost", "[::1]", literal.casefold()}
     own = {f"{name}:{port}" for name in names}
-    return frozenset(own | names if port == 80 else own)
+    return allowed | own | (names if port == 80 else set[str]())
 
 
 def _check_host(headers: _Headers, hosts: frozenset[str]) -> None:
@@ -271,12 +319,12 @@ def _check_host(headers: _Headers, hosts: frozenset[str]) -> None:
 def _check_origin(
     headers: _Headers, hosts: frozenset[str], *, may_come_by_link: bool
 ) -> None:
-    scheme, _, origin = headers.text(b"origin").partition("://")
-    same = scheme in ("http", "https") and origin in hosts
-    if b"origin" in headers and not same:
-        raise _refused(403, "foreign-origin", "this Origin is not allowed here")
-    site = headers.text(b"sec-fetch-site") or "none"
-    if site not in ("none", "same-origin") and not may_come_by_link:
+    if b"origin" in headers:
+        scheme, _, origin = headers.text(b"origin").partition("://")
+        if scheme not in ("http", "https") or origin not in hosts:
+            raise _refused(403, "foreign-origin", "this Origin is not allowed here")
+    site = headers.text(b"sec-fetch-site")
+    if site not in ("", "none", "same-origin") and not may_come_by_link:
         detail = "a page of another site must not call this server"
         raise _refused(403, "foreign-origin", detail)
 
@@ -326,22 +374,6 @@ async def _collect(receive: Receive, limit: int) -> bytes:
             raise _too_large(limit)
         if not message.get("more_body", False):
             return b"".join(parts)
-
-
-def _check_depth(body: bytes, limit: int) -> None:
-    """Refuse what is nested so deeply that reading it could exhaust the stack."""
-    if body.count(b"[") + body.count(b"{") <= limit:
-        return
-    depth = 0
-    for found in _TOKENS.finditer(body):
-        first = body[found.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > limit:
-                detail = f"the body may have {limit} levels at most"
-                raise _refused(400, "too-deep", detail)
-        elif first in b"]}":
-            depth -= 1
 
 
 def _too_large(limit: int) -> Refused:

@@ -112,6 +112,8 @@ def problem_of(error: Exception) -> Problem:
     """The problem that `error` is; logs what nobody expected."""
     if isinstance(error, Refused):
         return error.problem
+    if isinstance(error, RequestValidationError):
+        return _malformed(error)
     if not isinstance(error, AgentRuntimeError):
         return _unexpected(error)
     kind = next(kind for kind in type(error).__mro__ if kind in STATUS)
@@ -144,7 +146,9 @@ def problem_of_turn(
         "messages": recorded.get("messages") or [],
         **more,
     }
-    return Problem(_TURN_STATUS.get(kind, 502), "turn-failed", str(failed), members)
+    status, seconds = _TURN_STATUS.get(kind, 502), error.get("retry_after")
+    headers = retry_after(seconds) if isinstance(seconds, int | float) else {}
+    return Problem(status, "turn-failed", str(failed), members, headers)
 
 
 def _public(error: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -221,7 +225,7 @@ def stopping() -> Problem:
 def install_problems(app: FastAPI) -> None:
     """Make every error of `app` a problem."""
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(RequestValidationError, _told)
     app.add_middleware(ProblemMiddleware)
 
 
@@ -233,15 +237,18 @@ async def _http_error(_request: Request, error: Exception) -> Response:
     return Problem(error.status_code, slug, detail).response(error.headers)
 
 
-async def _malformed(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
+async def _told(_request: Request, error: Exception) -> Response:
+    return problem_of(error).response()
+
+
+def _malformed(error: RequestValidationError) -> Problem:
     found = [
         {"field": _field(_place(one)), "problem": str(one["msg"])}
         for one in cast("list[dict[str, Any]]", error.errors())
     ]
     detail = "; ".join(f"{one['field']}: {one['problem']}" for one in found)
     more = {"retryable": False, "errors": found}
-    return Problem(422, "invalid-request", detail, more).response()
+    return Problem(422, "invalid-request", detail, more)
 
 
 def _place(error: dict[str, Any]) -> tuple[str | int, ...]:

@@ -1,11 +1,13 @@
 """Talk: `POST /agents/{agent_name}/run`, and decide about tool calls."""
 
+import re
+from collections.abc import Iterable
 from typing import Any, cast
 
 from fastapi import APIRouter, Request, Response
-from pydantic import TypeAdapter
-from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from agent_runtime_nb._approvals import answer_properties
 from agent_runtime_nb.exceptions import InvalidRequest, MessageIdReused
 from agent_runtime_nb.http_api.answers import (
     approval_requests,
@@ -14,19 +16,17 @@ from agent_runtime_nb.http_api.answers import (
     shown_approval,
 )
 from agent_runtime_nb.http_api.delivery import (
-    EventId,
     LastEventId,
     Prefer,
     Wish,
     deliver,
 )
 from agent_runtime_nb.http_api.problems import Problem, Refused
-from agent_runtime_nb.http_api.run_inputs import RUN_INPUTS, read_body, read_header
+from agent_runtime_nb.http_api.run_inputs import RUN_INPUTS, read_body, read_headers
 from agent_runtime_nb.http_api.schemas import (
     ApprovalDecision,
     ApprovalDecisions,
     ApprovalList,
-    MessageId,
     RunRequest,
     RunResponse,
 )
@@ -40,8 +40,7 @@ from agent_runtime_nb.runtime_abstractions import (
 )
 from agent_runtime_nb.runtime_directory import RuntimeDirectory
 
-_MESSAGE_ID: TypeAdapter[str] = TypeAdapter(MessageId)
-_EVENT_ID: TypeAdapter[str] = TypeAdapter(EventId)
+_RUN = re.compile("/agents/([^/]+)/run")
 _LOOK_BACK = 200  # turns in which an approval may still be open
 
 ANSWERS: dict[int | str, dict[str, Any]] = {
@@ -52,20 +51,16 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 """How a turn is answered, for the description."""
 
 
-def run_routes(
-    client: IActorClient, directory: RuntimeDirectory, slots: StreamSlots
-) -> APIRouter:
+def run_routes(talk: "Talk") -> APIRouter:
     """The routes of this module."""
-    routes, talk = APIRouter(), _Talk(client, directory, slots)
+    routes = APIRouter()
     approvals = "/agents/{agent_name}/conversations/{conversation_id:path}/approvals"
     sends: dict[str, Any] = {
         "methods": ["POST"],
         "response_model": RunResponse,
         "responses": ANSWERS,
     }
-    # Served by the plain route, described by the other one; see `run_inputs`.
-    run = "/agents/{agent_name}/run"
-    routes.routes.append(Route(run, talk.serve_run, methods=["POST"]))
+    run = "/agents/{agent_name}/run"  # `RunDoor` is nearly always before it
     routes.add_api_route(run, talk.run, openapi_extra=RUN_INPUTS, **sends)
     routes.add_api_route(approvals, talk.approvals, response_model=ApprovalList)
     routes.add_api_route(approvals, talk.decide_all, **sends)
@@ -73,16 +68,38 @@ def run_routes(
     return routes
 
 
-class _Talk:
+class RunDoor:
+    """The middleware that serves runs, before any router has to look for the route.
+
+    Looking for it, and all that a router does around it, costs more than the route.
+    With the framework's traces on it is left to the router, which names the route.
+    """
+
+    def __init__(self, app: ASGIApp, talk: "Talk") -> None:
+        self._app = app
+        self._talk = talk
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope.get("method") == "POST" and "fastapi.telemetry" not in scope:
+            path = scope["path"].removeprefix(scope.get("root_path", ""))
+            found = _RUN.fullmatch(path)
+            if found is not None:
+                response = await self._talk.run(Request(scope, receive), found[1])
+                await response(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+class Talk:
+    """Sends to conversations, for the routes of this module."""
+
     def __init__(
         self, client: IActorClient, directory: RuntimeDirectory, slots: StreamSlots
     ) -> None:
         self._client = client
         self._directory = directory
         self._slots = slots
-
-    async def serve_run(self, request: Request) -> Response:
-        return await self.run(request, request.path_params["agent_name"])
 
     async def run(self, request: Request, agent_name: str) -> Response:
         """Send messages to a conversation and get the answer of that turn.
@@ -91,9 +108,8 @@ class _Talk:
         `update` events (`{"sequence", "progress"}`), then `response` with what the
         plain answer would be, or `error` with a problem.
         """
-        body = read_body(await request.body())
-        message_id = read_header(request, "idempotency-key", _MESSAGE_ID)
-        after = read_header(request, "last-event-id", _EVENT_ID)
+        body = await read_body(request)
+        headers = read_headers(request)
         actor_id = await self._actor_id(body, agent_name)
         params = {"messages": [message.to_params() for message in body.messages]}
 
@@ -102,13 +118,17 @@ class _Talk:
                 actor_id,
                 "run",
                 params,
-                message_id,
+                headers.message_id,
                 when_busy=body.when_busy,
                 timeout=body.timeout,
             )
 
-        prefer = request.headers.get("prefer")
-        wish = Wish.of(request, stream=body.stream, after=after, prefer=prefer)
+        wish = Wish.of(
+            headers.accept,
+            stream=body.stream,
+            after=headers.after,
+            prefer=headers.prefer,
+        )
         return await deliver(request, self._slots, send, wish)
 
     async def _actor_id(self, body: RunRequest, agent_name: str) -> ActorId:
@@ -153,9 +173,9 @@ class _Talk:
         of them together.
         """
         actor_id = await find_actor(self._directory, agent_name, conversation_id)
-        wish = Wish.of(request, after=last_event_id, prefer=prefer)
-        decisions = {approval_id: body.approved}
-        return await self._decide(request, actor_id, decisions, wish)
+        accept = request.headers.get("accept", "")
+        wish = Wish.of(accept, after=last_event_id, prefer=prefer)
+        return await self._decide(request, actor_id, {approval_id: body}, wish)
 
     async def decide_all(
         self,
@@ -169,14 +189,15 @@ class _Talk:
     ) -> Response:
         """Decide about every tool call that a turn has asked about, at once."""
         actor_id = await find_actor(self._directory, agent_name, conversation_id)
-        wish = Wish.of(request, after=last_event_id, prefer=prefer)
-        return await self._decide(request, actor_id, body.decisions, wish)
+        accept = request.headers.get("accept", "")
+        wish = Wish.of(accept, after=last_event_id, prefer=prefer)
+        return await self._decide(request, actor_id, body.in_full(), wish)
 
     async def _decide(
         self,
         request: Request,
         actor_id: ActorId,
-        decisions: dict[str, bool],
+        decisions: dict[str, ApprovalDecision],
         wish: Wish,
     ) -> Response:
         turns = await self._turns(actor_id)
@@ -187,7 +208,7 @@ class _Talk:
         if _answered(turns).get(next(iter(decisions)), message_id) != message_id:
             raise _already_decided()
         contents = [
-            _response(part, approved=decisions[approval_id])
+            _response(part, decisions[approval_id])
             for approval_id, part in approval_requests(asking.data).items()
         ]
         message = {"role": "user", "contents": contents, "message_id": message_id}
@@ -209,7 +230,7 @@ class _Talk:
         return [*view.turns, *running, *view.waiting]
 
 
-def _asking(turns: list[TurnView], decisions: dict[str, bool]) -> TurnView:
+def _asking(turns: list[TurnView], decisions: Iterable[str]) -> TurnView:
     """The turn that asked about these calls, all of them."""
     wanted = set(decisions)
     for turn in reversed(turns):
@@ -242,10 +263,21 @@ def _parts(message: dict[str, Any]) -> list[dict[str, Any]]:
     return cast("list[dict[str, Any]]", parts) if isinstance(parts, list) else []
 
 
-def _response(part: dict[str, JsonValue], *, approved: bool) -> dict[str, JsonValue]:
+def _response(
+    part: dict[str, JsonValue], decision: ApprovalDecision
+) -> dict[str, JsonValue]:
     """The framework's answer to an approval request; the call is the recorded one."""
     kept = {key: part[key] for key in part if key != "user_input_request"}
-    return {**kept, "type": "function_approval_response", "approved": approved}
+    said = answer_properties(
+        for_conversation=decision.approved and decision.scope == "conversation",
+        reason=decision.reason,
+    )
+    if said:
+        kept["additional_properties"] = {
+            **kept.get("additional_properties", {}),
+            **said,
+        }
+    return {**kept, "type": "function_approval_response", "approved": decision.approved}
 
 
 def _already_decided() -> Refused:

@@ -241,6 +241,13 @@ class ApprovalDecision(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     approved: bool
+    scope: Literal["once", "conversation"] = Field(
+        "once",
+        description="`conversation`: this tool needs no approval any more in it.",
+    )
+    reason: str | None = Field(
+        None, max_length=2000, description="Why; of a refusal the model is told it."
+    )
 
 
 class ApprovalDecisions(BaseModel):
@@ -251,7 +258,18 @@ class ApprovalDecisions(BaseModel):
         json_schema_extra={"examples": [{"decisions": {"call-1": True}}]},
     )
 
-    decisions: dict[str, bool] = Field(min_length=1)
+    decisions: dict[str, bool | ApprovalDecision] = Field(
+        min_length=1, description='`true` is short for `{"approved": true}`.'
+    )
+
+    def in_full(self) -> dict[str, ApprovalDecision]:
+        """The decisions, all of them in the long form."""
+        return {
+            name: ApprovalDecision(approved=one, scope="once", reason=None)
+            if isinstance(one, bool)
+            else one
+            for name, one in self.decisions.items()
+        }
 
 
 class OpenApproval(Approval):
@@ -333,12 +351,13 @@ class ForkRequest(BaseModel):
 
 
 class DeadLetterOut(BaseModel):
-    """A request that is not begun again because its hosts died on it."""
+    """A request that is not begun again, and why."""
 
     conversation_id: str
     request_id: str
     attempts: int
     at: datetime
+    reason: str = ""
 
 
 class DeadLetterList(BaseModel):

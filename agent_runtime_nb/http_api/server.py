@@ -15,28 +15,30 @@ import socket
 import sys
 import threading
 import time
-from asyncio import TimerHandle, Transport
 from collections.abc import Generator, Iterable
 from typing import Self
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from agent_runtime_nb.exceptions import InvalidRequest
 from agent_runtime_nb.http_api.app import create_app
 from agent_runtime_nb.http_api.guard import GuardOptions, new_token
-from agent_runtime_nb.http_api.jupyter_place import find_jupyter
+from agent_runtime_nb.http_api.http_connection import HttpConnection
+from agent_runtime_nb.http_api.jupyter_place import (
+    Ways,
+    find_jupyter,
+    is_loopback,
+    ways,
+)
 from agent_runtime_nb.http_api.problems import Problem
+from agent_runtime_nb.http_api.tickets import Tickets
 from agent_runtime_nb.runtime_abstractions import (
     IActorClient,
 )
 from agent_runtime_nb.runtime_directory import (
     RuntimeDirectory,
 )
-
-HEAD_TIMEOUT = 10.0
-"""Seconds in which the head of a request must have arrived (slow loris)."""
 
 MAX_CONNECTIONS = 512
 """Connections open at once; a further one gets 503."""
@@ -46,42 +48,6 @@ _START_TIMEOUT = 10.0
 _TOKEN_CHANGED = Problem(
     401, "token-changed", "the token was replaced; use the new one"
 )
-
-
-class _Protocol(HttpToolsProtocol):
-    """Closes a connection whose next request does not get its head through in time.
-
-    Gives the app `abort` in the request's state: closing a connection in order would
-    wait for a reader that does not read.
-    """
-
-    _deadline: TimerHandle | None = None
-
-    def connection_made(self, transport: Transport) -> None:
-        super().connection_made(transport)
-        self._arm()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._disarm()
-        super().connection_lost(exc)
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope.setdefault("state", {})["abort"] = self.transport.abort
-        self._arm()
-
-    def on_headers_complete(self) -> None:
-        self._disarm()
-        super().on_headers_complete()
-
-    def _arm(self) -> None:
-        if self._deadline is None:
-            self._deadline = self.loop.call_later(HEAD_TIMEOUT, self.transport.close)
-
-    def _disarm(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
 
 
 class HttpServer(uvicorn.Server):
@@ -95,7 +61,7 @@ class HttpServer(uvicorn.Server):
     def __init__(self, app: ASGIApp) -> None:
         config = uvicorn.Config(
             app,
-            http=_Protocol,
+            http=HttpConnection,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -163,16 +129,6 @@ def _bind_problem(error: OSError, host: str, port: int) -> str:
     return f"cannot listen on {host} port {port}: {error.strerror or error}"
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def check_host(host: str, *, allow_remote: bool) -> None:
     """Refuse to listen to other machines by mistake.
 
@@ -237,7 +193,9 @@ class EmbeddedServer:
             allowed_hosts=(*allowed_hosts, *self._jupyter.hosts),
             cors_origins=tuple(cors_origins),
         )
-        self._app = create_app(client, directory, guard=guard)
+        self.tickets = Tickets()
+        self._hosts = frozenset(host.casefold() for host in guard.allowed_hosts)
+        self._app = create_app(client, directory, guard=guard, tickets=self.tickets)
         self._address = (host, port)
         self._example_agent = example_agent
         self._url = ""
@@ -282,11 +240,14 @@ class EmbeddedServer:
             raise RuntimeError("the HTTP server did not start") from self._failure
         self._server = server
         self._url = url_of(sock)
+        self.tickets.open()
         atexit.register(self.stop, timeout=2.0)
         return self
 
     def rotate_token(self, token: str | None = None) -> str:
         """Take another token from now on; streams that are open end and say so.
+
+        Tickets end, too; a page that is still there gets another one.
 
         Args:
             token: the new one; None makes a random one.
@@ -297,6 +258,7 @@ class EmbeddedServer:
         new = new_token() if token is None else token
         self._app.state.access.replace(new)
         self.token = new
+        self.tickets.revoke_all()
         if self._loop is not None and self.running:
             end = self._app.state.streams.end_all
             self._loop.call_soon_threadsafe(end, _TOKEN_CHANGED)
@@ -314,6 +276,10 @@ class EmbeddedServer:
             return None
         return f"{prefix}{self._url.rpartition(':')[2]}"
 
+    def ways_for(self, origin: str) -> Ways:
+        """How a page of `origin` can reach this server, if it can."""
+        return ways(origin, self._url, self.proxied_path, self._hosts)
+
     def stop(self, timeout: float = 5.0) -> bool:
         """Stop it; from any thread but its own. Twice is once.
 
@@ -326,6 +292,7 @@ class EmbeddedServer:
             process.
         """
         atexit.unregister(self.stop)
+        self.tickets.close()
         server, thread = self._server, self._thread
         if server is None or thread is None:
             return True

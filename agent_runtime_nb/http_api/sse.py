@@ -32,12 +32,9 @@ _log = logging.getLogger(__name__)
 
 def frame(kind: str, event_id: int | str | None, data: JsonValue) -> bytes:
     """One event; without an id the reader keeps the one that it has."""
-    head = "" if event_id is None else f"id: {event_id}\n"
-    return b"%sevent: %s\ndata: %s\n\n" % (
-        head.encode(),
-        kind.encode(),
-        orjson.dumps(data),
-    )
+    numbered = "" if event_id is None else f"id: {event_id}\n"
+    head = f"{numbered}event: {kind}\ndata: ".encode()
+    return b"%s%s\n\n" % (head, orjson.dumps(data))
 
 
 class StreamSlot:
@@ -143,7 +140,7 @@ class EventStream(Response):
 
     async def _serve(self, receive: Receive, send: Send) -> bool:
         """False if the reader takes nothing and must be dropped."""
-        ready: asyncio.Queue[bytes] = asyncio.Queue(_QUEUED)
+        ready = _Frames()
         async with asyncio.TaskGroup() as group:
             reading = group.create_task(self._read(ready))
             writing = group.create_task(_write(ready, send))
@@ -156,31 +153,64 @@ class EventStream(Response):
             return await _sent(send, _last_words(ended.result()), more=False)
         return writing.cancelled() or writing.result()
 
-    async def _read(self, ready: asyncio.Queue[bytes]) -> None:
+    async def _read(self, ready: "_Frames") -> None:
         try:
             async for event in self._frames:
-                await ready.put(event)
-            await ready.put(b"")
+                if ready.add(event):
+                    await ready.room()
+            ready.add(b"")
         finally:
             await self._frames.aclose()
+
+
+class _Frames:
+    """What was read and is not sent yet; a queue from which everything is taken."""
+
+    def __init__(self) -> None:
+        self._frames: list[bytes] = []
+        self._some = asyncio.Event()
+        self._room = asyncio.Event()
+
+    def add(self, frame: bytes) -> bool:
+        """Add one; whether there is no room for another one."""
+        self._frames.append(frame)
+        if len(self._frames) == 1:
+            self._some.set()
+        return len(self._frames) >= _QUEUED
+
+    async def room(self) -> None:
+        """Wait until everything is taken."""
+        self._room.clear()
+        await self._room.wait()
+
+    async def some(self) -> None:
+        """Wait until there is something."""
+        await self._some.wait()
+
+    def take(self) -> list[bytes]:
+        """All that there is."""
+        frames, self._frames = self._frames, []
+        self._some.clear()
+        self._room.set()
+        return frames
 
 
 def _last_words(problem: Problem) -> bytes:
     return frame("error", None, problem.body())
 
 
-async def _write(ready: asyncio.Queue[bytes], send: Send) -> bool:
+async def _write(ready: _Frames, send: Send) -> bool:
     events = [b": stream\n\n"]
     while True:
-        while events[-1] and not ready.empty():
-            events.append(ready.get_nowait())
+        events += ready.take()
         more = bool(events[-1])
         taken = await _sent(send, b"".join(events), more=more)
         if not taken or not more:
             return taken
         try:
             async with asyncio.timeout(HEARTBEAT):
-                events = [await ready.get()]
+                await ready.some()
+            events = []
         except TimeoutError:
             events = [b": keep-alive\n\n"]
 

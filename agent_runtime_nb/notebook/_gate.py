@@ -214,10 +214,14 @@ class GatedDirectory(RuntimeDirectory):
         return await self._directory.fork(actor_id, at=at, before=before, to=to)
 
     async def import_turns(
-        self, actor_id: ActorId, turns: Sequence[TurnView], name: str | None = None
+        self,
+        actor_id: ActorId,
+        turns: Sequence[TurnView],
+        name: str | None = None,
+        discarded: Sequence[str] = (),
     ) -> None:
         await self._gate.passed()
-        await self._directory.import_turns(actor_id, turns, name)
+        await self._directory.import_turns(actor_id, turns, name, discarded)
 
     def watch_events(self) -> AsyncIterator[tuple[RuntimeEvent, ...]]:
         if self._gate.is_open:

@@ -229,7 +229,7 @@ class Managing:
         return self._pending(self.directory.discard(actor_id, message_id), "discard")
 
     def dead_letters(self, agent: Any = None) -> Pending[tuple[DeadLetterInfo, ...]]:
-        """Requests whose hosts died on them too often; `requeue` sends one again."""
+        """Requests that are not begun again, with the reason; `requeue` sends one."""
         type_name = None if agent is None else self._actor_id(agent, None).type_name
 
         async def work() -> tuple[DeadLetterInfo, ...]:

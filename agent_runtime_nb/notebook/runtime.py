@@ -16,6 +16,7 @@ from agent_runtime_nb.notebook._gate import Gate, GatedClient, GatedDirectory, o
 from agent_runtime_nb.notebook._home import Home, LoopKind
 from agent_runtime_nb.notebook._managing import Managing
 from agent_runtime_nb.notebook._place import conversation_of_notebook
+from agent_runtime_nb.notebook._served_road import ServedRoad
 from agent_runtime_nb.notebook.answers import Answer, AnswerStream, Pending
 from agent_runtime_nb.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
@@ -29,7 +30,7 @@ from agent_runtime_nb.runtime_directory import (
 from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage,
 )
-from agent_runtime_nb.supervision import OnInterrupted
+from agent_runtime_nb.supervision import OnInterrupted, RestartPolicy
 
 T = TypeVar("T")
 
@@ -67,6 +68,7 @@ class NotebookRuntime(Managing):
         self._conversations: dict[str, str] = {}
         self._new_names: set[tuple[str, str]] = set()
         self._server: Any = None
+        self._road = ServedRoad(home.kind)
         self._stopped: Future[None] | None = None
         self._opened = home.submit(self._open(after), name="open")
         gate = Gate(self._opened)
@@ -191,14 +193,34 @@ class NotebookRuntime(Managing):
     # --- views ------------------------------------------------------------------------
 
     def chat(
-        self, agent: Any = None, conversation: str | None = None, **options: Any
+        self,
+        agent: Any = None,
+        conversation: str | None = None,
+        *,
+        starters: Sequence[str] = (),
+        read_only: bool = False,
+        **options: Any,
     ) -> Any:
-        """A chat panel for a conversation; `options` are those of `ChatPanel`."""
+        """A chat panel for a conversation.
+
+        Args:
+            agent: who is talked to; it may be left out if there is only one.
+            conversation: its name; None: the notebook's own.
+            starters: messages that are offered while the conversation is empty.
+            read_only: the panel shows conversations and changes nothing.
+            options: the further ones of `ChatPanel`, as `title` or `freeze="turn"`.
+        """
         self._check_life()
         actor_id = self._actor_id(agent, conversation)
         panel = load("agent_runtime_nb.widgets.chat_panel", "lab").ChatPanel
-        loop = self._home.loop
-        return panel(self._client, self._directory, actor_id, loop=loop, **options)
+        options = {
+            "loop": self._home.loop,
+            "road": self._road,
+            "starters": starters,
+            "read_only": read_only,
+            **options,
+        }
+        return panel(self._client, self._directory, actor_id, **options)
 
     def dashboard(self, **options: Any) -> Any:
         """A live board of all actors; `options` are those of `ActorDashboard`."""
@@ -232,6 +254,7 @@ class NotebookRuntime(Managing):
                 example_agent=next(iter(self.agents), "echo"),
                 **options,
             )
+            self._road.lead_to(self._server)
             self._server.start()
         return self._server
 
@@ -267,12 +290,17 @@ class NotebookRuntime(Managing):
         self.stop()
         return self._stopped
 
-    def add(self, *agents: Any, on_interrupted: OnInterrupted | None = None) -> None:
+    def add(
+        self,
+        *agents: Any,
+        on_interrupted: OnInterrupted | None = None,
+        restart: RestartPolicy | None = None,
+    ) -> None:
         """Host these agents too; those of a known name serve from the next turn on.
 
-        `on_interrupted` None: as it was given to the first `start`.
+        `on_interrupted` or `restart` None: as it was given to the first `start`.
         """
-        self._host.add(*agents, on_interrupted=on_interrupted)
+        self._host.add(*agents, on_interrupted=on_interrupted, restart=restart)
 
     async def _open(self, after: "Future[None] | None") -> None:
         if after is not None:

@@ -11,7 +11,7 @@ from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage,
 )
 from agent_runtime_nb.storage_urls import open_storage
-from agent_runtime_nb.supervision import OnInterrupted
+from agent_runtime_nb.supervision import OnInterrupted, RestartPolicy
 
 
 class _Kernel:
@@ -29,6 +29,7 @@ def start(
     loop: LoopKind | None = None,
     take_over: bool = False,
     on_interrupted: OnInterrupted = "ask",
+    restart: RestartPolicy | None = None,
 ) -> NotebookRuntime:
     """Host agents in this notebook; every conversation with them is kept.
 
@@ -52,6 +53,9 @@ def start(
         on_interrupted: what becomes of these agents' requests that a dead kernel left
             behind: "ask" (they are marked, a person runs them again), "rerun" or
             "fail".
+        restart: how often these agents' actors may fail before they are put in
+            quarantine, and how often a request is begun, such as
+            `RestartPolicy(max_restarts=10)`. None: three restarts in a minute.
 
     Raises:
         AgentNameTaken, InvalidAgent: if an agent cannot be hosted as it is.
@@ -65,10 +69,13 @@ def start(
     current = _kernel.runtime
     if current is not None and current.is_usable:
         _check_unchanged(current, storage, loop)
-        current.add(*agents, on_interrupted=on_interrupted)
+        policy = RestartPolicy() if restart is None else restart
+        current.add(*agents, on_interrupted=on_interrupted, restart=policy)
         current.runtime.take_over = take_over
         return current
-    host = Host(*agents, storage=storage, on_interrupted=on_interrupted)
+    host = Host(
+        *agents, storage=storage, on_interrupted=on_interrupted, restart=restart
+    )
     host.runtime.take_over = take_over
     after = None if current is None else current.end()
     _kernel.runtime = NotebookRuntime(host, Home.find(loop), after=after)

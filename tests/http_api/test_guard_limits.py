@@ -157,6 +157,11 @@ def test_a_listed_origin_may_ask_and_call_with_the_token(serve: Serve):
     )
     called = run(server, server.token, **headers)
     without = run(server, "wrong", **headers)
+    unknown = httpx2.get(
+        f"{server.url}/agents/nobody",
+        headers={**headers, "Authorization": f"Bearer {server.token}"},
+        trust_env=False,
+    )
 
     assert preflight.status_code == 204
     assert preflight.headers["access-control-allow-origin"] == APP
@@ -166,6 +171,8 @@ def test_a_listed_origin_may_ask_and_call_with_the_token(serve: Serve):
     assert "access-control-allow-credentials" not in called.headers
     assert without.status_code == 401
     assert without.headers["access-control-allow-origin"] == APP
+    assert unknown.status_code == 404
+    assert unknown.headers["access-control-allow-origin"] == APP
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import threading
 import httpx2
 import pytest
 
-from agent_runtime_nb.runtime_abstractions import ActorId
+from agent_runtime_nb.runtime_abstractions import ActorId, IActor, IActorRuntimeContext
+from agent_runtime_nb.supervision import RestartPolicy
 from tests.http_api.place import Place, says
 
 
@@ -218,6 +219,25 @@ def test_health_answers_and_says_so_while_the_loop_is_blocked(place: Place):
     assert blocked.elapsed.total_seconds() < 1.5
     assert blocked.json()["status"] == "blocked"
     assert free.json()["status"] == "ok"
+
+
+def test_health_is_degraded_while_an_actor_is_in_quarantine(place: Place):
+    def broken(_context: IActorRuntimeContext) -> IActor:
+        raise ValueError("no key")
+
+    place.runtime.register_actor_type(
+        "broken", broken, restart=RestartPolicy(max_restarts=0)
+    )
+    place.http.post("/agents/broken/run", json=says("x"))
+
+    degraded = place.http.get("/health")
+    place.call(place.runtime.revive(ActorId("broken", "http-broken")))
+    revived = place.http.get("/health")
+
+    assert degraded.status_code == 200
+    assert degraded.json()["status"] == "degraded"
+    assert degraded.json()["detail"].endswith("broken/http-broken")
+    assert revived.json()["status"] == "ok"
 
 
 def test_a_run_waits_for_a_blocked_loop(place: Place):

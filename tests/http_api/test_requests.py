@@ -273,6 +273,33 @@ def test_a_forged_approval_is_not_found_and_runs_nothing(
     assert both.status_code == 409
 
 
+def test_a_tool_is_allowed_for_the_whole_conversation(
+    place: Place, asked: dict[str, Any]
+):
+    approval_id = asked["approvals"][0]["approval_id"]
+    everything = {"approved": True, "scope": "conversation"}
+    place.http.post(APPROVALS, json={"decisions": {approval_id: everything}})
+
+    body = {**says("delete b.txt"), "conversation_id": "c1"}
+    here = place.http.post("/agents/scripted/run", json=body).json()
+    body = {**says("delete b.txt"), "conversation_id": "c2"}
+    elsewhere = place.http.post("/agents/scripted/run", json=body).json()
+
+    assert "approvals" not in here
+    assert "b.txt is deleted" in here["messages"][-1]["content"]
+    assert len(elsewhere["approvals"]) == 1
+
+
+def test_the_reason_of_a_refusal_is_told(place: Place, asked: dict[str, Any]):
+    approval_id = asked["approvals"][0]["approval_id"]
+    no = {"approved": False, "reason": "it is the only copy"}
+
+    answer = place.http.post(f"{APPROVALS}/{approval_id}", json=no).json()
+
+    [result] = [one for one in answer["messages"] if one["role"] == "tool"]
+    assert "Reason: it is the only copy" in result["contents"][0]["result"]
+
+
 def test_an_approval_may_be_answered_as_events_or_in_the_background(
     place: Place, asked: dict[str, Any]
 ):
@@ -306,5 +333,7 @@ def test_a_forged_approval_in_a_message_calls_no_tool(place: Place):
 
     answer = place.http.post("/agents/scripted/run", json=body)
 
+    assert answer.status_code == 422
+    assert "messages[0].contents[0].id" in answer.json()["detail"]
     assert "Deleted" not in answer.text
     assert "secret.txt" not in json.dumps(answer.json().get("messages", []))

@@ -13,7 +13,7 @@ from agent_runtime_nb.http_api.server import EmbeddedServer
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "http-security.md"
-ROWS = [*(f"T{n}" for n in range(1, 11)), "T14", "T17", "T19", "T20"]
+ROWS = [*(f"T{n}" for n in range(1, 11)), "T14", "T17", "T19", "T20", "T25"]
 
 
 def names_of_tests() -> set[str]:

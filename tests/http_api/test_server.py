@@ -18,7 +18,8 @@ import pytest
 
 from agent_runtime_nb.exceptions import InvalidRequest
 from agent_runtime_nb.http_api import sse
-from agent_runtime_nb.http_api.server import EmbeddedServer, is_loopback, listen
+from agent_runtime_nb.http_api.jupyter_place import is_loopback
+from agent_runtime_nb.http_api.server import EmbeddedServer, listen
 from agent_runtime_nb.http_api.sse import StreamSlots
 from tests.http_api.fakes import FakeClient, FakeDirectory
 

@@ -26,6 +26,7 @@ from agent_runtime_nb.runtime_abstractions import (
     RequestStatus,
 )
 from agent_runtime_nb.sample_agents import EchoAgent, scripted_agent
+from agent_runtime_nb.supervision import RestartPolicy
 from tests.notebook.conftest import Start
 
 BOTH_LOOPS = pytest.mark.parametrize("loop", ["notebook", "thread"])
@@ -424,10 +425,24 @@ async def test_the_panel_shows_the_default_conversation(
 ) -> None:
     rt = begin("echo", loop=loop)
 
-    panel = rt.chat(title="Echo")
+    panel = rt.chat(title="Echo", starters=["Hello"], read_only=True)
     board = rt.dashboard()
 
+    picture = panel.channel.snapshot()
     assert panel.actor_id == ActorId("echo", "main")
+    assert (picture["starters"], picture["read_only"]) == (["Hello"], True)
     assert repr(board) == "ActorDashboard(0 actors)"
     panel.close()
     board.close()
+
+
+async def test_the_restart_policy_of_the_last_start_holds(begin: Start) -> None:
+    def policy(rt: NotebookRuntime) -> RestartPolicy:
+        return rt.runtime._actors.policy(ActorId("echo", "c")).restart
+
+    patient = RestartPolicy(max_restarts=10)
+
+    given = policy(begin("echo", restart=patient))
+    taken_away = policy(begin("echo"))
+
+    assert (given, taken_away) == (patient, RestartPolicy())
