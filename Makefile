@@ -2,7 +2,7 @@
 # .venv. Everything is safe to run twice and does nothing where nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-storages check fix build bench soak clean setup constraints screenshots \
+.PHONY: help lab test test-storages check fix build bench soak clean setup constraints screenshots pictures \
 	test-frontend test-python test-notebooks \
 	check-format check-lint check-types check-imports check-frontend
 
@@ -87,6 +87,9 @@ soak: setup  ## the long tests
 
 screenshots: setup  ## make the README's picture anew
 	@AGENT_RUNTIME_SCREENSHOTS=docs/images $(PY) -m pytest tests/browser -k readmes_picture
+
+pictures: setup  ## make the pictures of all states of the widgets anew
+	@$(PY) -m tests.browser.story_book --docs
 
 constraints:  ## compile constraints.txt anew from pyproject.toml (needs uv)
 	@uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade \

@@ -85,7 +85,11 @@ class NoDirectory(RuntimeDirectory):
         raise NotImplementedError
 
     async def import_turns(
-        self, actor_id: ActorId, turns: Sequence[TurnView], name: str | None = None
+        self,
+        actor_id: ActorId,
+        turns: Sequence[TurnView],
+        name: str | None = None,
+        discarded: Sequence[str] = (),
     ) -> None:
         raise NotImplementedError
 

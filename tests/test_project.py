@@ -21,11 +21,11 @@ LONG_FILES: dict[str, str] = {
     "agent_runtime_nb/runtime_abstractions.py": "interfaces, most of it their contracts",
     "agent_runtime_nb/storage/memory.py": "one backend, eleven verbs",
     "agent_runtime_nb/storage/sqlite/_group.py": "one transaction's plan, step by step",
+    "tests/http_api/test_tickets.py": "one row of the guard: all that a ticket must not do",
     "tests/notebook/test_runtime.py": "all that start() gives",
     "tests/storage/test_sqlite.py": "all that is special to one backend",
     "tests/test_agent_actor.py": "one turn of an agent, three lines over",
     "tests/test_conversations.py": "one idea, three lines over",
-    "tests/test_runtime_talking.py": "asks and tells over one stage",
 }
 
 _VIRTUAL = "the clock is a simulated one: no second passes"
@@ -40,6 +40,7 @@ SLEEPERS: dict[str, str] = {
     "tests/simulation/world.py": _VIRTUAL,
     "tests/testing/test_faulty_storage.py": _VIRTUAL,
     "tests/testing/test_simulated_loop.py": _VIRTUAL,
+    "tests/widgets/test_frozen_by_program.py": "a cell that looks for a copy, bounded",
 }
 
 SOURCES = {".css", ".mjs", ".py", ".pyi", ".ts", ".tsx"}

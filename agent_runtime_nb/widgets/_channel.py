@@ -4,6 +4,9 @@ The kernel keeps the whole picture; front ends start from a snapshot of it and f
 numbered *batches* of changes. Messages do get lost (Jupyter Server drops them silently
 above its rate limit), so a front end that misses a number asks for the snapshot again.
 
+A batch that only goes on with the text to which the last one had added is that text
+alone: an answer streams in hundreds of them, and the place would outweigh the words.
+
 A snapshot is asked for on any thread and at any time. It carries the number of the last
 batch that it contains: asking for one seals the batch that is being gathered, so a
 batch is contained in a snapshot either whole or not at all.
@@ -78,6 +81,7 @@ class Channel:
         self._open: list[Change] = []
         self._sealed: list[Change] = []
         self._seq = 0
+        self._place: Change | None = None  # where the last batch has added text
         self._snapshot_wanted = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -102,6 +106,8 @@ class Channel:
         """The picture and the number of the last batch in it; any thread."""
         with self._lock:
             self._seal()
+            # Whoever starts from here does not know the place.
+            self._place = None
             return {"seq": self._seq, **self._describe()}
 
     def flush(self) -> None:
@@ -137,10 +143,17 @@ class Channel:
 
     def _seal(self) -> None:
         changes, self._open = self._open + self._collect(), []
-        if changes:
-            self._seq += 1
-            batch = {"type": "batch", "seq": self._seq, "changes": changes}
-            self._sealed.append(batch)
+        if not changes:
+            return
+        self._seq += 1
+        batch: Change = {"type": "batch", "seq": self._seq}
+        last = changes[-1]
+        if len(changes) == 1 and self._place and _continues(self._place, last):
+            batch["text"] = last["text"]
+        else:
+            batch["changes"] = changes
+        self._place = last if last["op"] == "append" else None
+        self._sealed.append(batch)
 
     def _schedule(self) -> None:
         if self._timer is None:

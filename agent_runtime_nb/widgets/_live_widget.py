@@ -138,9 +138,11 @@ class LiveWidget(anywidget.AnyWidget):
         if bundle is None:
             return None
         data, metadata = bundle
-        html = to_html(self.to_markdown())
-        texts = {"text/plain": repr(self), "text/html": html}
-        return {**data, **texts}, metadata
+        return {**data, **self._texts()}, metadata
+
+    def _texts(self) -> dict[str, str]:
+        """What stands in the output for whoever cannot show widgets, by media type."""
+        return {"text/plain": repr(self), "text/html": to_html(self.to_markdown())}
 
     def to_markdown(self) -> str:
         """What the widget shows, for whoever cannot show widgets."""

@@ -1,49 +1,118 @@
-"""A transcript as Markdown, for notebooks that are read without their widgets."""
+"""A transcript as Markdown, for whoever has no widgets.
 
-from collections.abc import Iterable, Mapping
+In two forms: as it was said, for a text that somebody asked for, and harmless, for the
+output of a cell, which a front end may render without asking.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from agent_runtime_nb._safe_markdown import defuse, fenced, to_harmless_markdown
 from agent_runtime_nb.widgets._json import as_object
 
 _ENDS = {
     "cancelled": "Stopped",
     "interrupted": "Interrupted: the kernel went away",
     "failed": "Failed",
+    "waiting": "Not answered yet",
+    "running": "Not finished yet",
+    "stopping": "Not finished yet",
+}
+_ANSWERS = {
+    None: "was asked for",
+    "once": "was given once",
+    "conversation": "was given for this conversation",
+    True: "was given",
+    "denied": "was denied",
+    False: "was denied",
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How words of strangers are written: `document` may have blocks of code."""
+
+    words: Callable[[str], str]
+    document: Callable[[str], str]
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+AS_SAID = _Form(_as_it_is, _as_it_is)
+HARMLESS = _Form(defuse, to_harmless_markdown)
+
+
 def transcript_markdown(title: str, turns: Iterable[Mapping[str, Any]]) -> str:
-    """Turns as the chat panel's snapshot has them, as a document."""
-    parts = [f"**{title}**"]
-    for turn in turns:
-        parts += filter(None, map(_item, turn["items"]))
-        end = _ENDS.get(turn["status"])
-        if end is not None:
-            reason = as_object(turn.get("error")).get("message")
-            parts.append(f"*{end}{': ' + reason if reason else ''}*")
-    return "\n\n".join(parts) + "\n"
+    """Turns as the chat panel's snapshot has them, as a document, as it was said."""
+    parts = [f"**{title}**", *map(turn_markdown, turns)]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _item(item: Mapping[str, Any]) -> str:
+def turn_markdown(turn: Mapping[str, Any], form: _Form = AS_SAID) -> str:
+    """One turn; empty if there is nothing to read in it."""
+    parts = [text for item in turn["items"] if (text := _item(item, form))]
+    if end := turn_end(turn):
+        parts.append(f"*{form.words(end)}*")
+    return "\n\n".join(parts)
+
+
+def turn_end(turn: Mapping[str, Any]) -> str:
+    """How a turn ended, if it is worth a line; the words may be a stranger's."""
+    ends = [_ENDS.get(turn["status"], "")]
+    if (reason := as_object(turn.get("error")).get("message")) and ends[0]:
+        ends[0] += f": {reason}"
+    if turn.get("discarded"):
+        ends.append("Discarded: the agent does not see this turn any more")
+    return " · ".join(filter(None, ends))
+
+
+def approval_answer(item: Mapping[str, Any]) -> str:
+    """What became of an approval request, behind the call's name."""
+    reason = f": {item['reason']}" if item.get("reason") else ""
+    return f"{_ANSWERS.get(item['answer'], 'was asked for')}{reason}"
+
+
+def _item(item: Mapping[str, Any], form: _Form) -> str:
     match item["kind"]:
         case "user":
-            lines = item["text"].splitlines() or ["(attachment)"]
+            lines = form.words(item["text"]).splitlines() or ["(attachment)"]
             return "\n".join(f"> {line}" for line in lines)
         case "text":
-            return item["text"].strip()
-        case "tool":
-            result = f" → `{_short(item['result'])}`" if item["result"] else ""
-            return f"*Tool* `{item['name']}({_short(item['arguments'])})`{result}"
-        case "approval":
-            answers = {None: "was asked for", True: "was given", False: "was denied"}
-            call = f"`{item['name']}({_short(item['arguments'])})`"
-            return f"*Approval of* {call} *{answers[item['answer']]}*"
+            return form.document(item["text"]).strip()
+        case "tool" | "approval":
+            return _tool(item, form)
         case "value":
-            return f"```json\n{item['text']}\n```"
-        case _:  # reasoning, notices and media are for the live view
+            return fenced(item["text"], "json")
+        case "notice" if item["level"] != "info":
+            return f"*{form.words(item['text'])}*"
+        case _:  # reasoning, other notices and media are for the live view
             return ""
 
 
-def _short(text: str) -> str:
+def _tool(item: Mapping[str, Any], form: _Form) -> str:
+    if item["kind"] == "tool":
+        return f"*Tool* {_call(item, form)}{_result(item, form)}"
+    answer = form.words(approval_answer(item))
+    return f"*Approval of* {_call(item, form)} *{answer}*"
+
+
+def _call(item: Mapping[str, Any], form: _Form) -> str:
+    return _code(f"{item['name']}({_short(item['arguments'])})", form)
+
+
+def _result(item: Mapping[str, Any], form: _Form) -> str:
+    return f" → {_code(_short(item['result']), form)}" if item["result"] else ""
+
+
+def _code(text: str, form: _Form) -> str:
+    """Harmless text is no code, where character references would be shown as such."""
     flat = " ".join(text.split()).replace("`", "'")
+    return f"`{flat}`" if form is AS_SAID else form.words(flat)
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
     return flat if len(flat) <= 100 else flat[:99] + "…"

@@ -8,7 +8,7 @@ ends, its items are made anew from what was stored, and sent whole if they diffe
 import copy
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from agent_runtime_nb.runtime_abstractions import (
@@ -21,8 +21,9 @@ from agent_runtime_nb.runtime_directory import (
 )
 from agent_runtime_nb.sessions import RETRY_OF, turn_entries
 from agent_runtime_nb.widgets._channel import Change
+from agent_runtime_nb.widgets._contents import Decision, decision_of
 from agent_runtime_nb.widgets._json import as_list, as_object
-from agent_runtime_nb.widgets._turn import Tell, Turn
+from agent_runtime_nb.widgets._turn import Clock, Tell, Turn, no_clock
 
 _LOST = "Some of what streamed was missed; the whole answer appears when it is done."
 
@@ -32,45 +33,89 @@ class Transcript:
 
     Args:
         keep: how many turns a front end starts with; older ones come in pages.
+        clock: POSIX seconds.
     """
 
-    def __init__(self, keep: int = 50) -> None:
+    def __init__(self, keep: int = 50, clock: Callable[[], float] = time.time) -> None:
         self._keep = keep
+        self._clock = clock
         self._turns: dict[str, Turn] = {}
         self._calls: dict[str, Mapping[str, Any]] = {}
         self._more = False
+        self._discarded: frozenset[str] = frozenset()
+        self._since: float | None = None
+        self._restored_until: int | None = None
         self.loaded = False
         """Whether it is known which turns there are."""
 
     def __len__(self) -> int:
         return len(self._turns)
 
-    def load(self, view: ActorView) -> None:
-        """Start anew from what the directory says."""
-        self._turns, self._calls = {}, {}
+    def load(self, view: ActorView, since: float | None = None) -> None:
+        """Start anew from what the directory says.
+
+        Args:
+            view: the newest turns.
+            since: POSIX seconds; turns that were accepted before are restored ones.
+        """
+        before, self._turns, self._calls = self._turns, {}, {}
         self._more, self.loaded = view.more, True
+        self._since, self._restored_until = since, None
+        if view.info is not None:
+            self._discarded = frozenset(view.info.discarded)
         free_at = 0.0  # POSIX seconds when the actor had ended all turns so far
         for ended in view.turns:
             free_at = self._add_ended(ended, free_at)
         for open_turn in filter(None, (view.running, *view.waiting)):
-            turn = self._begin(open_turn.message_id, open_turn.position)
+            # When that happened which has streamed already, nobody knows here.
+            clock = no_clock if open_turn is view.running else self._clock
+            turn = self._begin(open_turn.message_id, open_turn.position, clock)
             _add_request(turn, open_turn.method, open_turn.params, _nobody)
             self._mark_answers(open_turn.params, _nobody)
             turn.facts.update(_retry_of(open_turn.metadata))
             turn.facts["started_at"] = max(open_turn.accepted_at.timestamp(), free_at)
         if view.running is not None:
-            self._resume(self._turns[view.running.message_id], view)
+            running = self._turns[view.running.message_id]
+            self._resume(running, view)
+        for turn in self._turns.values():
+            if turn.message_id in before:
+                _keep_what_was_seen(turn, before[turn.message_id])
 
     def page(self, view: ActorView) -> Change:
         """Earlier turns as JSON; they are not kept here."""
-        earlier = Transcript(keep=len(view.turns))
-        earlier.load(view)
+        earlier = Transcript(len(view.turns), self._clock)
+        earlier._discarded = self._discarded
+        earlier.load(view, self._since)
         return earlier.to_json()
 
     def to_json(self) -> Change:
-        """`{"turns": [...], "more": bool}`, oldest first; shares nothing."""
-        turns = [turn.to_json() for turn in self._turns.values()]
-        return {"turns": turns, "more": self._more}
+        """The turns, oldest first, and what is said of all of them; shares nothing.
+
+        `more`: there are turns before the first. `restored`: some are of an earlier
+        process, up to the position `restored_until`.
+        """
+        return {
+            "turns": [turn.to_json() for turn in self._turns.values()],
+            "more": self._more,
+            "restored": self._restored_until is not None,
+            "restored_until": self._restored_until,
+        }
+
+    def __contains__(self, message_id: str) -> bool:
+        return message_id in self._turns
+
+    def agrees_with(self, view: ActorView) -> bool:
+        """Whether a view of some of the newest turns is what is known.
+
+        It is not if they are others, as after a deletion, or others are discarded.
+        """
+        known = [one for one in self._turns.values() if "ended_at" in one.facts]
+        known.sort(key=lambda turn: turn.position)
+        count = len(view.turns) if view.more else len(known)
+        newest = [turn.message_id for turn in known[len(known) - count :]]
+        same = newest == [turn.message_id for turn in view.turns]
+        info = view.info
+        return same and (info is None or self._discarded == frozenset(info.discarded))
 
     def turn(self, message_id: str) -> Turn | None:
         """The turn of a request, if it is among the newest."""
@@ -84,12 +129,12 @@ class Transcript:
                 self._accept(update, tell)
             return
         if turn is None:
-            turn = self._begin(update.message_id, update.cursor.turn)
+            turn = self._begin(update.message_id, update.cursor.turn, self._clock)
             tell({"op": "turn", "turn": turn.to_json()})
-        if "duration" in turn.facts:
+        if "ended_at" in turn.facts:
             return  # it has ended: this repeats what is known
         if update.kind == "started":
-            self.set(turn, tell, status="running", started_at=time.time())
+            self.set(turn, tell, status="running", started_at=self._clock())
         elif update.kind == "progress":
             turn.add_progress(update.data, tell)
         elif update.kind == "lost":
@@ -102,14 +147,23 @@ class Transcript:
         turn.facts.update(facts)
         tell({"op": "patch", "id": turn.message_id, "set": facts})
 
-    def answer(self, request_id: str, tell: Tell, *, approved: bool | None) -> None:
+    def discard(self, message_id: str, tell: Tell) -> None:
+        """Mark a turn as one that the model does not see any more."""
+        self._discarded |= {message_id}
+        if (turn := self._turns.get(message_id)) is not None:
+            self.set(turn, tell, discarded=True)
+
+    def answer(
+        self, request_id: str, decision: Decision | None, reason: str | None, tell: Tell
+    ) -> None:
         """Mark an approval request as answered, wherever it is."""
         for turn in self._turns.values():
-            if turn.answer(request_id, tell, approved=approved):
+            if turn.answer(request_id, decision, reason, tell):
                 return
 
-    def _begin(self, message_id: str, position: int) -> Turn:
-        turn = Turn(message_id, position, self._calls)
+    def _begin(self, message_id: str, position: int, clock: Clock = no_clock) -> Turn:
+        turn = Turn(message_id, position, self._calls, clock)
+        turn.facts["discarded"] = message_id in self._discarded
         self._turns[message_id] = turn
         return turn
 
@@ -128,10 +182,12 @@ class Transcript:
             _add_result(turn, view.data, _nobody)
         ended_at = (view.ended_at or view.accepted_at).timestamp()
         started_at = max(view.accepted_at.timestamp(), free_at)
-        turn.facts = _outcome(view.status, view.data, began=view.attempts > 0)
+        turn.facts.update(_outcome(view.status, view.data, began=view.attempts > 0))
         turn.facts.update(_retry_of(view.metadata))
-        turn.facts["started_at"] = started_at
+        turn.facts["started_at"], turn.facts["ended_at"] = started_at, ended_at
         turn.facts["duration"] = max(0.0, ended_at - started_at)
+        if self._since is not None and view.accepted_at.timestamp() < self._since:
+            self._restored_until = view.position
         if view.method == "run":
             _add_notices(turn, view.data, _nobody)
         return max(free_at, ended_at)
@@ -148,11 +204,11 @@ class Transcript:
 
     def _accept(self, update: TurnUpdate, tell: Tell) -> None:
         request = as_object(update.data)
-        turn = self._begin(update.message_id, update.cursor.turn)
+        turn = self._begin(update.message_id, update.cursor.turn, self._clock)
         params = request.get("params")
         _add_request(turn, request.get("method", ""), params, _nobody)
         turn.facts.update(_retry_of(as_object(request.get("metadata"))))
-        turn.facts["started_at"] = time.time()
+        turn.facts["started_at"] = self._clock()
         tell({"op": "turn", "turn": turn.to_json()})
         self._mark_answers(params, tell)
         self._trim()
@@ -161,8 +217,11 @@ class Transcript:
         ended = as_object(data)
         result = ended.get("data")
         began = turn.facts["status"] != "waiting"
+        now = self._clock()
+        turn.finish(tell)
         facts = _outcome(ended.get("status", "completed"), result, began=began)
-        facts["duration"] = time.time() - turn.facts.get("started_at", time.time())
+        facts |= {"ended_at": now, "stop": None, "stop_detail": None}
+        facts["duration"] = max(0.0, now - turn.facts.get("started_at", now))
         turn.facts.update(facts)
         stored = self._as_stored(turn, result)
         if stored is None or _without_notices(stored) == _without_notices(turn):
@@ -190,6 +249,7 @@ class Transcript:
         else:
             stored.items = copy.deepcopy(turn.items)
             _add_result(stored, result, _nobody)
+        stored.take_times(turn)
         return stored
 
     def _mark_answers(self, params: Any, tell: Tell) -> None:
@@ -197,14 +257,21 @@ class Transcript:
         for message in as_list(as_object(params).get("messages")):
             for part in map(as_object, as_list(as_object(message).get("contents"))):
                 if part.get("type") == "function_approval_response":
-                    approved = bool(part.get("approved"))
-                    self.answer(str(part.get("id")), tell, approved=approved)
+                    self.answer(str(part.get("id")), *decision_of(part), tell)
 
     def _trim(self) -> None:
         """Forget old turns: a front end keeps what it has, a new one asks for more."""
         for message_id in list(self._turns)[: -self._keep]:
             del self._turns[message_id]
             self._more = True
+
+
+def _keep_what_was_seen(turn: Turn, before: Turn) -> None:
+    """Take over what no store knows: times, and what was said about stopping."""
+    turn.take_times(before)
+    if before.facts["stop"] is not None and turn.facts["status"] == "running":
+        kept = ("status", "stop", "stop_detail")
+        turn.facts.update({key: before.facts.get(key) for key in kept})
 
 
 def _nobody(_change: Change) -> None:

@@ -6,26 +6,38 @@ a `kind`:
 
     user       text, media                        what the person wrote
     text       text                               the answer, Markdown
-    reasoning  text
-    tool       id, name, arguments, result (null while it runs), failed, denied
-    approval   id, name, arguments, answer (null until somebody answered)
+    reasoning  text, duration (null while it grows)
+    tool       id, name, arguments, result (null while it runs), rich, failed, denied,
+               started_at, duration (null while it runs)
+    approval   id, name, arguments, answer (null until somebody answered, then "once",
+               "conversation" or "denied"), reason (null if none was given)
     media      uri (null if it is not shown), media_type
     notice     level ("info", "warning", "error"), text
     value      text (JSON), of actors that are no agents
+
+Times are POSIX seconds, durations seconds. They are known of what streamed in while it
+was followed; of what was read from the store they are null.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from agent_runtime_nb.widgets._channel import Change
+from agent_runtime_nb.widgets._contents import (
+    Decision,
+    Item,
+    as_text,
+    media_item,
+    rich_results,
+)
 from agent_runtime_nb.widgets._json import as_list, as_object
 
-Item: TypeAlias = dict[str, Any]
 Tell: TypeAlias = Callable[[Change], None]
+Clock: TypeAlias = Callable[[], float | None]
 
-_MAX_DATA_URI = 700_000
-_SHOWN_IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+
+def no_clock() -> None:
+    """For what is read from the store: nobody has taken its times."""
 
 
 class Turn:
@@ -36,18 +48,25 @@ class Turn:
         position: the turn's place in the conversation.
         calls: what is known of the conversation's tool calls that asked for approval,
             by call id; they are made in one turn and answered in a later one.
+        clock: POSIX seconds, for what streams in.
 
     The methods that change a turn tell each change to `tell`.
     """
 
     def __init__(
-        self, message_id: str, position: int, calls: dict[str, Mapping[str, Any]]
+        self,
+        message_id: str,
+        position: int,
+        calls: dict[str, Mapping[str, Any]],
+        clock: Clock = no_clock,
     ) -> None:
         self.message_id = message_id
         self.position = position
         self.items: list[Item] = []
-        self.facts: dict[str, Any] = {"status": "waiting"}
+        self.facts: dict[str, Any] = {"status": "waiting", "stop": None}
         self._calls = calls
+        self._clock = clock
+        self._thinks_since: float | None = None
         self.requests: dict[str, Mapping[str, Any]] = {}
         self._places: dict[str, int] = {}
         self._text_of: object = None
@@ -115,7 +134,7 @@ class Turn:
             case "function_approval_request":
                 self._add_approval(part, tell)
             case "data" | "uri":
-                self._append(_media_item(part), tell)
+                self._append(media_item(part), tell)
             case "error":
                 self.add_notice("error", part.get("message") or "error", tell)
             case "usage":
@@ -129,18 +148,44 @@ class Turn:
 
     def add_value(self, value: Any, tell: Tell) -> None:
         """Show any JSON value."""
-        self._append({"kind": "value", "text": _as_text(value)}, tell)
+        self._append({"kind": "value", "text": as_text(value)}, tell)
 
-    def answer(self, request_id: str, tell: Tell, *, approved: bool | None) -> bool:
+    def answer(
+        self,
+        request_id: str,
+        decision: Decision | None,
+        reason: str | None,
+        tell: Tell,
+    ) -> bool:
         """Mark an approval request; returns whether it is in this turn."""
         place = self._places.get(f"approval:{request_id}")
         if place is None:
             return False
-        self._replace(place, {**self.items[place], "answer": approved}, tell)
+        marked = {**self.items[place], "answer": decision, "reason": reason}
+        self._replace(place, marked, tell)
         call = as_object(self.requests[request_id].get("function_call"))
         known = self._calls.get(str(call.get("call_id") or ""), {})
-        self._calls[str(call.get("call_id") or "")] = {**known, "approved": approved}
+        known = {**known, "denied": decision == "denied"}
+        self._calls[str(call.get("call_id") or "")] = known
         return True
+
+    def finish(self, tell: Tell) -> None:
+        """Nothing more streams in."""
+        self._end_reasoning(tell)
+
+    def take_times(self, streamed: "Turn") -> None:
+        """Take the times of what streamed in over to the same items of this turn."""
+        times = {one["id"]: one for one in streamed.items if one["kind"] == "tool"}
+        thoughts = [one for one in streamed.items if one["kind"] == "reasoning"]
+        for item in self.items:
+            same = None
+            if item["kind"] == "tool":
+                same = times.get(item["id"])
+            elif item["kind"] == "reasoning" and thoughts:
+                same = thoughts.pop(0)
+            for key in ("started_at", "duration"):
+                if same is not None and key in item:
+                    item[key] = same[key]
 
     def _add_user(self, parts: Iterable[Mapping[str, Any]], tell: Tell) -> None:
         texts: list[str] = []
@@ -149,7 +194,7 @@ class Turn:
             if part.get("type") == "text":
                 texts.append(str(part.get("text") or ""))
             elif part.get("type") in ("data", "uri", "hosted_file"):
-                media.append(_media_item(part))
+                media.append(media_item(part))
         if texts or media:
             item = {"kind": "user", "text": "\n".join(texts), "media": media}
             self._append(item, tell)
@@ -163,13 +208,25 @@ class Turn:
         same = self.items and self.items[-1]["kind"] == kind
         if same and self._text_of == message_id:
             self._extend(len(self.items) - 1, "text", text, tell)
+        elif kind == "reasoning":
+            self._append({"kind": kind, "text": text, "duration": None}, tell)
+            self._thinks_since = self._clock()
         else:
             self._append({"kind": kind, "text": text}, tell)
         self._text_of = message_id
 
+    def _end_reasoning(self, tell: Tell) -> None:
+        since, self._thinks_since = self._thinks_since, None
+        now = self._clock()
+        if since is None or now is None:
+            return
+        place = len(self.items) - 1
+        ended = {**self.items[place], "duration": max(0.0, now - since)}
+        self._replace(place, ended, tell)
+
     def _add_call(self, part: Mapping[str, Any], tell: Tell) -> None:
         call_id = str(part.get("call_id") or "")
-        arguments = _as_text(part.get("arguments"))
+        arguments = as_text(part.get("arguments"))
         place = self._places.get(f"call:{call_id}")
         if place is not None:  # arguments arrive in fragments
             if self.items[place]["kind"] == "tool":
@@ -185,11 +242,20 @@ class Turn:
             # The call was made in the turn that asked for its approval.
             name, arguments = call.get("name", "tool"), call.get("arguments", "")
             place = self._append_tool(call_id, str(name), str(arguments), tell)
-        result = _as_text(part.get("result"))
-        denied = call.get("approved") is False
+            if self._clock() is not None:  # and so it began with this turn
+                self.items[place]["started_at"] = self.facts.get("started_at")
+        result = as_text(part.get("result"))
+        denied = call.get("denied") is True
         failed = bool(part.get("exception")) or result.startswith("Error:")
-        outcome = {"failed": failed and not denied, "denied": denied}
-        self._replace(place, {**self.items[place], "result": result, **outcome}, tell)
+        now, begun = self._clock(), self.items[place]["started_at"]
+        outcome = {
+            "result": result,
+            "rich": rich_results(part),
+            "failed": failed and not denied,
+            "denied": denied,
+            "duration": None if now is None or begun is None else max(0.0, now - begun),
+        }
+        self._replace(place, {**self.items[place], **outcome}, tell)
 
     def _add_approval(self, part: Mapping[str, Any], tell: Tell) -> None:
         request_id = str(part.get("id") or "")
@@ -198,8 +264,9 @@ class Turn:
             "kind": "approval",
             "id": request_id,
             "name": str(call.get("name") or "tool"),
-            "arguments": _as_text(call.get("arguments")),
+            "arguments": as_text(call.get("arguments")),
             "answer": None,
+            "reason": None,
         }
         call_id = str(call.get("call_id") or "")
         self._calls[call_id] = {"name": item["name"], "arguments": item["arguments"]}
@@ -227,8 +294,11 @@ class Turn:
                 "name": name,
                 "arguments": arguments,
                 "result": None,
+                "rich": [],
                 "failed": False,
                 "denied": False,
+                "started_at": self._clock(),
+                "duration": None,
             },
             tell,
         )
@@ -236,6 +306,7 @@ class Turn:
         return place
 
     def _append(self, item: Item, tell: Tell) -> int:
+        self._end_reasoning(tell)
         self._replace(len(self.items), item, tell)
         return len(self.items) - 1
 
@@ -248,25 +319,3 @@ class Turn:
         self.items[place][field] += text
         change = {"op": "append", "id": self.message_id, "index": place}
         tell({**change, "field": field, "text": text})
-
-
-def _as_text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False, indent=2)
-
-
-def _media_item(part: Mapping[str, Any]) -> Item:
-    uri = str(part.get("uri") or "")
-    media_type = str(part.get("media_type") or "")
-    shown = media_type in _SHOWN_IMAGES and (
-        uri.startswith(("https://", "http://"))
-        or (uri.startswith(f"data:{media_type};base64,") and len(uri) < _MAX_DATA_URI)
-    )
-    return {
-        "kind": "media",
-        "uri": uri if shown else None,
-        "media_type": media_type or "file",
-    }

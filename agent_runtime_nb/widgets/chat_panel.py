@@ -4,56 +4,66 @@ The panel holds an `IActorClient` to talk and a `RuntimeDirectory` to look. It i
 view: the actor owns the conversation, so any number of panels, other programs, and the
 panel of yesterday show the same.
 
-Messages of a front end, all with `type`:
+Messages of a front end, all with `type`; ids are made by the front end, and make a
+message safe to send twice:
 
     ping, resync                          see `LiveWidget`
-    send       message_id, instance_id, text   a new request; safe to send twice
-    stop       message_id                 cancel a waiting or running turn
-    retry      turn, position, message_id   the same message again as a new request
-    answer     turn, request_id, approved   of an approval request
+    send       message_id, instance_id, text, media   a new request; images as data URIs
+    stop       message_id                 cancel a running turn, withdraw a waiting one
+    retry      turn                       run it again in its place
+    discard    turn                       the model does not see it any more
+    answer     turn, request_id, decision, reason     "once", "conversation" or "deny"
+    edit       turn, message_id, text, media          in a fork from before that turn
     earlier    before                     a page of turns before that position
-    list                                  the conversations of this actor type
+    list       search, after              the conversations of this actor type
     switch     instance_id                show another conversation
     new                                   show a new conversation
+    rename     instance_id, name          a name for people, or null
+    delete     instance_id                a conversation and all that is stored of it
+    forget                                the same for this one, which stays, empty
+    export     format                     "markdown", "json" or "notebook"
+    freeze, saved_data                    see `FreezableWidget`
+    road       origin, state              see `SecondRoad`
+    module     name                       see `Modules`
 
-Messages to it: snapshot, batch, pong, and as direct answers `refused` (a request that
-was not accepted), `page` and `conversations`.
+Messages to it: snapshot, batch, pong, and as direct answers `refused` (what was not
+done, and why), `page`, `conversations`, `export` and `done`.
 """
 
 import asyncio
+import contextlib
 import logging
-import secrets
-import uuid
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from agent_runtime_nb.exceptions import AgentRuntimeError, InvalidRequest
-from agent_runtime_nb.runtime_abstractions import (
-    ActorId,
-    IActorClient,
-)
-from agent_runtime_nb.runtime_directory import (
-    ActorSummary,
-    RuntimeDirectory,
-)
-from agent_runtime_nb.sessions import RETRY_OF
+from agent_runtime_nb.runtime_abstractions import ActorId, IActorClient
+from agent_runtime_nb.runtime_directory import ConversationInfo, RuntimeDirectory
 from agent_runtime_nb.widgets._channel import SHARED_BUDGET, MessageBudget
-from agent_runtime_nb.widgets._json import as_list, as_object
-from agent_runtime_nb.widgets._live_widget import LiveWidget, is_over
+from agent_runtime_nb.widgets._conversation_menu import PAGE, ConversationMenu
+from agent_runtime_nb.widgets._freezable import FreezableWidget
+from agent_runtime_nb.widgets._frozen import Words, read_words
+from agent_runtime_nb.widgets._live_widget import is_over
 from agent_runtime_nb.widgets._markdown import transcript_markdown
+from agent_runtime_nb.widgets._modules import Modules
+from agent_runtime_nb.widgets._requests import Requests
+from agent_runtime_nb.widgets._second_road import Road, SecondRoad
+from agent_runtime_nb.widgets._stage import Stage
 from agent_runtime_nb.widgets._transcript import Transcript
-from agent_runtime_nb.widgets._turn import Turn
+from agent_runtime_nb.widgets._turn import Tell
 
 _STATIC = Path(__file__).parent / "static"
-_MAX_TEXT = 1_000_000
-_PAGE = 50
+_LOOKS = frozenset({"earlier", "list", "switch", "export", "module", "road"})
+_SETTLES = 0.2  # seconds in which the watch tells what a look at the directory has seen
 
 _log = logging.getLogger(__name__)
+_panels: "WeakSet[ChatPanel]" = WeakSet()  # of this process
 
 
-class ChatPanel(LiveWidget):
+class ChatPanel(FreezableWidget):
     """A chat with one actor, for the output of a cell or any ipywidgets container.
 
     Args:
@@ -62,13 +72,21 @@ class ChatPanel(LiveWidget):
         actor_id: the conversation; it need not exist yet.
         title: the heading; None is the actor's type name.
         starters: messages offered while the conversation is empty.
+        read_only: the panel shows conversations; nothing can be sent, answered or
+            changed with it.
         new_conversation: makes the id of a new conversation, called on the home loop;
             None names them by the time of day.
         loop: the home loop, on which all tasks of the panel run; None is the running
             one. Give the runtime's.
         lease: seconds after which a panel that nobody displays stops watching.
         budget: of messages to the front end.
-        **options: ipywidgets' own, such as `layout`.
+        patience: seconds after which a turn that does not end when it is stopped is
+            said not to react.
+        refresh: seconds after which the panel looks for what no watch tells: a new
+            name, a deletion, a discarded turn.
+        road: the way of Stop and of answers while a cell blocks the widget channel.
+        **options: those of `FreezableWidget`, such as `freeze="turn"`, and ipywidgets'
+            own, such as `layout`.
 
     Closing the panel ends its tasks and never a turn.
     """
@@ -84,24 +102,56 @@ class ChatPanel(LiveWidget):
         *,
         title: str | None = None,
         starters: Sequence[str] = (),
+        read_only: bool = False,
         new_conversation: Callable[[], ActorId] | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
         lease: float = 150.0,
         budget: MessageBudget = SHARED_BUDGET,
+        patience: float = 5.0,
+        refresh: float = 20.0,
+        road: Road | None = None,
         **options: Any,
     ) -> None:
-        self._client = client
-        self._directory = directory
-        self._actor_id = actor_id
         self._title = title or actor_id.type_name
         self._starters = list(starters)
-        self._new_conversation = new_conversation or self._name_by_time
-        self._transcript = Transcript(keep=_PAGE)
+        self._read_only = read_only
+        self._refresh = refresh
+        self._look = asyncio.Event()
+        self._relatives_known = False
         self._phase: dict[str, Any] = {"phase": "loading", "storage": ""}
-        super().__init__(loop=loop, wait=0.05, lease=lease, budget=budget, **options)
+        self._noted = _noted(None)
+        self._stage = Stage(
+            client,
+            directory,
+            actor_id,
+            Transcript(keep=PAGE),
+            change=self._change,
+            post=self._post,
+            spawn=self._spawn,
+            show=self._switch,
+            changed=self._tell_panels,
+            decided=self._tell_decision,
+        )
+        self._menu = ConversationMenu(self._stage, new_conversation)
+        self._requests = Requests(self._stage, patience)
+        self._second_road = SecondRoad(
+            self._stage,
+            None if read_only else road,
+            call=self._call,
+            receive=self._receive,
+            keep_alive=self._attach,
+        )
+        self._handlers = {
+            **self._requests.handlers,
+            **self._menu.handlers,
+            **self._second_road.handlers,
+            **Modules(self._post).handlers,
+        }
+        super().__init__(loop=loop, wait=0.06, lease=lease, budget=budget, **options)
+        _panels.add(self)
 
     def __repr__(self) -> str:
-        name, count = str(self._actor_id), len(self._transcript)
+        name, count = str(self.actor_id), len(self._transcript)
         if not self._transcript.loaded:
             return f"ChatPanel({name!r})"
         turns = f"{count} turn{'' if count == 1 else 's'}" if count else "no turns yet"
@@ -110,12 +160,16 @@ class ChatPanel(LiveWidget):
     @property
     def actor_id(self) -> ActorId:
         """The conversation that is shown now."""
-        return self._actor_id
+        return self._stage.actor_id
+
+    @property
+    def _transcript(self) -> Transcript:
+        return self._stage.transcript
 
     def to_markdown(self) -> str:
         """The newest turns as Markdown; any thread."""
         snapshot = self.channel.snapshot()
-        title = f"{self._title} · {self._actor_id.instance_id}"
+        title = f"{self._title} · {snapshot['name'] or snapshot['instance_id']}"
         return transcript_markdown(title, snapshot["turns"])
 
     def show_conversation(self, instance_id: str) -> None:
@@ -124,16 +178,31 @@ class ChatPanel(LiveWidget):
         Raises:
             InvalidActorId: if it is no instance id.
         """
-        self._call(self._switch, ActorId(self._actor_id.type_name, instance_id))
+        self._call(self._switch, self._stage.named(instance_id))
+
+    def look_again(self) -> None:
+        """Look soon for what no watch tells: a name, a deletion, a fork; any thread."""
+        self._call(self._look_at_all)
+
+    def _words(self) -> Words:
+        shown = self.channel.snapshot()
+        turns, more = shown["turns"], shown["more"]
+        return Words(self.actor_id, self._title, turns, more, shown["name"])
+
+    async def _read_words(self) -> Words:
+        directory = self._stage.directory
+        return await read_words(directory, self.actor_id, self._title)
 
     # --- the picture ------------------------------------------------------------------
 
     def _describe(self) -> dict[str, Any]:
         return {
-            "type_name": self._actor_id.type_name,
-            "instance_id": self._actor_id.instance_id,
+            "type_name": self.actor_id.type_name,
+            "instance_id": self.actor_id.instance_id,
             "title": self._title,
             "starters": self._starters,
+            "read_only": self._read_only,
+            **self._noted,
             **self._phase,
             **self._transcript.to_json(),
         }
@@ -159,19 +228,70 @@ class ChatPanel(LiveWidget):
             pause = min(pause * 2, 10.0)
 
     async def _load(self) -> None:
-        view = await self._directory.read_actor(self._actor_id, limit=_PAGE)
-        health = await self._directory.health()
+        view = await self._stage.directory.read_actor(self.actor_id, limit=PAGE)
+        health = await self._stage.directory.health()
+        since = None if health.since is None else health.since.timestamp()
         with self.channel.change():
-            self._transcript.load(view)
+            self._transcript.load(view, since)
             self._phase = {"phase": "live", "storage": health.storage}
+            self._noted = {**_noted(view.info), "branches": self._noted["branches"]}
         self._cursor = view.cursor
         self._loaded.set()
         self.channel.publish_snapshot()
+        self._words_changed()
 
     async def _watch(self) -> None:
-        async for update in self._client.watch_actor(self._actor_id, self._cursor):
+        """Follow the turns, until the watch ends."""
+        noticing = self._spawn(self._notice(), "notice")
+        try:
+            watch = self._stage.client.watch_actor(self.actor_id, self._cursor)
+            async for update in watch:
+                with self.channel.change() as tell:
+                    self._transcript.apply(update, tell)
+                if update.kind == "ended":
+                    self._look.set()
+                    self._words_changed()
+        finally:
+            noticing.cancel()
+
+    async def _notice(self) -> None:
+        """Notice what no watch tells, now and then and when somebody says so."""
+        self._look_at_all()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._refresh):
+                    await self._look.wait()
+            self._look.clear()
+            with contextlib.suppress(AgentRuntimeError):  # then the watch tells why
+                await self._look_for_changes()
+
+    async def _look_for_changes(self) -> None:
+        view = await self._stage.directory.read_actor(self.actor_id, limit=2)
+        if not self._transcript.agrees_with(view):
+            await asyncio.sleep(_SETTLES)
+        if not self._transcript.agrees_with(view):
+            self._refollow()
+            return
+        branches = self._noted["branches"]
+        if not self._relatives_known:
+            self._relatives_known = True
+            branches = await self._menu.branches()
+        self._note({**_noted(view.info), "branches": branches})
+
+    def _look_at_all(self) -> None:
+        self._relatives_known = False
+        self._look.set()
+
+    def _note(self, noted: dict[str, Any]) -> None:
+        """Take over what is known of the conversation as a whole."""
+        changed = {key: noted[key] for key in noted if noted[key] != self._noted[key]}
+        if changed:
             with self.channel.change() as tell:
-                self._transcript.apply(update, tell)
+                self._noted = noted
+                tell({"op": "panel", "set": changed})
+
+    def _change(self) -> AbstractContextManager[Tell]:
+        return self.channel.change()
 
     def _enter(self, phase: str, detail: str) -> None:
         entered = {**self._phase, "phase": phase, "detail": detail}
@@ -184,217 +304,59 @@ class ChatPanel(LiveWidget):
     # --- what the person does ---------------------------------------------------------
 
     def _on_message(self, kind: str, content: dict[str, Any]) -> None:
-        handler = {
-            "send": self._on_send,
-            "stop": self._on_stop,
-            "retry": self._on_retry,
-            "answer": self._on_answer,
-            "earlier": self._on_earlier,
-            "list": self._on_list,
-            "switch": self._on_switch,
-            "new": self._on_new,
-        }.get(kind)
+        handler = self._handlers.get(kind)
         if handler is None:
             _log.warning("the chat panel does not know the message %r", kind)
+            return
+        if self._read_only and kind not in _LOOKS:
+            problem = "is read-only here; open it in another panel to change it"
+            error = InvalidRequest("the conversation", problem)
+            self._stage.refuse(str(content.get("message_id") or ""), error, kind)
             return
         try:
             handler(content)
         except (KeyError, TypeError, ValueError) as error:
             _log.warning("the chat panel cannot use a %s message: %s", kind, error)
 
-    def _on_send(self, content: dict[str, Any]) -> None:
-        text, message_id = str(content["text"]), str(content["message_id"])
-        # Another view may have switched to another conversation meanwhile.
-        name = str(content.get("instance_id") or self._actor_id.instance_id)
-        actor_id = ActorId(self._actor_id.type_name, name)
-        if len(text) > _MAX_TEXT:
-            problem = f"has {len(text):,} characters; at most {_MAX_TEXT:,} are sent"
-            self._refuse(message_id, InvalidRequest("the message", problem))
-            return
-        message = {"role": "user", "content": text, "message_id": message_id}
-        params = {"messages": [message]}
-        work = self._request(actor_id, "run", params, message_id)
-        self._spawn(_discard(work), "send")
-
-    def _on_stop(self, content: dict[str, Any]) -> None:
-        turn = self._transcript.turn(str(content["message_id"]))
-        if turn is None or turn.facts["status"] not in ("waiting", "running"):
-            return
-        before = turn.facts["status"]
-        with self.channel.change() as tell:
-            self._transcript.set(turn, tell, status="stopping")
-        self._spawn(self._stop(turn.message_id, before), "stop")
-
-    async def _stop(self, message_id: str, before: str) -> None:
-        try:
-            stopped = await self._client.cancel(self._actor_id, message_id)
-        except AgentRuntimeError as error:
-            self._refuse(message_id, error)
-            stopped = False
-        turn = self._transcript.turn(message_id)
-        if not stopped and turn is not None and turn.facts["status"] == "stopping":
-            with self.channel.change() as tell:
-                self._transcript.set(turn, tell, status=before)
-
-    def _on_retry(self, content: dict[str, Any]) -> None:
-        old_id, message_id = str(content["turn"]), str(content["message_id"])
-        behind = int(content["position"]) + 1
-        self._spawn(self._retry(self._actor_id, old_id, behind, message_id), "retry")
-
-    async def _retry(
-        self, actor_id: ActorId, old_id: str, behind: int, message_id: str
-    ) -> None:
-        """Send what the turn was asked, under new ids; `behind` is the next position.
-
-        The turn may be older than those that are kept here.
-        """
-        try:
-            view = await self._directory.read_actor(actor_id, before=behind, limit=1)
-        except AgentRuntimeError as error:
-            self._refuse(message_id, error)
-            return
-        for turn in view.turns:
-            if turn.message_id == old_id:
-                params = _with_new_ids(turn.params, message_id)
-                retry = {RETRY_OF: old_id}
-                await self._request(actor_id, turn.method, params, message_id, retry)
-
-    def _on_answer(self, content: dict[str, Any]) -> None:
-        """Note a decision; the answers go out once all questions are decided.
-
-        The framework runs nothing until all are answered, and asks again for the rest.
-        """
-        turn = self._transcript.turn(str(content["turn"]))
-        request_id = str(content["request_id"])
-        asked = [] if turn is None else [one["id"] for one in turn.open_approvals]
-        if turn is None or request_id not in asked:
-            return
-        with self.channel.change() as tell:
-            turn.answer(request_id, tell, approved=content["approved"] is True)
-        if not turn.open_approvals:
-            self._spawn(self._answer(self._actor_id, turn), "answer")
-
-    async def _answer(self, actor_id: ActorId, turn: Turn) -> None:
-        items = [item for item in turn.items if item["kind"] == "approval"]
-        contents = [_approval_response(turn.requests[i["id"]], i) for i in items]
-        # The id follows from the turn, so two panels cannot answer twice.
-        message_id = f"{turn.message_id}-answer"
-        message = {"role": "user", "contents": contents, "message_id": message_id}
-        params = {"messages": [message]}
-        sent = await self._request(actor_id, "run", params, message_id)
-        # Refused although it is there: another panel answered, and that is shown.
-        if not sent and self._transcript.turn(message_id) is None:
-            with self.channel.change() as tell:
-                for item in items:
-                    self._transcript.answer(item["id"], tell, approved=None)
-
-    def _on_earlier(self, content: dict[str, Any]) -> None:
-        before = int(content["before"])
-        self._spawn(self._send_page(self._actor_id, before), "earlier")
-
-    async def _send_page(self, actor_id: ActorId, before: int) -> None:
-        try:
-            view = await self._directory.read_actor(
-                actor_id, before=before, limit=_PAGE
-            )
-        except AgentRuntimeError as error:
-            self._refuse("", error)
-            return
-        page = self._transcript.page(view)
-        name = actor_id.instance_id
-        self._post({"type": "page", "instance_id": name, "before": before, **page})
-
-    def _on_list(self, _content: dict[str, Any]) -> None:
-        self._spawn(self._send_conversations(), "list")
-
-    async def _send_conversations(self) -> None:
-        type_name = self._actor_id.type_name
-        try:
-            page = await self._directory.list_actors(type_name, limit=100)
-        except AgentRuntimeError as error:
-            self._refuse("", error)
-            return
-        items = [_conversation(summary) for summary in page.items]
-        self._post({"type": "conversations", "items": items})
-
-    def _on_switch(self, content: dict[str, Any]) -> None:
-        self._switch(ActorId(self._actor_id.type_name, str(content["instance_id"])))
-
-    def _on_new(self, _content: dict[str, Any]) -> None:
-        self._switch(self._new_conversation())
-
     def _switch(self, actor_id: ActorId) -> None:
-        if self._ended or actor_id == self._actor_id:
+        if self._ended or actor_id == self.actor_id:
             return
         with self.channel.change():
-            self._actor_id = actor_id
-            self._transcript = Transcript(keep=_PAGE)
+            self._stage.actor_id = actor_id
+            self._stage.transcript = Transcript(keep=PAGE)
             self._phase = {**self._phase, "phase": "loading"}
+            self._noted = _noted(None)
         self.channel.publish_snapshot()
+        self._second_road.changed()
         self._refollow()
 
-    def _name_by_time(self) -> ActorId:
-        # Local time on purpose: it is a name for people, and only has to be new.
-        name = f"{datetime.now().astimezone():%Y-%m-%d %H.%M}-{secrets.token_hex(2)}"
-        return ActorId(self._actor_id.type_name, name)
+    def _shut(self) -> None:
+        self._second_road.close()
+        super()._shut()
 
-    # --- requests ---------------------------------------------------------------------
+    # --- other panels -----------------------------------------------------------------
 
-    async def _request(
-        self,
-        actor_id: ActorId,
-        method: str,
-        params: Any,
-        message_id: str,
-        metadata: dict[str, str] | None = None,
-    ) -> bool:
-        """Send a request; the turn itself comes back through the watch."""
-        try:
-            await self._client.send_request(
-                actor_id, method, params, message_id, metadata=metadata
-            )
-        except AgentRuntimeError as error:
-            self._refuse(message_id, error)
-            return False
-        return True
+    def _tell_decision(self, actor_id: ActorId, *decision: Any) -> None:
+        """Somebody decided about a part of what a turn asks for."""
+        for panel in list(_panels):
+            if panel is not self and panel.actor_id == actor_id:
+                panel.note_decision(*decision)
 
-    def _refuse(self, message_id: str, error: AgentRuntimeError) -> None:
-        described = {
-            "type": type(error).__name__,
-            "message": str(error),
-            "retryable": error.retryable,
-        }
-        self._post({"type": "refused", "message_id": message_id, "error": described})
+    def note_decision(self, *decision: Any) -> None:
+        """Show what was decided in another panel; any thread."""
+        self._call(self._requests.mark, *decision)
+
+    def _tell_panels(self, actor_id: ActorId) -> None:
+        """A conversation was changed: all that may show it or its relatives look."""
+        for panel in list(_panels):
+            if panel.actor_id.type_name == actor_id.type_name:
+                panel.look_again()
 
 
-async def _discard(work: Any) -> None:
-    await work
-
-
-def _with_new_ids(params: Any, message_id: str) -> Any:
-    """A copy of a request's params under which nothing is a duplicate."""
-    request = as_object(params)
-    messages = [as_object(message) for message in as_list(request.get("messages"))]
-    if not messages:
-        return params
-    first = {**messages[0], "message_id": message_id}
-    rest = [{**message, "message_id": uuid.uuid4().hex} for message in messages[1:]]
-    return {**request, "messages": [first, *rest]}
-
-
-def _approval_response(
-    request: Mapping[str, Any], item: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The framework's answer to an approval request, as its own JSON."""
-    response = {key: request[key] for key in request if key != "user_input_request"}
-    response["type"] = "function_approval_response"
-    response["approved"] = item["answer"] is True
-    return response
-
-
-def _conversation(summary: ActorSummary) -> dict[str, Any]:
+def _noted(info: ConversationInfo | None) -> dict[str, Any]:
+    """What the picture has of a conversation as a whole."""
     return {
-        "instance_id": summary.actor_id.instance_id,
-        "activity": summary.activity,
-        "turns": summary.turns,
+        "name": None if info is None else info.name,
+        "branches": [],
+        "allowed_tools": [] if info is None else list(info.allowed_tools),
     }

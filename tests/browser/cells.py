@@ -47,3 +47,37 @@ from ipywidgets import VBox
 panel = rt.chat("scripted", layout={"height": "1760px"})
 VBox([panel, rt.dashboard()])
 """
+
+WORKER = """
+import asyncio
+
+import agent_runtime_nb as arn
+from agent_framework import tool
+from agent_runtime_nb.sample_agents import (
+    Pace, call_tool, delete_file, demo_script, get_weather
+)
+
+
+@tool(approval_mode="never_require")
+async def look_around(city: str) -> str:
+    '''Take a very long look.'''
+    await asyncio.Event().wait()
+    return city
+
+
+def script(messages):
+    text = messages[-1].text
+    if text == "be silent":
+        return [Pace(600), "word"]
+    if text == "look around":
+        return ["I look. ", call_tool(messages, "look_around", city="Oslo")]
+    if text == "count":
+        return [Pace(0.05), " ".join(map(str, range(1, 1001)))]
+    return demo_script(messages)
+
+
+tools = [look_around, get_weather, delete_file]
+rt = arn.start(arn.scripted_agent(script, name="worker", tools=tools))
+"""
+
+WORKER_CHAT = 'rt.chat("worker")'

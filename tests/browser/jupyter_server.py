@@ -11,8 +11,12 @@ import threading
 import urllib.request
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 STARTING = 60.0
+
+FrontEnd: TypeAlias = Literal["lab", "notebook"]
+"""JupyterLab or Notebook 7; one server has both."""
 
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/")
 
@@ -69,6 +73,7 @@ class JupyterServer:
             "ServerApp.allow_root": True,
             "IdentityProvider.token": self._token,
             "LabApp.expose_app_in_browser": True,
+            "JupyterNotebookApp.expose_app_in_browser": True,
             "LabApp.extension_manager": "readonly",
             "LabApp.news_url": None,
             # How soon a dead kernel is noticed, in seconds.
@@ -108,9 +113,10 @@ class JupyterServer:
         """What it and its kernels have said."""
         return "".join(self._lines)
 
-    def address(self, notebook: str) -> str:
+    def address(self, notebook: str, front_end: FrontEnd = "lab") -> str:
         """Where a browser finds a notebook; in a workspace that is always empty."""
-        return f"{self.url}lab/tree/{notebook}?token={self._token}&reset"
+        page = "lab/tree" if front_end == "lab" else "notebooks"
+        return f"{self.url}{page}/{notebook}?token={self._token}&reset"
 
     def end_kernels(self) -> None:
         """End all kernels and forget all sessions."""

@@ -94,13 +94,17 @@ class ChatPanel:
         return self.turns.nth(index).get_by_test_id("answer")
 
     def questions(self) -> list[str]:
-        """What the person has said, oldest first."""
-        return self.root.locator(".arn-bubble").all_inner_texts()
+        """What the person has said, oldest first.
+
+        Not the inner text: a browser lays out only what is near the window.
+        """
+        return self.root.locator(".arn-bubble").all_text_contents()
 
     def answers(self) -> list[str]:
         """The text of each turn's last answer, oldest first."""
         return [
-            self.answer(index).last.inner_text() for index in range(self.turns.count())
+            self.answer(index).last.text_content() or ""
+            for index in range(self.turns.count())
         ]
 
 
@@ -187,6 +191,14 @@ class LabPage:
 
     def run_cell(self, index: int) -> None:
         """Run a cell to its end; one that fails fails the test."""
+        self.select_cell(index)
+        self.command("notebook:run-cell")
+        outputs = self.outputs(index)
+        errors = [output for output in outputs if output["output_type"] == "error"]
+        assert not errors, f"cell {index}: {errors[0]['ename']}: {errors[0]['evalue']}"
+
+    def select_cell(self, index: int) -> None:
+        """Make a cell the active one."""
         self.page.evaluate(
             f"""(index) => {{
               const {{ content }} = {_NOTEBOOK};
@@ -195,10 +207,6 @@ class LabPage:
             }}""",
             index,
         )
-        self.command("notebook:run-cell")
-        outputs = self.outputs(index)
-        errors = [output for output in outputs if output["output_type"] == "error"]
-        assert not errors, f"cell {index}: {errors[0]['ename']}: {errors[0]['evalue']}"
 
     def outputs(self, index: int) -> list[dict[str, Any]]:
         """A cell's outputs as they stand in the notebook."""

@@ -105,5 +105,10 @@ def test_a_turn_that_a_dead_kernel_leaves_behind_is_marked_and_can_be_run_again(
     lab.execute(OPEN_THE_GATE)
     panel.last.get_by_test_id("retry").click()
     panel.expect_turns("completed", "interrupted", "completed")
-    assert panel.answers()[2] == f"Answer 2: {WHOLE}"
+    expect(panel.last.get_by_test_id("answer")).to_have_text(f"Answer 2: {WHOLE}")
+    # What was left behind is folded, and there for who wants to see it.
+    earlier = panel.root.get_by_test_id("earlier-try")
+    expect(earlier).to_contain_text("interrupted")
+    earlier.locator("summary").first.click()
+    expect(earlier.get_by_test_id("answer")).to_contain_text("Answer 2: 1 2 3")
     lab.page.screenshot(path=screenshots / "run_again.png")

@@ -38,6 +38,7 @@ class FrontEnd:
         self.messages: list[Any] = []
         self.picture: Picture = {}
         self.lose = 0
+        self._last: Any = None
         self.resyncs = 0
         self._comm = comm
         self._reduce = reduce
@@ -63,15 +64,22 @@ class FrontEnd:
             return
         self.messages.append(message)
         if message["type"] == "snapshot":
-            self.picture = message["snapshot"]
+            self.picture, self._last = message["snapshot"], None
         elif message["type"] == "pong":
             self._compare(message["seq"])
         elif message["type"] == "batch" and message["seq"] > self.picture["seq"]:
             self._compare(message["seq"] - 1)
             if message["seq"] == self.picture["seq"] + 1:
-                for change in message["changes"]:
-                    self._reduce(self.picture, change)
-                self.picture["seq"] = message["seq"]
+                self._apply(message)
+
+    def _apply(self, batch: Any) -> None:
+        if "changes" not in batch and self._last is None:
+            self._compare(batch["seq"])  # it does not know where the text belongs
+            return
+        changes = batch.get("changes") or [{**self._last, "text": batch["text"]}]
+        for change in changes:
+            self._reduce(self.picture, change)
+        self.picture["seq"], self._last = batch["seq"], changes[-1]
 
     def _compare(self, seq: int) -> None:
         if seq > self.picture["seq"]:

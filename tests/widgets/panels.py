@@ -1,6 +1,7 @@
 """Panels over a real runtime, each with a front end, and what tests ask of them."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from agent_runtime_nb._client import InProcessActorClient
 from agent_runtime_nb.runtime import InProcessActorRuntime
@@ -64,8 +65,52 @@ def texts(turn: Any, kind: str = "text") -> str:
 
 
 def without_times(picture: Picture) -> Any:
-    times = ("started_at", "duration")
-    return [
-        {key: value for key, value in turn.items() if key not in times}
-        for turn in picture["turns"]
-    ]
+    """The turns without what no store knows exactly, or at all."""
+    gone = ("started_at", "duration", "ended_at", "stop_detail")
+
+    def stripped(thing: Any) -> Any:
+        if isinstance(thing, list):
+            return [stripped(one) for one in cast("list[Any]", thing)]
+        if isinstance(thing, dict):
+            known = cast("dict[str, Any]", thing)
+            return {key: stripped(known[key]) for key in known if key not in gone}
+        return thing
+
+    return stripped(picture["turns"])
+
+
+async def say(client: InProcessActorClient, actor: str, *words: str) -> None:
+    """Have turns in a conversation, as code does."""
+    for word in words:
+        message = {"role": "user", "content": word}
+        handle = await client.send_request(
+            ActorId.parse(actor), "run", {"messages": [message]}, word
+        )
+        await handle.get_response()
+
+
+def is_shown(instance_id: str, *words: str) -> Callable[[Picture], bool]:
+    """Whether a conversation is shown with these messages, all answered."""
+
+    def holds(picture: Picture) -> bool:
+        turns = picture["turns"]
+        said = [texts(turn, "user") for turn in turns]
+        ends = all(turn["status"] == "completed" for turn in turns)
+        live = picture["phase"] == "live"
+        return (
+            live and picture["instance_id"] == instance_id and said == [*words] and ends
+        )
+
+    return holds
+
+
+async def answered(page: FrontEnd, kind: str, **content: Any) -> Any:
+    """What is answered to a message, beside the answers that came before."""
+    page.messages = [one for one in page.messages if one["type"] in ("batch", "pong")]
+    page.say(kind, **content)
+    answers = ("done", "refused", "conversations", "export", "page")
+
+    def found(_picture: Picture) -> Any:
+        return next((one for one in page.messages if one["type"] in answers), None)
+
+    return await page.until(found)

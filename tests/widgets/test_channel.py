@@ -115,3 +115,42 @@ def test_all_channels_together_keep_to_the_budget() -> None:
 
     assert due[0] >= begin + 0.05
     assert due[-1] >= begin + 0.05 + 9 * 0.01
+
+
+async def test_text_that_goes_on_where_the_last_batch_ended_is_sent_alone() -> None:
+    counter = Counter()
+
+    for text in ("Hel", "lo"):
+        with counter.channel.change() as tell:
+            tell(_append(text))
+        counter.channel.flush()
+
+    assert counter.sent == [
+        {"type": "batch", "seq": 1, "changes": [_append("Hel")]},
+        {"type": "batch", "seq": 2, "text": "lo"},
+    ]
+
+
+async def test_text_is_sent_with_its_place_to_whoever_has_just_come() -> None:
+    counter = Counter()
+    with counter.channel.change() as tell:
+        tell(_append("Hel"))
+    counter.channel.flush()
+
+    counter.channel.snapshot()
+    with counter.channel.change() as tell:
+        tell(_append("lo"))
+    counter.channel.flush()
+
+    assert counter.sent[-1]["changes"] == [_append("lo")]
+
+
+async def test_text_for_another_place_is_sent_with_that_place() -> None:
+    counter = Counter()
+
+    for index in (0, 1):
+        with counter.channel.change() as tell:
+            tell(_append("Hel", index))
+        counter.channel.flush()
+
+    assert [batch["changes"][0]["index"] for batch in counter.sent] == [0, 1]

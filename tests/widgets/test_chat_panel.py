@@ -145,11 +145,12 @@ async def test_retry_sends_the_same_message_as_a_new_request(
     page.say("send", message_id="m1", text="fail")
     failed = await page.until(ended("failed"))
 
-    page.say("retry", turn="m1", position=1, message_id="m2")
+    page.say("retry", turn="m1")
+    page.say("retry", turn="m1")
 
     again = await page.until(ended("failed", turn=1))
     assert failed["error"]["message"]
-    assert again["id"] == "m2"
+    assert again["id"] == "m1~2"
     assert texts(again, "user") == "fail"
     view = await runtime.read_actor(ActorId("scripted", "c1"))
     assert view.turns[1].metadata["retry_of"] == "m1"
@@ -166,9 +167,9 @@ async def test_a_turn_that_is_no_longer_kept_can_be_retried(
         await handle.get_response()
     _, page = await panels.open("echo/long")
 
-    page.say("retry", turn="m0", position=1, message_id="again")
+    page.say("retry", turn="m0")
 
-    turn = await page.until(lambda picture: _turn_of(picture, "again", "completed"))
+    turn = await page.until(lambda picture: _turn_of(picture, "m0~2", "completed"))
     assert texts(turn, "user") == "0"
     assert turn["retry_of"] == "m0"
 
@@ -181,11 +182,12 @@ def _turn_of(picture: Picture, message_id: str, status: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("approved", "words"), [(True, "not really, this is a demo"), (False, "I leave it")]
+    ("decision", "words"),
+    [("once", "not really, this is a demo"), ("deny", "I leave it")],
 )
 async def test_an_approval_is_asked_and_answered(
     panels: Panels,
-    approved: bool,  # noqa: FBT001 - a case of the table
+    decision: str,
     words: str,
 ) -> None:
     _, page = await panels.open()
@@ -193,17 +195,17 @@ async def test_an_approval_is_asked_and_answered(
     asked = await page.until(ended("completed"))
     [request] = [item for item in asked["items"] if item["kind"] == "approval"]
 
-    page.say("answer", turn="m1", request_id=request["id"], approved=approved)
+    page.say("answer", turn="m1", request_id=request["id"], decision=decision)
 
     turn = await page.until(ended("completed", turn=1))
     assert words in texts(turn)
     [tool] = [item for item in turn["items"] if item["kind"] == "tool"]
     assert tool["name"] == "delete_file"
-    assert (tool["denied"], tool["failed"]) == (not approved, False)
+    assert (tool["denied"], tool["failed"]) == (decision == "deny", False)
     [answered] = [
         item for item in page.picture["turns"][0]["items"] if item["kind"] == "approval"
     ]
-    assert answered["answer"] is approved
+    assert answered["answer"] == ("denied" if decision == "deny" else "once")
 
 
 async def test_the_answer_to_an_approval_is_the_frameworks_own(
@@ -213,7 +215,7 @@ async def test_the_answer_to_an_approval_is_the_frameworks_own(
     page.say("send", message_id="m1", text="delete a.txt")
     asked = await page.until(ended("completed"))
     request = asked["items"][-1]
-    page.say("answer", turn="m1", request_id=request["id"], approved=True)
+    page.say("answer", turn="m1", request_id=request["id"], decision="once")
     await page.until(ended("completed", turn=1))
 
     view = await runtime.read_actor(ActorId("scripted", "c1"))
@@ -263,12 +265,12 @@ async def test_an_answer_that_comes_second_leaves_the_question_answered(
     [request] = [item for item in asked["items"] if item["kind"] == "approval"]
     turn = panel._transcript.turn("m1")
     assert turn is not None
-    page.say("answer", turn="m1", request_id=request["id"], approved=True)
+    page.say("answer", turn="m1", request_id=request["id"], decision="once")
     await page.until(ended("completed", 1))
 
     # As a panel does in which somebody had decided before it saw this answer.
-    turn.answer(request["id"], lambda _: None, approved=False)
-    await panel._answer(panel.actor_id, turn)
+    turn.answer(request["id"], "denied", None, lambda _: None)
+    await panel._requests.answer(panel.actor_id, turn)
 
     assert (await page.heard("refused"))["error"]["type"] == "MessageIdReused"
     assert turn.open_approvals == []

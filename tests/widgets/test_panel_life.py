@@ -93,10 +93,11 @@ async def test_the_saved_output_can_be_read_without_widgets(panels: Panels) -> N
 
     data, _ = panel._repr_mimebundle_()
 
-    assert data["text/plain"] == "ChatPanel('echo/c1', 1 turn)"
+    assert repr(panel) == "ChatPanel('echo/c1', 1 turn)"
+    assert data["text/plain"].startswith("Conversation echo/c1 · 1 turn · last: ")
     assert panel.to_markdown() == "**Parrot · c1**\n\n> Hello\n\nEcho: Hello\n"
     assert "<p>Echo: Hello</p>" in data["text/html"]
-    assert "text/markdown" not in data
+    assert "Echo: Hello" in data["text/markdown"]
     assert "application/vnd.jupyter.widget-view+json" in data
 
 
@@ -120,7 +121,8 @@ async def test_only_the_picture_and_the_bundle_are_in_the_saved_state(
     panel, _ = await panels.open("echo/c1")
 
     names: list[str] = list(panel.traits(sync=True))
-    assert set(names) - inherited == {"snapshot", "_esm", "_css", "_anywidget_id"}
+    own = {"snapshot", "mark", "_esm", "_css", "_anywidget_id"}
+    assert set(names) - inherited == own
 
 
 @pytest.mark.parametrize(

@@ -327,7 +327,7 @@ def test_an_approval_takes_the_place_of_its_call_and_is_marked_when_answered() -
     told.apply("accepted", {"method": "run", "params": params}, position=2)
 
     assert [item["kind"] for item in told.items] == ["user", "approval"]
-    assert told.items[1]["answer"] is False
+    assert told.items[1]["answer"] == "denied"
     assert told.turns[1]["items"] == []
 
 

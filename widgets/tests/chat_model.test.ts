@@ -3,22 +3,23 @@ import { test } from "node:test";
 import { toMarkdown } from "../src/chat_panel/export.ts";
 import {
   asksForApproval,
+  branchPlaces,
   type Change,
   type Conversation,
   EMPTY,
   interruption,
+  lastRestored,
   mergeSnapshot,
+  queued,
   reduce,
   retried,
+  stoppable,
   type Turn,
   withPage,
 } from "../src/chat_panel/model.ts";
 import { completeSentences, speakable } from "../src/chat_panel/sentences.ts";
 import { status } from "../src/chat_panel/status.ts";
-
-function turn(position: number, more: Partial<Turn> = {}): Turn {
-  return { id: `t${position}`, position, status: "completed", items: [], ...more };
-}
+import { said, turn } from "./chat_kernel.ts";
 
 function conversation(turns: Turn[], more: Partial<Conversation> = {}): Conversation {
   const base = { ...EMPTY, type_name: "a", instance_id: "c", phase: "live" as const };
@@ -118,11 +119,67 @@ test("a turn was retried if any later turn repeats it", () => {
   assert.deepEqual([...retried(turns)], ["t1"]);
 });
 
+test("a branch stands at the turn behind the last shared one", () => {
+  const options = [
+    { instance_id: "c", name: null },
+    { instance_id: "d", name: "by bus" },
+  ];
+  const branches = [
+    { after: "t1", options, index: 0 },
+    { after: null, options, index: 1 },
+    { after: "gone", options, index: 0 },
+  ];
+
+  const places = branchPlaces(conversation([turn(1), turn(2)], { branches }));
+
+  assert.deepEqual([...places.keys()], ["t2", "t1"]);
+  assert.deepEqual(places.get("t1")?.index, 1);
+});
+
+test("a branch whose turn is still to come stands at the end", () => {
+  const branches = [{ after: "t1", options: [], index: 0 }];
+
+  const places = branchPlaces(conversation([turn(1)], { branches }));
+
+  assert.deepEqual([...places.keys()], [""]);
+});
+
+test("the first branch is not shown before the first turn is", () => {
+  const branches = [{ after: null, options: [], index: 0 }];
+
+  const places = branchPlaces(conversation([turn(51)], { branches, more: true }));
+
+  assert.equal(places.size, 0);
+});
+
+test("only what waits behind another turn is queued", () => {
+  const waiting = [turn(2, { status: "waiting" }), turn(3, { status: "waiting" })];
+  const behind = [turn(1, { status: "running" }), ...waiting];
+
+  const ids = [waiting, behind].map((turns) => queued(turns).map((one) => one.id));
+
+  assert.deepEqual(ids, [["t3"], ["t2", "t3"]]);
+  assert.equal(stoppable(waiting)?.id, "t2");
+  assert.equal(stoppable(behind)?.id, "t1");
+});
+
+test("the restored line stands behind the last turn of the earlier kernel", () => {
+  const turns = [turn(1), turn(3), turn(5)];
+
+  assert.equal(lastRestored(conversation(turns, { restored_until: 4 })), "t3");
+  assert.equal(lastRestored(conversation(turns, { restored_until: null })), undefined);
+});
+
 test("an interrupted turn that never ran does not claim that it did", () => {
   const lost = turn(1, { status: "interrupted", began: false });
 
   assert.match(interruption(lost), /before this turn began/);
   assert.match(interruption(turn(2)), /during this turn/);
+});
+
+const rateLimited = turn(1, {
+  status: "failed",
+  error: { type: "RateLimited", message: "busy", retryable: true, retry_after: 9 },
 });
 
 test("the status names what matters most", () => {
@@ -134,6 +191,15 @@ test("the status names what matters most", () => {
     [conversation([asking]), "live", 0, "needs you"],
     [conversation([turn(1, { status: "failed" })]), "live", 0, "failed"],
     [conversation([turn(1, { status: "interrupted" })]), "live", 0, "interrupted"],
+    [conversation([turn(1, { status: "cancelled" })]), "live", 0, "stopped"],
+    [
+      conversation([turn(1, { status: "failed", discarded: true })]),
+      "live",
+      0,
+      "ready",
+    ],
+    [conversation([rateLimited]), "live", 0, "service busy"],
+    [conversation([turn(1)], { read_only: true }), "live", 0, "read only"],
     [conversation([turn(1, { status: "running" })]), "silent", 0, "kernel is busy"],
     [conversation([]), "gone", 0, "not connected"],
     [conversation([], { phase: "offline" }), "live", 0, "runtime is away"],
@@ -160,6 +226,17 @@ test("the copied transcript is Markdown with endings", () => {
   );
 
   assert.equal(toMarkdown(picture), "# a · c\n\n> Hi\n> there\n\nHel\n\n*Stopped*\n");
+});
+
+test("the copied transcript leaves out what was tried again, and has the name", () => {
+  const turns = [
+    turn(1, { status: "failed", items: said("Hi") }),
+    turn(2, { retry_of: "t1", items: said("Hi") }),
+  ];
+
+  const text = toMarkdown(conversation(turns, { title: "a", name: "Oslo" }));
+
+  assert.equal(text, "# a · Oslo\n\n> Hi\n");
 });
 
 test("only whole sentences are announced", () => {

@@ -28,7 +28,7 @@ export function Board({ store }: { store: BoardStore }) {
         </p>
       ) : (
         // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling box needs the keys
-        <section class="arn-board-scroll" tabIndex={0} aria-label="Actors">
+        <section class="arn-board-scroll" tabIndex={0} aria-label="All actors">
           <table class="arn-board-table" data-testid="actors">
             <thead>
               <tr>

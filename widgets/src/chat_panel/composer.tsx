@@ -1,115 +1,144 @@
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
+import { short } from "../shared/format.ts";
 import { Icon } from "../shared/icons.tsx";
+import { InputHistory, written } from "./history.ts";
+import { MessageBox } from "./message_box.tsx";
+import { queued } from "./model.ts";
+import { PressReason } from "./press_reason.tsx";
 import type { ChatStore } from "./store.ts";
 
-const MAX_HEIGHT = 160;
-
 export function Composer({ store }: { store: ChatStore }) {
-  const box = useRef<HTMLTextAreaElement>(null);
-  const picture = store.picture.value;
-  const draft = store.draft.value;
-  const off = store.dead.value;
-  const running = picture.turns.find((turn) => turn.status === "running");
-  const stopping = picture.turns.some((turn) => turn.status === "stopping");
+  if (store.readOnly.value) {
+    return (
+      <p class="arn-read-only" data-testid="read-only">
+        This panel is for reading only.
+      </p>
+    );
+  }
+  return (
+    <div class="arn-composer">
+      <Queue store={store} />
+      <Writing store={store} />
+    </div>
+  );
+}
 
-  useAutoHeight(box, draft);
+/** What is said next, in the order in which the agent gets it. */
+function Queue({ store }: { store: ChatStore }) {
+  const { turns } = store.picture.value;
+  const behind = queued(turns);
+  const coming = store.comingQueued.value;
+  if (behind.length + coming.length === 0) return null;
+  const chips = [...behind.map((turn) => chipOf(turn)), ...coming];
+  return (
+    <>
+      <ol class="arn-queue" aria-label="Messages that wait" data-testid="queue">
+        {chips.map(({ id, text }, index) => (
+          <li key={id} class="arn-chip" data-testid="queued" data-turn={id}>
+            <span class="arn-chip-number">{index + 1}</span>
+            <span class="arn-chip-text">{short(text, 80) || "Image"}</span>
+            <button
+              type="button"
+              class="arn-chip-button"
+              aria-label={`Withdraw “${short(text, 40)}”`}
+              title="Withdraw"
+              data-testid="withdraw"
+              disabled={store.dead.value || store.road.presses.value.has(id)}
+              onClick={() => store.stop(id)}
+            >
+              <Icon name="cross" size={12} />
+            </button>
+          </li>
+        ))}
+      </ol>
+      <PressReason ids={chips.map(({ id }) => id)} store={store} />
+    </>
+  );
+}
+
+function chipOf(turn: Parameters<typeof queued>[0][number]) {
+  const user = turn.items.find((item) => item.kind === "user");
+  return { id: turn.id, text: user?.text ?? "" };
+}
+
+function Writing({ store }: { store: ChatStore }) {
+  const root = useRef<HTMLDivElement>(null);
+  const history = useRef(new InputHistory());
+  const draft = store.draft.value;
+  const media = store.attached.value;
+  const off = store.dead.value;
+  const title = store.picture.value.title || "the agent";
+  const isEmpty = draft.trim() === "" && media.length === 0;
 
   const send = () => {
-    const text = draft.trim();
-    if (!text || off) return;
-    store.say(text);
+    if (isEmpty || off) return;
+    store.say(draft.trim(), media);
     store.write("");
+    store.attached.value = [];
   };
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.key === "Enter" && !event.shiftKey && !isComposing(event)) {
-      event.preventDefault();
-      send();
-    } else if (event.key === "Escape" && running) {
-      event.preventDefault();
-      store.stop(running);
-    } else if (event.key === "ArrowUp" && draft === "") {
-      recallLast(store, event);
-    }
+  const onArrow = (key: string, area: HTMLTextAreaElement) => {
+    const looking = history.current.isLookingAt(draft);
+    const atStart = area.selectionEnd === 0;
+    const atEnd = area.selectionStart === draft.length;
+    if (key === "ArrowDown") return atEnd ? history.current.newer(draft) : undefined;
+    if (!atStart && !(looking && atEnd)) return undefined;
+    return history.current.older(draft, () => written(store.picture.value.turns));
   };
   return (
-    <div class="arn-composer" data-disabled={off}>
-      <textarea
-        ref={box}
-        class="arn-input"
-        rows={1}
-        value={draft}
+    <div ref={root}>
+      <MessageBox
+        text={draft}
+        media={media}
+        onText={(text) => store.write(text)}
+        onMedia={(images) => {
+          store.attached.value = images;
+        }}
+        onSend={send}
+        onEscape={() => store.stopByKey()}
+        onArrow={onArrow}
+        label={`Message ${title}`}
+        placeholder={off ? "Not connected" : `Message ${title}…`}
+        hint="Enter sends, Shift+Enter begins a new line, Escape stops"
         disabled={off}
-        placeholder={off ? "Not connected" : `Message ${picture.title || "the agent"}…`}
-        aria-label={`Message ${picture.title || "the agent"}`}
-        aria-keyshortcuts="Enter Escape"
-        title="Enter sends, Shift+Enter begins a new line, Escape stops"
-        data-testid="composer"
-        onInput={(event) => store.write(event.currentTarget.value)}
-        onKeyDown={onKeyDown}
-      />
-      <div class="arn-composer-bar">
-        {(running || stopping) && (
-          <button
-            type="button"
-            class="arn-round arn-round-stop"
-            aria-label={stopping ? "Stopping" : "Stop"}
-            title={stopping ? "Stopping…" : "Stop (Esc)"}
-            disabled={stopping || off}
-            data-testid="stop"
-            onClick={() => running && store.stop(running)}
-          >
-            <Icon name="stop" size={14} />
-          </button>
-        )}
+        testid="composer"
+      >
+        <StopButton store={store} />
         <button
           type="button"
           class="arn-round arn-round-send"
           aria-label="Send"
           title="Send (Enter)"
-          disabled={off || draft.trim() === ""}
+          disabled={off || isEmpty}
           data-testid="send"
           onClick={() => {
             send();
-            box.current?.focus({ preventScroll: true });
+            root.current?.querySelector("textarea")?.focus({ preventScroll: true });
           }}
         >
           <Icon name="send" />
         </button>
-      </div>
+      </MessageBox>
     </div>
   );
 }
 
-/** Enter that ends the composition of a character is not meant to send. */
-function isComposing(event: KeyboardEvent): boolean {
-  return event.isComposing || event.keyCode === 229;
-}
-
-function recallLast(store: ChatStore, event: KeyboardEvent): void {
-  const items = store.picture.value.turns.flatMap((turn) => turn.items);
-  const last = items.findLast((item) => item.kind === "user");
-  if (!last) return;
-  event.preventDefault();
-  store.write(last.text);
-}
-
-function useAutoHeight(
-  box: { current: HTMLTextAreaElement | null },
-  draft: string,
-): void {
-  const fit = () => {
-    const area = box.current;
-    if (!area) return;
-    area.style.height = "auto";
-    area.style.height = `${Math.min(area.scrollHeight, MAX_HEIGHT)}px`;
-  };
-  useLayoutEffect(fit, [draft]);
-  useEffect(() => {
-    const area = box.current;
-    if (!area) return;
-    // A view in a hidden tab has no size until it is shown.
-    const observer = new ResizeObserver(fit);
-    observer.observe(area.parentElement ?? area);
-    return () => observer.disconnect();
-  }, []);
+function StopButton({ store }: { store: ChatStore }) {
+  const id = store.stopTarget.value;
+  if (id === undefined) return null;
+  const press = store.road.presses.value.get(id)?.state;
+  const isUnderWay = press === "sent" || press === "accepted";
+  const stopping = isUnderWay || store.turn(id)?.status === "stopping";
+  return (
+    <button
+      type="button"
+      class="arn-round arn-round-stop"
+      aria-label={stopping ? "Stopping" : "Stop"}
+      title={stopping ? "Stopping…" : "Stop (Esc)"}
+      disabled={stopping || store.dead.value}
+      data-testid="stop"
+      onClick={() => store.stop(id)}
+    >
+      <Icon name="stop" size={14} />
+    </button>
+  );
 }

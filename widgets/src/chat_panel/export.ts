@@ -1,7 +1,7 @@
 /** The conversation as Markdown text, for the clipboard. */
 
 import { short } from "../shared/format.ts";
-import type { Conversation, Item, Turn } from "./model.ts";
+import { type Conversation, type Item, retried, type Turn } from "./model.ts";
 
 const ENDS: Partial<Record<Turn["status"], string>> = {
   cancelled: "Stopped",
@@ -10,12 +10,13 @@ const ENDS: Partial<Record<Turn["status"], string>> = {
 };
 
 export function toMarkdown(picture: Conversation): string {
-  const turns = picture.turns.flatMap((turn) => [
-    ...turn.items.map(itemText),
-    ending(turn),
-  ]);
-  const head = `# ${picture.title} · ${picture.instance_id}`;
-  return `${[head, ...turns].filter(Boolean).join("\n\n")}\n`;
+  const again = retried(picture.turns);
+  const turns = picture.turns
+    .filter((turn) => !again.has(turn.id))
+    .flatMap((turn) => [...turn.items.map(itemText), ending(turn)]);
+  const head = `# ${picture.title} · ${picture.name ?? picture.instance_id}`;
+  const note = picture.more ? "*Earlier messages are not in this copy.*" : "";
+  return `${[head, note, ...turns].filter(Boolean).join("\n\n")}\n`;
 }
 
 function itemText(item: Item): string {

@@ -1,165 +1,87 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { count, elapsed } from "../shared/format.ts";
-import { Icon } from "../shared/icons.tsx";
-import { copyText } from "./copy.ts";
-import { toMarkdown } from "./export.ts";
+import { elapsed } from "../shared/format.ts";
+import { ConversationList } from "./conversation_list.tsx";
+import { Menu } from "./menu.tsx";
 import type { ChatStore } from "./store.ts";
 
 export function Header({ store, heading }: { store: ChatStore; heading: string }) {
-  const picture = store.picture.value;
-  const state = store.status.value;
-  const seconds = state.since === undefined ? null : store.now.value - state.since;
+  const [isRenaming, setRenaming] = useState(false);
+  const root = useRef<HTMLElement>(null);
+  const { title, instance_id } = store.picture.value;
+  // A name that was being written is not another conversation's.
+  useEffect(() => setRenaming(false), [instance_id]);
+  const endRenaming = (byKey: boolean) => {
+    setRenaming(false);
+    // The field goes away: whoever was in it stands where the name is now.
+    if (byKey) setTimeout(() => root.current?.querySelector("button")?.focus());
+  };
   return (
-    <header class="arn-head">
+    <header class="arn-head" ref={root}>
       <h2 class="arn-title" id={heading}>
-        <span class="arn-title-name">{picture.title || "Chat"}</span>
-        <span class="arn-title-conversation" data-testid="conversation">
-          {picture.instance_id}
-        </span>
+        <span class="arn-title-name">{title || "Chat"}</span>
+        {isRenaming && <span class="arn-hidden">: new name</span>}
       </h2>
-      <span class="arn-status" data-tone={state.tone} data-testid="status">
-        <span class="arn-dot" aria-hidden="true" />
-        <span data-testid="status-text">{state.text}</span>
-        {seconds !== null && <span class="arn-status-time">{elapsed(seconds)}</span>}
-      </span>
-      <Menu store={store} />
+      {isRenaming ? (
+        <NameField store={store} onEnd={endRenaming} />
+      ) : (
+        <ConversationList store={store} />
+      )}
+      <Status store={store} />
+      <Menu store={store} onRename={() => setRenaming(true)} />
     </header>
   );
 }
 
-function Menu({ store }: { store: ChatStore }) {
-  const [open, setOpen] = useState(false);
-  const root = useRef<HTMLDivElement>(null);
-  const button = useRef<HTMLButtonElement>(null);
-
-  useEffect(() => {
-    if (!open) return;
-    store.listConversations();
-    root.current?.querySelector<HTMLElement>("[role=menuitem]")?.focus();
-    const onPointer = (event: PointerEvent) => {
-      if (!root.current?.contains(event.target as Node)) setOpen(false);
-    };
-    document.addEventListener("pointerdown", onPointer);
-    return () => document.removeEventListener("pointerdown", onPointer);
-  }, [open, store]);
-
-  const close = () => {
-    setOpen(false);
-    button.current?.focus({ preventScroll: true });
-  };
-  const choose = (action: () => void) => () => {
-    close();
-    action();
-  };
+function Status({ store }: { store: ChatStore }) {
+  const state = store.status.value;
+  const seconds = state.since === undefined ? null : store.now.value - state.since;
   return (
-    // biome-ignore lint/a11y/noStaticElementInteractions: catches the menu's own keys
-    <div
-      class="arn-menu-root"
-      ref={root}
-      onKeyDown={(event) => open && moveInMenu(event, root.current, close)}
-    >
-      <button
-        type="button"
-        class="arn-icon-button"
-        ref={button}
-        aria-label="Conversation menu"
-        aria-haspopup="menu"
-        aria-expanded={open}
-        data-testid="menu-button"
-        onClick={() => setOpen(!open)}
-      >
-        <Icon name="more" />
-      </button>
-      {open && (
-        <div class="arn-menu" role="menu" aria-label="Conversation" data-testid="menu">
-          <MenuItem
-            id="new-conversation"
-            onChoose={choose(() => store.startConversation())}
-          >
-            New conversation
-          </MenuItem>
-          <MenuItem
-            id="copy-transcript"
-            onChoose={choose(() => void copyText(toMarkdown(store.picture.value)))}
-          >
-            Copy transcript
-          </MenuItem>
-          <Conversations store={store} choose={choose} />
-          {store.picture.value.storage && (
-            <p class="arn-menu-note">Kept in {store.picture.value.storage}</p>
-          )}
-        </div>
-      )}
-    </div>
+    <span class="arn-status" data-tone={state.tone} data-testid="status">
+      <span class="arn-dot" aria-hidden="true" />
+      <span class="arn-status-text" data-testid="status-text">
+        {state.text}
+      </span>
+      {seconds !== null && <span class="arn-status-time">{elapsed(seconds)}</span>}
+    </span>
   );
 }
 
-interface ConversationsProps {
+interface NameFieldProps {
   store: ChatStore;
-  choose: (action: () => void) => () => void;
+  onEnd: (byKey: boolean) => void;
 }
 
-function Conversations({ store, choose }: ConversationsProps) {
-  const present = store.picture.value.instance_id;
-  const others = store.conversations.value?.filter(
-    (conversation) => conversation.instance_id !== present,
-  );
-  if (!others || others.length === 0) return null;
+/** Enter and leaving the field keep the name, Escape does not. */
+function NameField({ store, onEnd }: NameFieldProps) {
+  const { name, instance_id } = store.picture.peek();
+  const field = useRef<HTMLInputElement>(null);
+  const isOver = useRef(false);
+  useEffect(() => field.current?.select(), []);
+  const end = (keep: boolean, byKey: boolean) => {
+    if (isOver.current) return;
+    isOver.current = true;
+    const written = field.current?.value.trim() ?? "";
+    if (keep && written !== (name ?? ""))
+      store.conversations.rename(instance_id, written);
+    onEnd(byKey);
+  };
   return (
-    <>
-      <p class="arn-menu-head">Conversations</p>
-      {others.map(({ instance_id, turns, activity }) => (
-        <MenuItem
-          key={instance_id}
-          id="conversation-item"
-          onChoose={choose(() => store.switchTo(instance_id))}
-        >
-          <span class="arn-menu-name">{instance_id}</span>
-          <span class="arn-menu-hint">
-            {activity === "running" ? "running" : turns ? count(turns, "turn") : ""}
-          </span>
-        </MenuItem>
-      ))}
-    </>
+    <input
+      ref={field}
+      class="arn-name-field"
+      defaultValue={name ?? ""}
+      placeholder={instance_id}
+      maxLength={120}
+      aria-label="Name of the conversation"
+      data-testid="rename-input"
+      onBlur={() => end(true, false)}
+      onKeyDown={(event) => {
+        if (event.isComposing || event.keyCode === 229) return;
+        if (event.key === "Enter" || event.key === "Escape") {
+          event.preventDefault();
+          end(event.key === "Enter", true);
+        }
+      }}
+    />
   );
-}
-
-interface MenuItemProps {
-  id: string;
-  onChoose: () => void;
-  children: preact.ComponentChildren;
-}
-
-function MenuItem({ id, onChoose, children }: MenuItemProps) {
-  return (
-    <button
-      type="button"
-      role="menuitem"
-      tabIndex={-1}
-      class="arn-menu-item"
-      data-testid={id}
-      onClick={onChoose}
-    >
-      {children}
-    </button>
-  );
-}
-
-function moveInMenu(
-  event: KeyboardEvent,
-  root: HTMLElement | null,
-  close: () => void,
-): void {
-  const items = [...(root?.querySelectorAll<HTMLElement>("[role=menuitem]") ?? [])];
-  const place = items.indexOf(root?.ownerDocument.activeElement as HTMLElement);
-  const last = items.length - 1;
-  const target = {
-    ArrowDown: place === last ? 0 : place + 1,
-    ArrowUp: place <= 0 ? last : place - 1,
-    Home: 0,
-    End: last,
-  }[event.key];
-  if (event.key === "Escape" || event.key === "Tab") close();
-  if (target !== undefined) items[target]?.focus();
-  if (target !== undefined || event.key === "Escape") event.preventDefault();
 }

@@ -1,25 +1,43 @@
 import type { AnyWidget } from "@anywidget/types";
 import { render } from "preact";
+import { LazyModules } from "../shared/lazy_modules.ts";
 import "../shared/theme.css";
 import "./chat_panel.css";
+import "./composer.css";
 import "./transcript.css";
+import "./turns.css";
 import "./items.css";
 import "./markdown.css";
+import { Modules } from "./lazy_context.ts";
 import { Panel } from "./panel.tsx";
+import { followCopies, hideCopies } from "./saved_copy.ts";
 import { ChatStore } from "./store.ts";
 
 /** Called once per model: its views share one store. */
 const widget: AnyWidget = () => {
   let store: ChatStore;
+  let modules: LazyModules;
   return {
     initialize({ model }) {
       store = new ChatStore(model);
-      return () => store.connection.dispose();
+      modules = new LazyModules(model);
+      const endCopies = followCopies(model);
+      return () => {
+        endCopies();
+        modules.dispose();
+        store.dispose();
+      };
     },
-    render({ el }) {
+    render({ model, el }) {
       el.classList.add("arn-root");
       const detach = store.connection.attach();
-      render(<Panel store={store} />, el);
+      render(
+        <Modules.Provider value={modules}>
+          <Panel store={store} />
+        </Modules.Provider>,
+        el,
+      );
+      hideCopies(model, el);
       return () => {
         detach();
         render(null, el);

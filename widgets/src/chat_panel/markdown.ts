@@ -4,74 +4,103 @@
  * links are allow-listed and images wait for a click.
  */
 
-import hljs from "highlight.js/lib/core";
-import bash from "highlight.js/lib/languages/bash";
-import javascript from "highlight.js/lib/languages/javascript";
-import json from "highlight.js/lib/languages/json";
-import python from "highlight.js/lib/languages/python";
-import sql from "highlight.js/lib/languages/sql";
-import yaml from "highlight.js/lib/languages/yaml";
 import * as smd from "streaming-markdown";
-import { copyButton } from "./copy.ts";
-import { safeImage, safeLink } from "./safety.ts";
-
-for (const [name, grammar] of Object.entries({
-  bash,
-  javascript,
-  json,
-  python,
-  sql,
-  yaml,
-})) {
-  hljs.registerLanguage(name, grammar);
-}
+import type { LazyModules } from "../shared/lazy_modules.ts";
+import { codeActions } from "./code_actions.ts";
+import { FormulaScanner } from "./formulas.ts";
+import { imageButton } from "./images.ts";
+import { safeLink } from "./safety.ts";
 
 const MAX_HIGHLIGHTED = 50_000;
+/** The names of languages that the highlighter knows. */
+const LANGUAGES = new Set(
+  `bash sh zsh javascript js jsx mjs cjs json jsonc json5 python py gyp ipython sql
+  typescript ts tsx mts cts xml html xhtml rss svg yaml yml`.split(/\s+/),
+);
 
 /** Renders a text that only grows into an element of its own. */
 export class GrowingMarkdown {
   #root: HTMLElement;
+  #modules: LazyModules | undefined;
   #text = "";
   #parser: smd.Parser | undefined;
+  #scanner: FormulaScanner | undefined;
 
-  constructor(root: HTMLElement) {
+  /** Without modules code has no colours, and formulas are shown as their source. */
+  constructor(root: HTMLElement, modules?: LazyModules) {
     this.#root = root;
+    this.#modules = modules;
   }
 
   /** Show a text; `done` if it will not grow any more. */
   show(text: string, done: boolean): void {
     const grows = this.#parser && text.startsWith(this.#text);
     if (!grows && text !== this.#text) this.#restart();
-    this.#parser ??= this.#begin(text);
-    if (this.#parser && text.length > this.#text.length) {
-      smd.parser_write(this.#parser, text.slice(this.#text.length));
-    }
+    // After the end the parser is gone; the same text needs none.
+    if (!this.#parser && (text !== this.#text || text === "")) this.#begin();
+    this.#scanner?.write(text.slice(this.#text.length));
     this.#text = text;
-    if (done && this.#parser) {
-      smd.parser_end(this.#parser);
-      this.#parser = undefined;
-    }
+    if (done) this.#end();
   }
 
-  #begin(text: string): smd.Parser | undefined {
-    // After the end the parser is gone; the same text needs none.
-    return text === this.#text && text !== ""
-      ? undefined
-      : smd.parser(renderer(this.#root));
+  #begin(): void {
+    const scanner: FormulaScanner = new FormulaScanner({
+      write: (text) => smd.parser_write(parser, text),
+      isLiteral: () => isLiteral(parser),
+    });
+    const drawing = { scanner, modules: this.#modules };
+    const parser = smd.parser(renderer(this.#root, drawing));
+    this.#scanner = scanner;
+    this.#parser = parser;
+  }
+
+  #end(): void {
+    this.#scanner?.end();
+    if (this.#parser) smd.parser_end(this.#parser);
+    this.#parser = undefined;
+    this.#scanner = undefined;
   }
 
   #restart(): void {
     this.#root.replaceChildren();
     this.#text = "";
     this.#parser = undefined;
+    this.#scanner = undefined;
   }
+}
+
+/** Whether what comes next is code or an address, where no formula begins. */
+function isLiteral({ token, pending, indent_len, spaces, len }: smd.Parser): boolean {
+  switch (token) {
+    case smd.CODE_BLOCK:
+    case smd.CODE_FENCE:
+    case smd.CODE_INLINE:
+    case smd.IMAGE:
+    case smd.RAW_URL:
+    case smd.MAYBE_URL:
+      return true;
+    case smd.LINK:
+      return pending.startsWith("](");
+    case smd.NEWLINE: {
+      const own = spaces.slice(0, len + 1).reduce((sum, width) => sum + width, 0);
+      return indent_len - own >= 4;
+    }
+    default:
+      return pending.startsWith("`");
+  }
+}
+
+interface Drawing {
+  scanner: FormulaScanner;
+  modules: LazyModules | undefined;
 }
 
 type Data = smd.Default_Renderer_Data;
 
-function renderer(root: HTMLElement): smd.Default_Renderer {
+function renderer(root: HTMLElement, drawing: Drawing): smd.Default_Renderer {
   const base = smd.default_renderer(root);
-  return { ...base, add_token: addToken, end_token: endToken, set_attr: setAttribute };
+  const end_token = (data: Data) => endToken(data, drawing);
+  return { ...base, add_token: addToken, end_token, set_attr: setAttribute };
 }
 
 function addToken(data: Data, type: smd.Token): void {
@@ -89,17 +118,18 @@ function addToken(data: Data, type: smd.Token): void {
       break;
     case smd.EQUATION_BLOCK:
     case smd.EQUATION_INLINE:
-      push(data, parent.appendChild(create("code", "arn-math")));
+      push(data, formulaPlace(parent));
       break;
     default:
       smd.default_add_token(data, type);
   }
 }
 
-function endToken(data: Data): void {
+function endToken(data: Data, drawing: Drawing): void {
   const node = data.nodes[data.index] as HTMLElement;
-  if (node.matches(".arn-code code")) highlight(node);
-  if (node.matches(".arn-image")) imageButton(node);
+  if (node.matches(".arn-code code")) highlight(node, drawing.modules);
+  if (node.matches(".arn-image")) imagePlace(node);
+  if (node.matches(".arn-math code")) formula(node, drawing);
   smd.default_end_token(data);
 }
 
@@ -135,7 +165,7 @@ function codeBlock(parent: HTMLElement): HTMLElement {
   const bar = within(block, "div", "arn-code-bar");
   within(bar, "span", "arn-code-language").textContent = "text";
   const code = create("code");
-  bar.append(copyButton("Copy code", () => code.textContent ?? ""));
+  bar.append(codeActions(() => code.textContent ?? ""));
   const pre = within(block, "pre");
   pre.tabIndex = 0;
   return pre.appendChild(code);
@@ -148,36 +178,47 @@ function setLanguage(code: HTMLElement, language: string): void {
   if (label && name) label.textContent = name;
 }
 
-/** On the end of a block: the text is complete, and the highlighter escapes it. */
-function highlight(code: HTMLElement): void {
+/** On the end of a block: its text is complete. */
+function highlight(code: HTMLElement, modules: LazyModules | undefined): void {
   const language = code.dataset.language ?? "";
-  const text = code.textContent ?? "";
-  if (!hljs.getLanguage(language) || text.length > MAX_HIGHLIGHTED) return;
-  code.innerHTML = hljs.highlight(text, { language, ignoreIllegals: true }).value;
+  const isShort = (code.textContent ?? "").length <= MAX_HIGHLIGHTED;
+  if (!modules || !isShort || !LANGUAGES.has(language)) return;
+  modules.get("highlight").then(
+    (module) => module.highlight(code, language),
+    () => undefined, // without colours then
+  );
 }
 
-/** A place holder that loads the image when it is clicked. */
-function imageButton(place: HTMLElement): void {
+function formulaPlace(parent: HTMLElement): HTMLElement {
+  const place = within(parent, "span", "arn-math");
+  place.dataset.testid = "formula";
+  return within(place, "code");
+}
+
+/** The source in the place of its number, until the formula itself can be drawn. */
+function formula(code: HTMLElement, { scanner, modules }: Drawing): void {
+  const found = scanner.formulas[Number(code.textContent)];
+  const place = code.parentElement;
+  if (!found || !place) return;
+  const { source, display } = found;
+  code.textContent = source;
+  place.dataset.display = String(display);
+  modules
+    ?.get("maths")
+    .then(
+      (module) => module.drawFormula(place, source, display),
+      () => undefined, // the source stays
+    )
+    .catch(() => {
+      place.title = "This formula could not be drawn";
+    });
+}
+
+function imagePlace(place: HTMLElement): void {
   const label = place.textContent?.trim() || "image";
-  const source = safeImage(place.dataset.source ?? "");
+  const source = place.dataset.source ?? "";
   delete place.dataset.source;
-  place.replaceChildren();
-  if (source === null) {
-    place.textContent = `[${label}]`;
-    return;
-  }
-  const button = create("button", "arn-image-button") as HTMLButtonElement;
-  button.type = "button";
-  const host = source.startsWith("data:") ? "" : ` from ${new URL(source).host}`;
-  button.textContent = `Show image${host}: ${label}`;
-  button.addEventListener("click", () => {
-    const image = create("img") as HTMLImageElement;
-    image.alt = label;
-    image.referrerPolicy = "no-referrer";
-    image.src = source;
-    place.replaceChildren(image);
-  });
-  place.append(button);
+  place.replaceChildren(imageButton(source, label));
 }
 
 function push(data: Data, node: HTMLElement): void {

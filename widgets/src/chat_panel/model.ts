@@ -15,9 +15,15 @@ export interface Failure {
   type: string;
   message: string;
   retryable: boolean;
+  /** Where in the agent's code or which service. */
+  where?: string | null;
+  /** Seconds for which a busy service asks for patience. */
+  retry_after?: number | null;
 }
 
 export type MediaItem = { kind: "media"; uri: string | null; media_type: string };
+/** What a tool gave beside text: an image as data URI, or markup that nobody checked. */
+export type RichResult = { media_type: string; data: string };
 export type ToolItem = {
   kind: "tool";
   id: string;
@@ -27,13 +33,23 @@ export type ToolItem = {
   failed: boolean;
   /** A person did not allow it. */
   denied?: boolean;
+  rich?: RichResult[];
+  /** POSIX seconds by the kernel's clock. */
+  started_at?: number | null;
+  /** Seconds; null while it runs, and for what was read from the store. */
+  duration?: number | null;
 };
+/** What a person says to an approval; the item then has it, "deny" as "denied". */
+export type Decision = "once" | "conversation" | "deny";
 export type ApprovalItem = {
   kind: "approval";
   id: string;
   name: string;
   arguments: string;
-  answer: boolean | null;
+  answer: "once" | "conversation" | "denied" | null;
+  reason?: string | null;
+  /** POSIX seconds by the kernel's clock. */
+  expires_at?: number | null;
 };
 export type NoticeItem = {
   kind: "notice";
@@ -41,10 +57,17 @@ export type NoticeItem = {
   text: string;
 };
 export type UserItem = { kind: "user"; text: string; media: MediaItem[] };
-export type TextItem = { kind: "text" | "reasoning" | "value"; text: string };
+export type TextItem = { kind: "text" | "value"; text: string };
+export type ReasoningItem = {
+  kind: "reasoning";
+  text: string;
+  /** Seconds; null while it grows, and for what was read from the store. */
+  duration?: number | null;
+};
 export type Item =
   | UserItem
   | TextItem
+  | ReasoningItem
   | ToolItem
   | ApprovalItem
   | NoticeItem
@@ -57,8 +80,15 @@ export interface Turn {
   items: Item[];
   /** POSIX seconds by the kernel's clock. */
   started_at?: number;
-  /** Seconds; there once the turn has ended. */
+  /** Seconds; there once the turn has ended, as `ended_at`. */
   duration?: number;
+  ended_at?: number;
+  /** The model does not see the turn any more. */
+  discarded?: boolean;
+  /** What became of Stop; a refused one can be pressed again. */
+  stop?: "asked" | "refused" | null;
+  /** Why it could not be stopped, a sentence. */
+  stop_detail?: string | null;
   error?: Failure;
   usage?: Record<string, unknown>;
   /** The turn that this one repeats. */
@@ -67,9 +97,21 @@ export interface Turn {
   began?: boolean;
 }
 
+/** Conversations that differ from a place on. */
+export interface Branch {
+  /** The last turn that they share; null: they differ from the first on. */
+  after: string | null;
+  /** The original first. */
+  options: { instance_id: string; name: string | null }[];
+  /** Which of them is shown. */
+  index: number;
+}
+
 export interface Conversation extends Picture {
   type_name: string;
   instance_id: string;
+  /** What people call the conversation. */
+  name?: string | null;
   title: string;
   starters: string[];
   /** "offline" is asked again, "stopped" is for good. */
@@ -80,6 +122,10 @@ export interface Conversation extends Picture {
   turns: Turn[];
   /** Whether there are turns before the first. */
   more: boolean;
+  branches?: Branch[];
+  /** Position of the last turn of an earlier kernel. */
+  restored_until?: number | null;
+  read_only?: boolean;
 }
 
 export type Change =
@@ -134,16 +180,24 @@ export function withPage(
   picture: Conversation,
   turns: Turn[],
   more: boolean,
+  restored: number | null = null,
 ): Conversation {
   const first = picture.turns[0]?.position ?? Number.POSITIVE_INFINITY;
   const earlier = turns.filter((turn) => turn.position < first);
-  return { ...picture, turns: [...earlier, ...picture.turns], more };
+  return {
+    ...picture,
+    turns: [...earlier, ...picture.turns],
+    more,
+    restored_until: picture.restored_until ?? restored,
+  };
+}
+
+export function isInWork(turn: Turn): boolean {
+  return turn.status === "running" || turn.status === "stopping";
 }
 
 export function isOpen(turn: Turn): boolean {
-  return (
-    turn.status === "waiting" || turn.status === "running" || turn.status === "stopping"
-  );
+  return turn.status === "waiting" || isInWork(turn);
 }
 
 /** The turn whose questions can be answered: nothing was said after it. */
@@ -157,7 +211,38 @@ export function asksForApproval(turns: Turn[]): Turn | undefined {
 
 /** The ids of the turns that were sent again. */
 export function retried(turns: Turn[]): Set<string> {
-  return new Set(turns.flatMap((turn) => turn.retry_of ?? []));
+  const ids = new Set<string>();
+  for (const { retry_of } of turns) if (retry_of) ids.add(retry_of);
+  return ids;
+}
+
+/** Branches by the turn at which they differ; "" where that turn is still to come. */
+export function branchPlaces(picture: Conversation): Map<string, Branch> {
+  const places = new Map<string, Branch>();
+  const { turns, branches = [], more } = picture;
+  for (const branch of branches) {
+    const after = turns.findIndex((turn) => turn.id === branch.after);
+    const first = branch.after === null && !more;
+    if (after >= 0 || first) places.set(turns[after + 1]?.id ?? "", branch);
+  }
+  return places;
+}
+
+/** The messages that wait behind a turn in work; the first in line is not one of them. */
+export function queued(turns: Turn[]): Turn[] {
+  const waiting = turns.filter((turn) => turn.status === "waiting");
+  return turns.some(isInWork) ? waiting : waiting.slice(1);
+}
+
+/** What Stop means now: the turn in work, else the one that comes next. */
+export function stoppable(turns: Turn[]): Turn | undefined {
+  return turns.find(isInWork) ?? turns.find((turn) => turn.status === "waiting");
+}
+
+/** The last position that an earlier kernel has left, among the turns shown. */
+export function lastRestored(picture: Conversation): string | undefined {
+  const until = picture.restored_until ?? Number.NEGATIVE_INFINITY;
+  return picture.turns.findLast((turn) => turn.position <= until)?.id;
 }
 
 /** Why an interrupted turn has no whole answer. */

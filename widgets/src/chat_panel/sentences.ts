@@ -17,3 +17,8 @@ export function speakable(markdown: string): string {
     .replace(/\s+/g, " ")
     .trim();
 }
+
+/** With a capital at its beginning, as services do not always write. */
+export function asSentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -2,7 +2,8 @@
 
 import type { Link } from "../shared/connection.ts";
 import { count } from "../shared/format.ts";
-import { asksForApproval, type Conversation, type Turn } from "./model.ts";
+import { isRateLimited } from "./limits.ts";
+import { asksForApproval, type Conversation, isInWork, type Turn } from "./model.ts";
 
 export interface Status {
   tone: "ready" | "busy" | "waiting" | "attention" | "failed" | "off";
@@ -16,24 +17,30 @@ export function status(picture: Conversation, link: Link, sending: number): Stat
   if (link === "silent") return { tone: "off", text: "kernel is busy" };
   if (picture.phase === "stopped") return { tone: "off", text: "runtime stopped" };
   if (picture.phase === "offline") return { tone: "off", text: "runtime is away" };
-  const running = picture.turns.find(
-    (turn) => turn.status === "running" || turn.status === "stopping",
-  );
-  if (running) return runningStatus(running);
-  const waiting = picture.turns.filter((turn) => turn.status === "waiting").length;
-  if (waiting + sending > 0) {
-    const behind = waiting > 1 ? ` (${count(waiting, "message")})` : "";
-    return { tone: "waiting", text: `waiting${behind}` };
+  const { turns } = picture;
+  const working = turns.find(isInWork);
+  if (working) return workingStatus(working);
+  const waiting = turns.filter((turn) => turn.status === "waiting").length + sending;
+  if (waiting > 0) {
+    const ahead = waiting > 1 ? ` (${count(waiting, "message")})` : "";
+    return { tone: "waiting", text: `waiting${ahead}` };
   }
   if (picture.phase === "loading") return { tone: "waiting", text: "loading" };
-  if (asksForApproval(picture.turns)) return { tone: "attention", text: "needs you" };
-  const last = picture.turns.at(-1)?.status;
-  if (last === "failed") return { tone: "failed", text: "failed" };
-  if (last === "interrupted") return { tone: "attention", text: "interrupted" };
+  if (asksForApproval(turns)) return { tone: "attention", text: "needs you" };
+  return restingStatus(turns.at(-1), picture.read_only === true);
+}
+
+function restingStatus(last: Turn | undefined, readOnly: boolean): Status {
+  if (readOnly) return { tone: "off", text: "read only" };
+  if (last?.discarded) return { tone: "ready", text: "ready" };
+  if (isRateLimited(last)) return { tone: "attention", text: "service busy" };
+  if (last?.status === "failed") return { tone: "failed", text: "failed" };
+  if (last?.status === "interrupted") return { tone: "attention", text: "interrupted" };
+  if (last?.status === "cancelled") return { tone: "ready", text: "stopped" };
   return { tone: "ready", text: "ready" };
 }
 
-function runningStatus(turn: Turn): Status {
+function workingStatus(turn: Turn): Status {
   const since = turn.started_at;
   if (turn.status === "stopping") return { tone: "busy", text: "stopping", since };
   const item = turn.items.at(-1);

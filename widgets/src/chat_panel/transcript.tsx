@@ -1,21 +1,38 @@
+import { Fragment } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Icon } from "../shared/icons.tsx";
+import { memo } from "../shared/memo.tsx";
+import { type Block, inBlocks } from "./blocks.ts";
 import { BottomFollower } from "./follow.ts";
-import { asksForApproval, isOpen, retried } from "./model.ts";
-import type { ChatStore, Sending } from "./store.ts";
+import {
+  asksForApproval,
+  type Branch,
+  branchPlaces,
+  type Conversation,
+  isInWork,
+  isOpen,
+  lastRestored,
+  queued,
+  retried,
+  type Turn,
+} from "./model.ts";
+import { BranchControl } from "./said.tsx";
+import { SendingView } from "./sending.tsx";
+import type { ChatStore } from "./store.ts";
 import { TurnView } from "./turn.tsx";
+import { useWindow } from "./window.ts";
 
 export function Transcript({ store, heading }: { store: ChatStore; heading: string }) {
   const box = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const { following, follower } = useFollower(box, content);
   const picture = store.picture.value;
-  const { turns } = picture;
-  const sending = store.sending.value;
-  const streaming = turns.some(isOpen);
+  const window = useWindow(picture, store);
+  const sending = useBubbles(store);
+  const streaming = picture.turns.some(isOpen);
 
-  useKeptPlace(turns[0]?.id, box, follower);
-  // What one sends oneself is always shown.
+  useKeptPlace(window.turns[0]?.id, box, follower);
+  // What one sends oneself is always shown; the queue is, wherever one reads.
   const newest = sending.at(-1)?.id;
   useEffect(() => {
     if (newest) follower.current?.jump();
@@ -24,10 +41,7 @@ export function Transcript({ store, heading }: { store: ChatStore; heading: stri
     follower.current?.jump();
   }, [picture.instance_id, follower]);
 
-  const asking = asksForApproval(turns);
-  const last = turns.at(-1);
-  const again = retried(turns);
-  const isDead = store.dead.value;
+  const isEmpty = picture.turns.length === 0 && store.sending.value.length === 0;
   return (
     <div class="arn-scroll-root">
       <div
@@ -43,22 +57,12 @@ export function Transcript({ store, heading }: { store: ChatStore; heading: stri
         data-testid="transcript"
       >
         <div class="arn-content" ref={content}>
-          {picture.more && <Earlier store={store} />}
-          {turns.map((turn) => (
-            <TurnView
-              key={turn.id}
-              turn={turn}
-              store={store}
-              isLast={turn === last && sending.length === 0}
-              isAsking={turn === asking && !isDead}
-              isRetried={again.has(turn.id)}
-              isDead={isDead}
-            />
-          ))}
+          {window.more && <Earlier store={store} onPress={window.showEarlier} />}
+          <Turns turns={window.turns} picture={picture} store={store} />
           {sending.map((message) => (
             <SendingView key={message.id} message={message} store={store} />
           ))}
-          {turns.length === 0 && sending.length === 0 && <Empty store={store} />}
+          {isEmpty && <Empty store={store} />}
         </div>
       </div>
       {!following && (
@@ -75,6 +79,114 @@ export function Transcript({ store, heading }: { store: ChatStore; heading: stri
   );
 }
 
+interface TurnsProps {
+  turns: Turn[];
+  picture: Conversation;
+  store: ChatStore;
+}
+
+function Turns({ turns, picture, store }: TurnsProps) {
+  const before = useRef<Block[]>([]);
+  // What waits behind another one stands above the composer.
+  const waiting = new Set(queued(picture.turns).map((turn) => turn.id));
+  const shown = waiting.size ? turns.filter((turn) => !waiting.has(turn.id)) : turns;
+  const blocks = inBlocks(shown, before.current);
+  before.current = blocks;
+
+  const branches = branchPlaces(picture);
+  const again = retried(picture.turns);
+  const restored = lastRestored(picture);
+  const asking = asksForApproval(picture.turns);
+  const isFree = !store.readOnly.value && store.sending.value.length === 0;
+  const last = isFree ? picture.turns.at(-1)?.id : undefined;
+  const atEnd = branches.get("");
+  return (
+    <>
+      {blocks.map((block) => {
+        const has = (id: string | undefined) =>
+          id !== undefined && block.turns.some((turn) => turn.id === id);
+        return (
+          <BlockView
+            key={block.key}
+            turns={block.turns}
+            isLast={block === blocks.at(-1)}
+            store={store}
+            last={has(last) ? last : undefined}
+            restored={has(restored) ? restored : undefined}
+            asking={asking && !store.readOnly.value && has(asking.id)}
+            again={idsIn(block.turns, again)}
+            branches={branchesIn(block.turns, branches)}
+          />
+        );
+      })}
+      {atEnd && <BranchControl branch={atEnd} store={store} />}
+    </>
+  );
+}
+
+interface BlockProps {
+  turns: Turn[];
+  isLast: boolean;
+  store: ChatStore;
+  last: string | undefined;
+  restored: string | undefined;
+  asking: boolean | undefined;
+  /** Ids of the turns that were repeated, as one text: it compares by value. */
+  again: string;
+  branches: Map<string, Branch> | undefined;
+}
+
+const BlockView = memo(
+  ({ turns, isLast, store, last, restored, asking, again, branches }: BlockProps) => {
+    const repeated = new Set(again.split("\n"));
+    return (
+      <div class="arn-block" data-last={isLast || undefined}>
+        {turns.map((turn) => (
+          <Fragment key={turn.id}>
+            <TurnView
+              turn={turn}
+              store={store}
+              isLast={turn.id === last}
+              isAsking={Boolean(asking) && turn === turns.at(-1)}
+              isRetried={repeated.has(turn.id)}
+              branch={branches?.get(turn.id)}
+            />
+            {turn.id === restored && (
+              <p class="arn-divider" data-testid="restored">
+                <span>Restored · an earlier kernel ended here</span>
+              </p>
+            )}
+          </Fragment>
+        ))}
+      </div>
+    );
+  },
+);
+
+function idsIn(turns: Turn[], ids: Set<string>): string {
+  if (ids.size === 0) return "";
+  return turns
+    .filter((turn) => ids.has(turn.id))
+    .map((turn) => turn.id)
+    .join("\n");
+}
+
+/** Undefined where there are none, so that nothing is drawn again for them. */
+function branchesIn(
+  turns: Turn[],
+  branches: Map<string, Branch>,
+): Map<string, Branch> | undefined {
+  if (branches.size === 0) return undefined;
+  return turns.some((turn) => branches.has(turn.id)) ? branches : undefined;
+}
+
+/** Messages on their way that will be answered at once; the others are in the queue. */
+function useBubbles(store: ChatStore) {
+  const sending = store.sending.value;
+  const isBusy = store.picture.value.turns.some(isInWork);
+  return isBusy ? sending.filter((message) => message.refused) : sending;
+}
+
 function useFollower(
   box: { current: HTMLElement | null },
   content: { current: HTMLElement | null },
@@ -89,7 +201,7 @@ function useFollower(
   return { following, follower };
 }
 
-/** Keep the reader's place when a page of earlier turns comes in above it. */
+/** Keep the reader's place when earlier turns come in above it. */
 function useKeptPlace(
   first: string | undefined,
   box: { current: HTMLElement | null },
@@ -103,7 +215,7 @@ function useKeptPlace(
   });
 }
 
-function Earlier({ store }: { store: ChatStore }) {
+function Earlier({ store, onPress }: { store: ChatStore; onPress: () => void }) {
   const loading = store.loadingEarlier.value;
   return (
     <button
@@ -111,7 +223,7 @@ function Earlier({ store }: { store: ChatStore }) {
       class="arn-pill arn-earlier"
       disabled={loading}
       data-testid="load-earlier"
-      onClick={() => store.loadEarlier()}
+      onClick={onPress}
     >
       {loading ? "Loading…" : "Load earlier messages"}
     </button>
@@ -119,14 +231,14 @@ function Earlier({ store }: { store: ChatStore }) {
 }
 
 function Empty({ store }: { store: ChatStore }) {
-  const { title, starters, phase } = store.picture.value;
+  const { title, starters, phase, storage } = store.picture.value;
   if (phase === "loading" && store.connection.link.value !== "gone") {
     return <p class="arn-empty-note">Opening the conversation…</p>;
   }
   return (
     <div class="arn-empty" data-testid="empty">
       <p class="arn-empty-title">Talk to {title || "the agent"}</p>
-      {starters.length > 0 && (
+      {starters.length > 0 && !store.readOnly.value && (
         <div class="arn-starters">
           {starters.slice(0, 4).map((starter) => (
             <button
@@ -142,48 +254,7 @@ function Empty({ store }: { store: ChatStore }) {
           ))}
         </div>
       )}
+      {storage && <p class="arn-empty-note">Kept in {storage}</p>}
     </div>
-  );
-}
-
-function SendingView({ message, store }: { message: Sending; store: ChatStore }) {
-  const { refused } = message;
-  return (
-    <article
-      class="arn-turn"
-      data-testid="turn"
-      data-status={refused ? "refused" : "sending"}
-    >
-      <div class="arn-user">
-        <div class="arn-bubble">{message.text}</div>
-      </div>
-      {refused ? (
-        <div class="arn-failure" role="alert">
-          <p class="arn-failure-text">Not sent: {refused.message}</p>
-          <div class="arn-actions">
-            <button
-              type="button"
-              class="arn-pill"
-              disabled={store.dead.value}
-              onClick={() => store.sayAgain(message)}
-            >
-              Send again
-            </button>
-            <button
-              type="button"
-              class="arn-pill"
-              onClick={() => {
-                store.discard(message.id);
-                store.write(message.text);
-              }}
-            >
-              Edit
-            </button>
-          </div>
-        </div>
-      ) : (
-        <p class="arn-user-note">sending…</p>
-      )}
-    </article>
   );
 }

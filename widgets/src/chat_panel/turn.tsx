@@ -1,76 +1,108 @@
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { duration } from "../shared/format.ts";
 import { Icon } from "../shared/icons.tsx";
 import { memo } from "../shared/memo.tsx";
 import { copyText } from "./copy.ts";
+import { Ending } from "./ending.tsx";
 import { ItemView } from "./items.tsx";
-import { answerText, interruption, isOpen, type Turn } from "./model.ts";
+import { answerText, type Branch, isInWork, isOpen, type Turn } from "./model.ts";
+import { PressReason } from "./press_reason.tsx";
+import { Said } from "./said.tsx";
 import type { ChatStore } from "./store.ts";
 
-interface TurnProps {
+export interface TurnProps {
   turn: Turn;
   store: ChatStore;
   isLast: boolean;
   isAsking: boolean;
   /** Whether a later turn repeats it. */
   isRetried: boolean;
-  /** Whether nobody is there who could do something. */
-  isDead: boolean;
+  /** Where the conversation divides at this turn. */
+  branch: Branch | undefined;
 }
 
+/** A turn; one that was repeated is folded. */
 export const TurnView = memo((props: TurnProps) => {
-  const { turn, store, isAsking } = props;
+  const { turn, isRetried } = props;
+  const [isUnfolded, unfold] = useState(false);
+  if (!isRetried) return <Article {...props} />;
+  return (
+    <details
+      class="arn-earlier-try"
+      data-testid="earlier-try"
+      onToggle={(event) => unfold(event.currentTarget.open)}
+    >
+      <summary>
+        <Icon name="chevron" size={14} />
+        <span>Earlier try</span>
+        <span class="arn-earlier-end">{ENDS[turn.status] ?? turn.status}</span>
+      </summary>
+      {isUnfolded ? <Article {...props} /> : <Folded turn={turn} />}
+    </details>
+  );
+});
+
+const ENDS: Partial<Record<Turn["status"], string>> = { cancelled: "stopped" };
+
+/** Holds a folded turn's place for what counts turns. */
+function Folded({ turn }: { turn: Turn }) {
+  return (
+    <article data-testid="turn" data-status={turn.status} data-turn={turn.id} hidden />
+  );
+}
+
+function Article(props: TurnProps) {
+  const { turn, store, isAsking, branch } = props;
   const open = isOpen(turn);
+  const [first, ...others] = turn.items;
+  const user = first?.kind === "user" ? first : undefined;
+  const items = user ? others : turn.items;
   return (
     <article
       class="arn-turn"
       data-testid="turn"
       data-status={turn.status}
       data-turn={turn.id}
+      data-discarded={turn.discarded || undefined}
       aria-busy={open}
     >
-      {turn.items.map((item, index) => (
+      {user && <Said user={user} turn={turn} store={store} branch={branch} />}
+      {items.map((item, index) => (
         <ItemView
           key={index}
           item={item}
-          grows={open && index === turn.items.length - 1}
+          grows={open && index === items.length - 1}
           open={open}
+          dead={item.kind === "approval" && store.dead.value}
+          clock={store.now}
+          press={
+            item.kind === "approval" ? store.road.presses.value.get(item.id) : undefined
+          }
           onAnswer={
-            isAsking ? (id, approved) => store.answer(turn, id, approved) : undefined
+            isAsking
+              ? (id, decision, reason) => store.answer(turn, id, decision, reason)
+              : undefined
           }
         />
       ))}
-      {turn.status === "waiting" && <Waiting {...props} />}
-      {(turn.status === "running" || turn.status === "stopping") && (
-        <Working turn={turn} />
-      )}
+      {turn.status === "waiting" && <p class="arn-user-note">queued</p>}
+      {isInWork(turn) && <Working turn={turn} />}
+      {open && <StopState turn={turn} store={store} />}
       {!open && <Ending {...props} />}
+      {turn.status === "completed" && <Meta turn={turn} />}
+      {turn.discarded && (
+        <p class="arn-note" data-testid="discarded-note">
+          Discarded: the model does not see this.
+        </p>
+      )}
     </article>
-  );
-});
-
-function Waiting({ turn, store, isDead }: TurnProps) {
-  return (
-    <p class="arn-user-note">
-      queued
-      <button
-        type="button"
-        class="arn-link"
-        data-testid="withdraw"
-        disabled={isDead}
-        onClick={() => store.stop(turn)}
-      >
-        Withdraw
-      </button>
-    </p>
   );
 }
 
 /** A sign of life until something is there that moves by itself. */
 function Working({ turn }: { turn: Turn }) {
   const last = turn.items.at(-1);
-  if (turn.status === "stopping") return <p class="arn-note">Stopping…</p>;
-  if (last?.kind === "text") return null;
+  if (turn.status === "stopping" || last?.kind === "text") return null;
   if (last?.kind === "tool" && last.result === null) return null;
   return (
     <div class="arn-typing" data-testid="typing" aria-hidden="true">
@@ -81,90 +113,25 @@ function Working({ turn }: { turn: Turn }) {
   );
 }
 
-function Ending(props: TurnProps) {
-  const { turn, isLast, isRetried } = props;
-  switch (turn.status) {
-    case "failed":
-      return <Failed {...props} />;
-    case "cancelled":
-      return (
-        <Mark text={answerText(turn) ? "Stopped" : "Stopped before an answer"}>
-          {isLast && <Again {...props} label="Try again" />}
-        </Mark>
-      );
-    case "interrupted":
-      return (
-        <Mark text={interruption(turn)}>
-          {!isRetried && <Again {...props} label="Run again" />}
-        </Mark>
-      );
-    default:
-      return <Meta turn={turn} />;
+const INTERRUPT =
+  "To end it at once, interrupt the kernel (Kernel → Interrupt, or ■ in the toolbar).";
+
+/** What became of Stop, until it has landed. */
+function StopState({ turn, store }: { turn: Turn; store: ChatStore }) {
+  const press = store.road.presses.value.get(turn.id);
+  if (press?.reason) return <PressReason ids={[turn.id]} store={store} />;
+  if (turn.status === "stopping" || press) {
+    return (
+      <p class="arn-note" role="status">
+        Stopping…
+      </p>
+    );
   }
-}
-
-function Mark({
-  text,
-  children,
-}: {
-  text: string;
-  children: preact.ComponentChildren;
-}) {
+  if (turn.stop !== "refused") return null;
   return (
-    <div class="arn-mark" data-testid="mark">
-      <span class="arn-mark-square" aria-hidden="true" />
-      <span>{text}</span>
-      {children}
-    </div>
-  );
-}
-
-function Again({ turn, store, isDead, label }: TurnProps & { label: string }) {
-  const [pressed, setPressed] = useState(false);
-  const problem = store.problem.value;
-  // Refused, when the runtime was away say: it can be pressed again.
-  useEffect(() => {
-    if (problem) setPressed(false);
-  }, [problem]);
-  return (
-    <button
-      type="button"
-      class="arn-pill"
-      data-testid="retry"
-      disabled={pressed || isDead}
-      onClick={() => {
-        setPressed(true);
-        store.retry(turn);
-      }}
-    >
-      <Icon name="retry" size={14} /> {label}
-    </button>
-  );
-}
-
-function Failed(props: TurnProps) {
-  const { turn, isLast, isRetried } = props;
-  const error = turn.error;
-  return (
-    <div class="arn-failure" role={isLast ? "alert" : undefined} data-testid="failure">
-      <p class="arn-failure-text">{error?.message || "The turn failed."}</p>
-      <div class="arn-actions">
-        {!isRetried && <Again {...props} label="Retry" />}
-        <details class="arn-details">
-          <summary data-testid="details">Details</summary>
-          <dl class="arn-facts">
-            <dt>Error</dt>
-            <dd>{error?.type ?? "unknown"}</dd>
-            <dt>May work later</dt>
-            <dd>{error?.retryable ? "yes" : "not without a change"}</dd>
-            <dt>Request</dt>
-            <dd>
-              <code>{turn.id}</code>
-            </dd>
-          </dl>
-        </details>
-      </div>
-    </div>
+    <p class="arn-warning" role="alert" data-testid="stop-refused">
+      {turn.stop_detail || "Could not stop."} {INTERRUPT}
+    </p>
   );
 }
 

@@ -35,6 +35,10 @@ interface Options<S, C> {
 export class Connection<S extends Picture, C> {
   readonly picture: Signal<S>;
   readonly link = signal<Link>("connecting");
+  /** How many signs of life were asked for: others may say something with each. */
+  readonly pings = signal(0);
+  /** How many of the last ones were not answered, though other things may be heard. */
+  unanswered = 0;
   /** Seconds to add to this machine's clock to get the kernel's. */
   clockOffset = 0;
   #model: AnyModel;
@@ -45,6 +49,7 @@ export class Connection<S extends Picture, C> {
   #saveTimer: ReturnType<typeof setTimeout> | undefined;
   #disconnected = false;
   #resyncAskedAt = 0;
+  #lastChange: C | undefined;
 
   constructor(model: AnyModel, options: Options<S, C>) {
     this.#model = model;
@@ -78,6 +83,8 @@ export class Connection<S extends Picture, C> {
   /** Ask the kernel for a sign of life. */
   ping(): void {
     if (!this.send({ type: "ping", seq: this.picture.value.seq })) return;
+    this.unanswered += 1;
+    this.pings.value += 1;
     this.#answerTimer ??= setTimeout(() => {
       this.#answerTimer = undefined;
       const never = this.link.value === "connecting";
@@ -114,6 +121,7 @@ export class Connection<S extends Picture, C> {
         const next = message.snapshot as S;
         const { merge } = this.#options;
         this.#resyncAskedAt = 0;
+        this.#lastChange = undefined;
         this.#show(merge ? merge(this.picture.value, next) : next);
         break;
       }
@@ -121,6 +129,7 @@ export class Connection<S extends Picture, C> {
         this.#takeBatch(message as unknown as Batch<C>);
         break;
       case "pong":
+        this.unanswered = 0;
         this.clockOffset = (message.now as number) - Date.now() / 1000;
         // Nothing overtakes on this way, so a number not seen by now is lost.
         if ((message.seq as number) > this.picture.value.seq) this.#resync();
@@ -132,9 +141,12 @@ export class Connection<S extends Picture, C> {
   }
 
   #takeBatch(batch: Batch<C>): void {
-    const received = receive(this.picture.value, batch, this.#options.reduce);
-    if (received.kind === "applied") this.#show(received.picture);
-    else if (received.kind === "gap") this.#resync();
+    const { reduce } = this.#options;
+    const received = receive(this.picture.value, batch, reduce, this.#lastChange);
+    if (received.kind === "applied") {
+      this.#lastChange = received.last;
+      this.#show(received.picture);
+    } else if (received.kind === "gap") this.#resync();
   }
 
   /** What arrives before the answer shows the same gap; that needs no second one. */

@@ -3,7 +3,8 @@
  *
  * A front end starts from a snapshot at any time and must end up with the kernel's
  * picture whatever is lost or repeated between: a batch that is contained already is
- * left out, and a gap asks for a new snapshot.
+ * left out, and a gap asks for a new snapshot. A batch with a mere `text` repeats the
+ * last change with that text; whoever does not know that change has a gap too.
  */
 
 export interface Picture {
@@ -12,11 +13,12 @@ export interface Picture {
 
 export interface Batch<C> {
   seq: number;
-  changes: C[];
+  changes?: C[];
+  text?: string;
 }
 
-export type Received<S> =
-  | { kind: "applied"; picture: S }
+export type Received<S, C> =
+  | { kind: "applied"; picture: S; last: C | undefined }
   | { kind: "known" }
   | { kind: "gap" };
 
@@ -24,9 +26,13 @@ export function receive<S extends Picture, C>(
   picture: S,
   batch: Batch<C>,
   reduce: (picture: S, change: C) => S,
-): Received<S> {
+  last?: C,
+): Received<S, C> {
   if (batch.seq <= picture.seq) return { kind: "known" };
   if (batch.seq !== picture.seq + 1) return { kind: "gap" };
-  const changed = batch.changes.reduce(reduce, picture);
-  return { kind: "applied", picture: { ...changed, seq: batch.seq } };
+  const changes = batch.changes ?? (last ? [{ ...last, text: batch.text }] : undefined);
+  if (!changes) return { kind: "gap" };
+  const changed = changes.reduce(reduce, picture);
+  const next = { ...changed, seq: batch.seq };
+  return { kind: "applied", picture: next, last: changes.at(-1) };
 }

@@ -1,0 +1,81 @@
+"""A kernel that a cell blocks, and what a person presses meanwhile."""
+
+import logging
+
+from playwright.sync_api import Locator, expect
+
+from tests.browser.lab_page import ChatPanel, LabPage
+
+_log = logging.getLogger(__name__)
+
+START = """
+import agent_runtime_nb as arn
+
+def script(messages):
+    return [" ".join(map(str, range(1, 1001)))]  # 50 seconds
+
+rt = arn.start(
+    arn.scripted_agent(script, name="counter", delay=0.05),
+    arn.scripted_agent(delay=0),
+    loop="thread",
+)
+"""
+ON_THE_NOTEBOOKS_LOOP = START.replace('"thread"', '"notebook"')
+COUNTER = 'rt.chat("counter")'
+SCRIPTED = 'rt.chat("scripted")'
+SERVE = "server = rt.serve()"
+SLEEP = "import time\ntime.sleep(10)"
+
+_NOTEBOOK = "window.jupyterapp.shell.currentWidget"
+
+# Clicks, and gives the milliseconds until something is to be seen below the panel, and
+# whether the cell was still running then.
+_CLICK = """
+async ([root, button, seen]) => {
+  const panel = root.closest("[data-testid=chat-panel]") ?? root;
+  const started = performance.now();
+  button.click();
+  await new Promise((resolve, reject) => {
+    const look = () => panel.querySelector(seen) && resolve();
+    new MutationObserver(look).observe(panel, {
+      attributes: true, childList: true, subtree: true,
+    });
+    setTimeout(() => reject(new Error(`${seen} did not appear`)), 15000);
+    look();
+  });
+  return [performance.now() - started, window.cellRuns];
+}
+"""
+
+
+def block_the_kernel(lab: LabPage, code: str = SLEEP) -> None:
+    """Begin a cell that blocks the kernel, and wait until it does."""
+    lab.page.evaluate(
+        f"""async (code) => {{
+          const {{ kernel }} = {_NOTEBOOK}.context.sessionContext.session;
+          window.cellRuns = true;
+          const future = kernel.requestExecute({{ code, store_history: false }});
+          future.done.catch(() => {{}}).then(() => {{ window.cellRuns = false; }});
+          await new Promise((resolve) => {{
+            future.onIOPub = ({{ header }}) => {{
+              if (header.msg_type === "execute_input") resolve();
+            }};
+          }});
+        }}""",
+        code,
+    )
+
+
+def click(
+    panel: ChatPanel, button: Locator, seen: str, what: str
+) -> tuple[float, bool]:
+    """Milliseconds until it is seen, and whether the cell still ran."""
+    root = panel.root.element_handle()
+    arguments = [root, button.element_handle(), seen]
+    milliseconds, runs = panel.root.page.evaluate(_CLICK, arguments)
+    _log.info("%s: %.0f ms", what, milliseconds)
+    return milliseconds, runs
+
+
+def wait_for_road(lab: LabPage, panel: ChatPanel, state: str) -> None:
+    expect(panel.root).to_have_attribute("data-road", state)

@@ -1,0 +1,71 @@
+/**
+ * Characters that one does not see, or not as what they are, made visible by name.
+ *
+ * A person who approves a call reads its arguments: what turns the reading direction,
+ * has no width, or looks like an ordinary space must not hide from them.
+ */
+
+const NAMES: Record<number, string> = {
+  0: "null",
+  8: "backspace",
+  13: "carriage return",
+  27: "escape",
+  127: "delete",
+  160: "no-break space",
+  173: "soft hyphen",
+  847: "grapheme joiner",
+  1564: "Arabic letter mark",
+  6158: "Mongolian vowel separator",
+  8203: "zero width space",
+  8204: "zero width non-joiner",
+  8205: "zero width joiner",
+  8206: "left-to-right mark",
+  8207: "right-to-left mark",
+  8232: "line separator",
+  8233: "paragraph separator",
+  8234: "left-to-right embedding",
+  8235: "right-to-left embedding",
+  8236: "pop directional formatting",
+  8237: "left-to-right override",
+  8238: "right-to-left override",
+  8239: "narrow no-break space",
+  8288: "word joiner",
+  8294: "left-to-right isolate",
+  8295: "right-to-left isolate",
+  8296: "first strong isolate",
+  8297: "pop directional isolate",
+  10240: "blank Braille pattern",
+  12288: "ideographic space",
+  12644: "Hangul filler",
+  65279: "byte order mark",
+  65440: "half-width Hangul filler",
+};
+
+// Controls but for tab and line feed, format characters, lone surrogates, private use,
+// unassigned, all spaces but the ordinary, fillers, and variation selectors.
+const HIDDEN =
+  /[\p{C}\p{Z}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0\ufe00-\ufe0f\u{e0100}-\u{e01ef}]/gu;
+const ORDINARY = new Set(["\t", "\n", " "]);
+
+export type Part = { text: string } | { mark: string };
+
+/** The text in order: what can be read as it is, and the names of what cannot. */
+export function withMarks(text: string): Part[] {
+  const parts: Part[] = [];
+  let shown = 0;
+  for (const { 0: character, index } of text.matchAll(HIDDEN)) {
+    if (ORDINARY.has(character)) continue;
+    if (index > shown) parts.push({ text: text.slice(shown, index) });
+    parts.push({ mark: nameOf(character) });
+    shown = index + character.length;
+  }
+  if (shown < text.length) parts.push({ text: text.slice(shown) });
+  return parts;
+}
+
+function nameOf(character: string): string {
+  const point = character.codePointAt(0) ?? 0;
+  const code = `U+${point.toString(16).toUpperCase().padStart(4, "0")}`;
+  const name = NAMES[point];
+  return name ? `${code} ${name}` : code;
+}

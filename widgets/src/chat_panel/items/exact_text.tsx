@@ -1,0 +1,18 @@
+import { withMarks } from "../hidden_characters.ts";
+
+/** A text of which nothing is hidden: what one would not see is named. */
+export function ExactText({ text }: { text: string }) {
+  return (
+    <>
+      {withMarks(text).map((part, index) =>
+        "mark" in part ? (
+          <mark key={index} class="arn-named" data-testid="hidden-character">
+            {part.mark}
+          </mark>
+        ) : (
+          part.text
+        ),
+      )}
+    </>
+  );
+}

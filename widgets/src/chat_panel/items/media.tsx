@@ -1,0 +1,35 @@
+import { useState } from "preact/hooks";
+import { Icon } from "../../shared/icons.tsx";
+import { imageHost } from "../images.ts";
+import type { MediaItem, UserItem } from "../model.ts";
+import { safeImage } from "../safety.ts";
+
+export function User({ item }: { item: UserItem }) {
+  return (
+    <div class="arn-user" data-testid="user-message">
+      <span class="arn-hidden">You said: </span>
+      {item.text && <div class="arn-bubble">{item.text}</div>}
+      {item.media.map((media, index) => (
+        <Media key={index} item={media} own />
+      ))}
+    </div>
+  );
+}
+
+/** An image loads when somebody asks for it; a person's own, which is here, at once. */
+export function Media({ item, own = false }: { item: MediaItem; own?: boolean }) {
+  const source = item.uri === null ? null : safeImage(item.uri);
+  const [shown, setShown] = useState(own && source?.startsWith("data:") === true);
+  if (source === null) return <p class="arn-note">[{item.media_type}]</p>;
+  if (shown) {
+    const alt = own ? "Attached image" : "Image";
+    return (
+      <img class="arn-media" src={source} alt={alt} referrerPolicy="no-referrer" />
+    );
+  }
+  return (
+    <button type="button" class="arn-image-button" onClick={() => setShown(true)}>
+      <Icon name="image" size={14} /> Show image{imageHost(source)}
+    </button>
+  );
+}

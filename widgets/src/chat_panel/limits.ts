@@ -1,0 +1,28 @@
+/** When a busy service may be asked again, and how often that is done by itself. */
+
+import type { Turn } from "./model.ts";
+
+export const MOST_TRIES = 3;
+
+/** Whether the turn failed because a service asks for patience. */
+export function isRateLimited(turn: Turn | undefined): boolean {
+  return turn?.status === "failed" && typeof turn.error?.retry_after === "number";
+}
+
+/** Seconds until it may be tried again, by the kernel's clock; 0 when it may be now. */
+export function secondsLeft(turn: Turn, now: number): number {
+  const end = (turn.ended_at ?? 0) + (turn.error?.retry_after ?? 0);
+  return Math.max(0, Math.ceil(end - now));
+}
+
+/** How many tries in a row, up to this turn, a service has put off. */
+export function triesInARow(turns: Turn[], last: Turn): number {
+  let tries = 0;
+  let turn: Turn | undefined = last;
+  while (isRateLimited(turn)) {
+    tries += 1;
+    const before: string | undefined = turn?.retry_of;
+    turn = before ? turns.find((other) => other.id === before) : undefined;
+  }
+  return tries;
+}

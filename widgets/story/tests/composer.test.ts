@@ -1,0 +1,264 @@
+/** Writing: keys, history, editing, the queue, the list, and what is tried again. */
+
+import { afterEach, expect, test } from "vitest";
+import { userEvent } from "vitest/browser";
+import "../lab.css";
+import type { Turn } from "../../src/chat_panel/model.ts";
+import type { Answer } from "../fake_model.ts";
+import { stories, type Told, tell } from "../teller.ts";
+import { click, composer, find, frame, type Visit } from "../visit.ts";
+
+let visit: Visit | undefined;
+
+afterEach(() => {
+  visit?.close();
+  visit = undefined;
+  sessionStorage.clear(); // drafts
+  document.body.replaceChildren();
+});
+
+async function open(name: string): Promise<HTMLElement> {
+  const story = stories.find((one) => one.name === name) as Told;
+  const el = document.createElement("div");
+  document.body.append(el);
+  visit = await tell(story, el);
+  await frame();
+  return el;
+}
+
+const id = (name: string) => `[data-testid=${name}]`;
+
+function sent(type: string): Answer[] {
+  return visit?.model.sent.filter((message) => message.type === type) ?? [];
+}
+
+const focused = () => document.activeElement?.getAttribute("data-testid");
+
+async function press(keys: string): Promise<void> {
+  await userEvent.keyboard(keys);
+  await frame();
+}
+
+test("ArrowUp at the beginning brings back what was written, ArrowDown the draft", async () => {
+  const el = await open("branches");
+  const area = composer(el);
+  area.focus();
+
+  await press("draft{Home}{ArrowUp}");
+  const last = area.value;
+  await press("{ArrowUp}");
+  const first = area.value;
+  await press("{ArrowDown}{ArrowDown}");
+
+  expect([last, first, area.value]).toEqual(["Think: and by bus?", "Hello", "draft"]);
+});
+
+test("ArrowUp in the middle of a text moves the caret only", async () => {
+  const el = await open("branches");
+  const area = composer(el);
+  area.focus();
+
+  await press("draft{ArrowUp}");
+
+  expect(area.value).toBe("draft");
+});
+
+test("Enter and Escape that belong to a composition send and stop nothing", async () => {
+  const el = await open("streaming");
+  const area = composer(el);
+  area.focus();
+  await press("ni");
+
+  for (const key of ["Enter", "Escape"]) {
+    area.dispatchEvent(
+      new KeyboardEvent("keydown", { key, isComposing: true, bubbles: true }),
+    );
+  }
+  await frame();
+
+  expect([...sent("send"), ...sent("stop")]).toEqual([]);
+  expect(area.value).toBe("ni");
+});
+
+test("keys in the panel do not reach the notebook", async () => {
+  const el = await open("thought");
+  const heard: string[] = [];
+  const listen = (event: KeyboardEvent) => heard.push(event.key);
+  document.body.addEventListener("keydown", listen);
+
+  composer(el).focus();
+  await press("dd{Escape}");
+  document.body.removeEventListener("keydown", listen);
+
+  expect(heard).toEqual([]);
+});
+
+test("a message is edited in its place, and Escape leaves it as it was", async () => {
+  const el = await open("thought");
+  click(el, id("edit"));
+  await frame();
+  const focused = document.activeElement;
+
+  await press(" Really?{Escape}");
+
+  expect(focused?.getAttribute("data-testid")).toBe("edit-input");
+  expect(el.querySelector(id("edit-input"))).toBeNull();
+  await expect.poll(() => document.activeElement).toBe(find(el, id("edit")));
+  expect(sent("edit")).toEqual([]);
+});
+
+test("Enter in the editor sends what is said instead, once", async () => {
+  const el = await open("thought");
+  click(el, id("edit"));
+  await frame();
+
+  await press(" Really?{Enter}{Enter}");
+
+  const turn = find(el, id("turn")).dataset.turn;
+  expect(sent("edit")).toMatchObject([
+    { turn, text: "Think: is the train cheaper? Really?", media: [] },
+  ]);
+});
+
+test("a chip of the queue withdraws its own message", async () => {
+  const el = await open("queued");
+  const chips = el.querySelectorAll<HTMLElement>(id("queued"));
+
+  find(chips[1] as HTMLElement, id("withdraw")).click();
+
+  expect(chips.length).toBe(2);
+  expect(sent("stop").map((message) => message.message_id)).toEqual(["m3"]);
+});
+
+test("the list of conversations is searched and chosen from by keys", async () => {
+  const el = await open("conversations");
+
+  await press("{ArrowDown}{ArrowDown}{Enter}");
+
+  expect(sent("switch").map((message) => message.instance_id)).toEqual([
+    "trip-to-rome",
+  ]);
+  expect(el.querySelector(id("conversation-search"))).toBeNull();
+  expect(document.activeElement).toBe(find(el, id("conversations")));
+});
+
+test("a new name is kept with Enter, and not with Escape", async () => {
+  await open("renaming");
+  await press("Oslo{Enter}");
+  const kept = sent("rename").map((message) => message.name);
+  await expect.poll(focused).toBe("conversations");
+  visit?.close();
+  document.body.replaceChildren();
+
+  await open("renaming");
+  await press("Rome{Escape}");
+
+  expect(kept).toEqual(["Oslo"]);
+  expect(sent("rename")).toEqual([]);
+});
+
+test("deleting needs a second press, and is kept with Escape", async () => {
+  const el = await open("deleting");
+  const focused = document.activeElement;
+  await press("{Escape}");
+  const before = sent("delete").length;
+
+  click(el, id("menu-button"));
+  await frame();
+  click(el, id("delete"));
+  await frame();
+  click(el, id("delete-confirm"));
+
+  expect(focused?.getAttribute("data-testid")).toBe("keep");
+  expect(before).toBe(0);
+  expect(sent("delete").length).toBe(1);
+});
+
+test("giving up ends the countdown, and the turn can still be retried", async () => {
+  const el = await open("rate-limited");
+  const countdown = find(el, id("countdown")).textContent;
+
+  click(el, id("give-up"));
+  await frame();
+  click(el, id("retry"));
+
+  expect(countdown).toMatch(/Trying again in \d+ s/);
+  expect(el.querySelector(id("countdown"))).toBeNull();
+  expect(sent("retry").length).toBe(1);
+});
+
+test("a countdown that runs out while one looks tries again by itself", async () => {
+  const el = await open("rate-limited");
+  const turn = find(el, id("turn")).dataset.turn;
+  const error = {
+    type: "RateLimited",
+    message: "busy",
+    retryable: true,
+    retry_after: 1,
+  };
+  const changes = [
+    { op: "patch", id: turn, set: { error, ended_at: Date.now() / 1000 } },
+  ];
+
+  visit?.model.receive({ type: "batch", seq: 2, changes });
+
+  await expect.poll(() => sent("retry").length, { timeout: 5_000 }).toBe(1);
+  expect(find(el, id("countdown")).textContent).toMatch(/Trying again…/);
+});
+
+test("a countdown that ran out before one looked waits for a person", async () => {
+  const story = stories.find((one) => one.name === "rate-limited") as Told;
+  const last = story.picture.turns?.at(-1) as Turn;
+  const turns = [{ ...last, ended_at: Date.now() / 1000 - 100 }];
+  const el = document.createElement("div");
+  document.body.append(el);
+
+  visit = await tell({ ...story, picture: { ...story.picture, turns } }, el);
+  await frame();
+
+  expect(el.querySelector(id("countdown"))).toBeNull();
+  expect(find(el, id("retry")).textContent).toContain("Retry");
+  expect(sent("retry")).toEqual([]);
+});
+
+test("a file that is no image is named with the reason", async () => {
+  const el = await open("empty");
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File(["x"], "plan.pdf", { type: "application/pdf" }));
+
+  composer(el).dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
+  await expect.poll(() => el.querySelector(id("attachment-problem"))).not.toBeNull();
+
+  expect(find(el, id("attachment-problem")).textContent).toMatch(/plan\.pdf.*PNG/);
+});
+
+test("an image is sent with the message and can be removed before", async () => {
+  const el = await open("attachments");
+
+  composer(el).focus();
+  await press("{Enter}");
+
+  const media = sent("send")[0]?.media as string[];
+  expect(media.length).toBe(1);
+  expect(media[0]).toMatch(/^data:image\/png;base64,/);
+  expect(el.querySelector(id("attachment"))).toBeNull();
+});
+
+test("what the turn says while it streams leaves focus and selection alone", async () => {
+  const el = await open("streaming");
+  composer(el).focus();
+  const answer = el.querySelectorAll(id("answer"))[0] as HTMLElement;
+  const first = document.createTreeWalker(answer, NodeFilter.SHOW_TEXT).nextNode();
+  getSelection()?.selectAllChildren((first as Text).parentElement as Node);
+  const selected = getSelection()?.toString();
+
+  for (const [index, text] of [" and", " more", " words"].entries()) {
+    const changes = [{ op: "append", id: "m2", index: 1, field: "text", text }];
+    visit?.model.receive({ type: "batch", seq: index + 2, changes });
+    await frame();
+  }
+
+  await expect.poll(() => el.textContent).toContain("more word");
+  expect(getSelection()?.toString()).toBe(selected);
+  expect(document.activeElement).toBe(composer(el));
+});
