@@ -23,7 +23,13 @@ WIDGETS = ROOT / "widgets"
 STATIC = ROOT / "agent_runtime_nb" / "widgets" / "static"
 BUNDLES_STAMP = STATIC / ".sources"
 PACKAGES_STAMP = WIDGETS / "node_modules" / ".installed-from"
-SETTINGS = ("package.json", "package-lock.json", "tsconfig.json", "build.mjs", "lazy.mjs")
+SETTINGS = (
+    "package.json",
+    "package-lock.json",
+    "tsconfig.json",
+    "build.mjs",
+    "lazy.mjs",
+)
 
 
 class FrontendError(Exception):

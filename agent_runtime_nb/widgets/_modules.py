@@ -33,5 +33,10 @@ class Modules:
         if name not in NAMES:
             self._post({**answer, "error": "there is no such module"})
             return
-        text = (self._folder / f"{name}.js").read_text(encoding="utf-8")
+        try:
+            text = (self._folder / f"{name}.js").read_text(encoding="utf-8")
+        except OSError as error:
+            # Not built, or not readable: the page shows the plain form instead.
+            self._post({**answer, "error": error.strerror or "cannot be read"})
+            return
         self._post({**answer, "text": text})

@@ -76,6 +76,7 @@ class Transcript:
             turn.facts["started_at"] = max(open_turn.accepted_at.timestamp(), free_at)
         if view.running is not None:
             running = self._turns[view.running.message_id]
+            running.began = True
             self._resume(running, view)
         for turn in self._turns.values():
             if turn.message_id in before:
@@ -133,6 +134,7 @@ class Transcript:
             tell({"op": "turn", "turn": turn.to_json()})
         if "ended_at" in turn.facts:
             return  # it has ended: this repeats what is known
+        turn.began = turn.began or update.kind in ("started", "progress", "lost")
         if update.kind == "started":
             self.set(turn, tell, status="running", started_at=self._clock())
         elif update.kind == "progress":
@@ -216,10 +218,9 @@ class Transcript:
     def _end(self, turn: Turn, data: Any, tell: Tell) -> None:
         ended = as_object(data)
         result = ended.get("data")
-        began = turn.facts["status"] != "waiting"
         now = self._clock()
         turn.finish(tell)
-        facts = _outcome(ended.get("status", "completed"), result, began=began)
+        facts = _outcome(ended.get("status", "completed"), result, began=turn.began)
         facts |= {"ended_at": now, "stop": None, "stop_detail": None}
         facts["duration"] = max(0.0, now - turn.facts.get("started_at", now))
         turn.facts.update(facts)
@@ -313,7 +314,7 @@ def _retry_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def _outcome(status: str, data: Any, *, began: bool = True) -> dict[str, Any]:
     facts: dict[str, Any] = {"status": str(status)}
-    if status == RequestStatus.INTERRUPTED and not began:
+    if not began and status in (RequestStatus.INTERRUPTED, RequestStatus.CANCELLED):
         facts["began"] = False
     for key in ("error", "usage"):
         if value := as_object(as_object(data).get(key)):

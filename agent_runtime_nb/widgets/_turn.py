@@ -64,6 +64,7 @@ class Turn:
         self.position = position
         self.items: list[Item] = []
         self.facts: dict[str, Any] = {"status": "waiting", "stop": None}
+        self.began = False
         self._calls = calls
         self._clock = clock
         self._thinks_since: float | None = None

@@ -146,8 +146,13 @@ def test_500_kills_lose_no_request_and_give_none_two_answers(
 def test_the_judge_finds_what_a_broken_storage_does(
     tmp_path: Path, broken: type[LateStorage], kind: str
 ) -> None:
-    path = tmp_path / "state.db"
+    found: set[str] = set()
 
-    findings = run_loop(partial(broken, path), path, seed=5, kills=8, patience=2.0)
+    for seed in (5, 6, 7):  # where a kill strikes is up to the machine
+        if kind not in found:
+            path = tmp_path / f"{seed}.db"
+            make_storage = partial(broken, path)
+            findings = run_loop(make_storage, path, seed=seed, kills=8, patience=2.0)
+            found |= {finding.kind for finding in findings}
 
-    assert kind in {finding.kind for finding in findings}
+    assert kind in found

@@ -142,6 +142,17 @@ def test_a_request_that_was_still_waiting_when_interrupted_never_ran() -> None:
     assert told.turns[0]["began"] is False
 
 
+def test_a_request_that_was_withdrawn_never_ran_also_if_the_panel_stopped_it() -> None:
+    told = Told()
+    told.accept()
+    [waiting] = filter(None, [told.transcript.turn("m1")])
+    told.transcript.set(waiting, told.changes.append, status="stopping")
+
+    told.apply("ended", {"status": "cancelled", "data": None})
+
+    assert told.turns[0]["began"] is False
+
+
 def test_a_turn_says_which_one_it_repeats() -> None:
     again = turn_view(2, metadata={"retry_of": "m1"})
     ended = turn_view(3, status=RequestStatus.FAILED, metadata={"retry_of": "m2"})

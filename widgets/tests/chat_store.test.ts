@@ -118,6 +118,23 @@ test("the key that stopped a turn does not stop the next one by accident", () =>
   store.dispose();
 });
 
+test("a message that is withdrawn comes back, and the key still stops the turn", () => {
+  const { store, sentOf, show } = open();
+  const said = { kind: "user" as const, text: "and for kids?", media: [] };
+  const running = turn(1, { status: "running" });
+  show({ turns: [running, turn(2, { status: "waiting", items: [said] })] });
+
+  store.withdraw("t2");
+  store.stopByKey();
+
+  assert.equal(store.draft.value, "and for kids?");
+  assert.deepEqual(
+    sentOf("stop").map((message) => message.message_id),
+    ["t2", "t1"],
+  );
+  store.dispose();
+});
+
 test("an edit is sent once and its refusal comes back to the editor", () => {
   const { store, sentOf, tell } = open();
   store.edit("t2");

@@ -44,7 +44,7 @@ function Queue({ store }: { store: ChatStore }) {
               title="Withdraw"
               data-testid="withdraw"
               disabled={store.dead.value || store.road.presses.value.has(id)}
-              onClick={() => store.stop(id)}
+              onClick={() => store.withdraw(id)}
             >
               <Icon name="cross" size={12} />
             </button>

@@ -14,6 +14,7 @@ export function Ending(props: TurnProps) {
     case "failed":
       return <Failed {...props} />;
     case "cancelled":
+      if (props.turn.began === false) return <Mark text="Withdrawn" />;
       return (
         <Mark text={kept(props.turn)}>
           {props.isLast && <Again {...props} label="Try again" />}
@@ -40,7 +41,7 @@ function kept(turn: Turn): string {
 
 interface MarkProps {
   text: string;
-  children: preact.ComponentChildren;
+  children?: preact.ComponentChildren;
 }
 
 function Mark({ text, children }: MarkProps) {

@@ -44,6 +44,7 @@ const NAMES: Record<number, string> = {
 // Controls but for tab and line feed, format characters, lone surrogates, private use,
 // unassigned, all spaces but the ordinary, fillers, and variation selectors.
 const HIDDEN =
+  // biome-ignore lint/suspicious/noMisleadingCharacterClass: code points, one by one
   /[\p{C}\p{Z}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0\ufe00-\ufe0f\u{e0100}-\u{e01ef}]/gu;
 const ORDINARY = new Set(["\t", "\n", " "]);
 

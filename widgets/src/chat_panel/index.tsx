@@ -7,8 +7,10 @@ import "./composer.css";
 import "./transcript.css";
 import "./turns.css";
 import "./items.css";
+import "./approval.css";
 import "./markdown.css";
 import { Modules } from "./lazy_context.ts";
+import { knowNotebook } from "./notebook_cells.ts";
 import { Panel } from "./panel.tsx";
 import { followCopies, hideCopies } from "./saved_copy.ts";
 import { ChatStore } from "./store.ts";
@@ -30,6 +32,7 @@ const widget: AnyWidget = () => {
     },
     render({ model, el }) {
       el.classList.add("arn-root");
+      knowNotebook(el, model);
       const detach = store.connection.attach();
       render(
         <Modules.Provider value={modules}>

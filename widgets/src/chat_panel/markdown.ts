@@ -165,7 +165,7 @@ function codeBlock(parent: HTMLElement): HTMLElement {
   const bar = within(block, "div", "arn-code-bar");
   within(bar, "span", "arn-code-language").textContent = "text";
   const code = create("code");
-  bar.append(codeActions(() => code.textContent ?? ""));
+  bar.append(codeActions(parent, () => code.textContent ?? ""));
   const pre = within(block, "pre");
   pre.tabIndex = 0;
   return pre.appendChild(code);

@@ -1,25 +1,54 @@
-/** New cells in the notebook around a panel, where its front end lets pages do that. */
+/** New cells in the notebook around a panel, where its front end lets widgets see it. */
 
-interface Commands {
-  hasCommand(id: string): boolean;
-  execute(id: string, args?: Record<string, unknown>): Promise<unknown>;
+import type { AnyModel } from "@anywidget/types";
+
+interface NewCell {
+  cell_type: "code";
+  source: string;
+  metadata: Record<string, never>;
+  outputs: [];
 }
 
-const INSERT = "notebook:insert-cell-below";
-const WRITE = "notebook:replace-selection";
+interface SharedNotebook {
+  insertCell(index: number, cell: NewCell): unknown;
+}
+
+/** By the views' elements: code blocks are made outside of the component tree. */
+const notebooks = new WeakMap<Element, SharedNotebook>();
+
+/** Note which notebook a view stands in: JupyterLab and Notebook 7 tell their widgets. */
+export function knowNotebook(view: Element, model: AnyModel): void {
+  const manager = model.widget_manager as unknown as {
+    context?: { model?: { sharedModel?: SharedNotebook } };
+  };
+  const notebook = manager?.context?.model?.sharedModel;
+  if (typeof notebook?.insertCell === "function") notebooks.set(view, notebook);
+}
 
 /**
- * Puts code into a new cell below the active one; null where that is not offered.
- *
- * JupyterLab and Notebook 7 give their commands to pages only when they were started
- * with `--expose-app-in-browser`; other front ends never do.
+ * Puts code into a new cell below the one that a node stands in, and says whether it
+ * could; null where the notebook is not known.
  */
-export function cellMaker(): ((code: string) => Promise<void>) | null {
-  const { jupyterapp } = globalThis as { jupyterapp?: { commands?: Commands } };
-  const commands = jupyterapp?.commands;
-  if (!commands?.hasCommand(INSERT) || !commands.hasCommand(WRITE)) return null;
-  return async (code) => {
-    await commands.execute(INSERT);
-    await commands.execute(WRITE, { text: code.replace(/\n$/, "") });
+export function cellMaker(node: Element): ((code: string) => boolean) | null {
+  const view = node.closest(".arn-root");
+  const notebook = view ? notebooks.get(view) : undefined;
+  if (!notebook) return null;
+  return (code) => {
+    const place = cellIndex(node);
+    if (place === null) return false;
+    const source = code.replace(/\n$/, "");
+    const rest = { metadata: {}, outputs: [] } satisfies Partial<NewCell>;
+    notebook.insertCell(place + 1, { cell_type: "code", source, ...rest });
+    return true;
   };
+}
+
+/** Of the cell around a node. A notebook may hold only the cells that are in sight. */
+function cellIndex(node: Element): number | null {
+  const cell = node.closest<HTMLElement>(".jp-Notebook-cell");
+  if (!cell) return null;
+  const noted = Number(cell.dataset.windowedListIndex);
+  if (Number.isInteger(noted)) return noted;
+  const cells = cell.closest(".jp-Notebook")?.querySelectorAll(".jp-Notebook-cell");
+  return cells ? [...cells].indexOf(cell) : null;
 }

@@ -36,7 +36,9 @@ function restingStatus(last: Turn | undefined, readOnly: boolean): Status {
   if (isRateLimited(last)) return { tone: "attention", text: "service busy" };
   if (last?.status === "failed") return { tone: "failed", text: "failed" };
   if (last?.status === "interrupted") return { tone: "attention", text: "interrupted" };
-  if (last?.status === "cancelled") return { tone: "ready", text: "stopped" };
+  if (last?.status === "cancelled" && last.began !== false) {
+    return { tone: "off", text: "stopped" };
+  }
   return { tone: "ready", text: "ready" };
 }
 

@@ -173,6 +173,17 @@ export class ChatStore {
   /** Stop a turn in work, withdraw one that waits, or a message on its way. */
   stop(id: string): void {
     this.#lastStop = { id, at: Date.now() };
+    this.#end(id);
+  }
+
+  /** Take back a message that waits; its words come back if nothing else is written. */
+  withdraw(id: string): void {
+    const said = this.turn(id)?.items.find((item) => item.kind === "user");
+    if (said && this.draft.value === "") this.write(said.text);
+    this.#end(id);
+  }
+
+  #end(id: string): void {
     const wasRefused = this.turn(id)?.stop === "refused";
     const arrived = () => {
       const turn = this.turn(id);

@@ -24,7 +24,7 @@ export function drawFormula(
   });
   for (const node of box.querySelectorAll("*")) {
     for (const { name } of [...node.attributes]) {
-      if (/^(on|href|src|xlink)/i.test(name)) node.removeAttribute(name);
+      if (/^(on|href|src|xlink|id$|name$)/i.test(name)) node.removeAttribute(name);
     }
   }
   element.replaceChildren(...box.childNodes);

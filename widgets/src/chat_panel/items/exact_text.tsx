@@ -1,9 +1,12 @@
 import { withMarks } from "../hidden_characters.ts";
 
-/** A text of which nothing is hidden: what one would not see is named. */
+/**
+ * A text of which nothing is hidden: what one would not see is named, and letters that
+ * are written from right to left stand in the order in which they are sent.
+ */
 export function ExactText({ text }: { text: string }) {
   return (
-    <>
+    <bdo dir="ltr">
       {withMarks(text).map((part, index) =>
         "mark" in part ? (
           <mark key={index} class="arn-named" data-testid="hidden-character">
@@ -13,6 +16,6 @@ export function ExactText({ text }: { text: string }) {
           part.text
         ),
       )}
-    </>
+    </bdo>
   );
 }

@@ -10,19 +10,26 @@ export function User({ item }: { item: UserItem }) {
       <span class="arn-hidden">You said: </span>
       {item.text && <div class="arn-bubble">{item.text}</div>}
       {item.media.map((media, index) => (
-        <Media key={index} item={media} own />
+        <Media key={index} item={media} label="Attached image" />
       ))}
     </div>
   );
 }
 
-/** An image loads when somebody asks for it; a person's own, which is here, at once. */
-export function Media({ item, own = false }: { item: MediaItem; own?: boolean }) {
+interface MediaProps {
+  item: MediaItem;
+  /** What it is, where an image that is here already is shown at once. */
+  label?: string;
+}
+
+/** An image loads when somebody asks for it; a person's and a tool's, if here, at once. */
+export function Media({ item, label }: MediaProps) {
   const source = item.uri === null ? null : safeImage(item.uri);
-  const [shown, setShown] = useState(own && source?.startsWith("data:") === true);
+  const isHere = source?.startsWith("data:") === true;
+  const [shown, setShown] = useState(label !== undefined && isHere);
   if (source === null) return <p class="arn-note">[{item.media_type}]</p>;
   if (shown) {
-    const alt = own ? "Attached image" : "Image";
+    const alt = label ?? "Image";
     return (
       <img class="arn-media" src={source} alt={alt} referrerPolicy="no-referrer" />
     );

@@ -21,7 +21,11 @@ export function RichResults({ results, of }: RichResultsProps) {
         media_type === "text/html" ? (
           <Markup key={index} markup={data} label={`What ${of} gave`} />
         ) : (
-          <Media key={index} item={{ kind: "media", uri: data, media_type }} />
+          <Media
+            key={index}
+            item={{ kind: "media", uri: data, media_type }}
+            label={`Image from ${of}`}
+          />
         ),
       )}
     </div>
@@ -30,7 +34,7 @@ export function RichResults({ results, of }: RichResultsProps) {
 
 const Markup = memo(({ markup, label }: { markup: string; label: string }) => {
   const modules = useContext(Modules);
-  const root = useRef<HTMLDivElement>(null);
+  const root = useRef<HTMLElement>(null);
   const [problem, setProblem] = useState(false);
   useLayoutEffect(() => {
     let isOver = false;
@@ -46,12 +50,11 @@ const Markup = memo(({ markup, label }: { markup: string; label: string }) => {
   }, [markup, modules]);
   if (problem) return <p class="arn-note">This result cannot be shown here.</p>;
   return (
-    <div
+    <section
       class="arn-markup arn-markdown"
       ref={root}
       // biome-ignore lint/a11y/noNoninteractiveTabindex: a wide table is scrolled by keys
       tabIndex={0}
-      role="region"
       aria-label={label}
     />
   );
