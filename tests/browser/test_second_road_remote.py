@@ -41,14 +41,20 @@ def remote(
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", f"{config.parent}{os.pathsep}{path}")
     server = JupyterServer(tmp_path / "jupyter")
     rules = f"MAP {REMOTE} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            args=["--no-sandbox", "--disable-gpu", f"--host-resolver-rules={rules}"],
-        )
-        yield browser, server
-        browser.close()
-    server.stop()
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=chromium,
+                args=[
+                    "--no-sandbox",
+                    "--disable-gpu",
+                    f"--host-resolver-rules={rules}",
+                ],
+            )
+            yield browser, server
+            browser.close()
+    finally:
+        server.stop()
 
 
 def test_on_another_machine_stop_takes_the_way_through_jupyters_proxy(
