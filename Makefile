@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test test-storages check fix build bench soak clean setup constraints screenshots pictures \
-	test-frontend test-python test-notebooks \
+	test-frontend test-python test-browser test-notebooks \
 	check-format check-lint check-types check-imports check-frontend
 
 # The first Python that will do: the environment's own, else the system's.
@@ -28,23 +28,30 @@ lab: setup  ## open the first notebook in JupyterLab (ARGS=--no-browser: only pr
 # wait for a disk.
 SIDE_BY_SIDE := $(if $(filter output-sync,$(.FEATURES)),-j2 --output-sync=target)
 
+# Without a Chromium the browser tests skip and name the reason; under CI=true they fail.
+CHROMIUM = $(PY) tools/chromium.py --install >/dev/null || [ "$$CI" != true ]
+
 # The tests that need database servers.
 WITH_SERVERS := tests/contracts tests/storage tests/properties \
 	tests/test_benchmarks.py tests/test_cli_storage.py tests/test_storage_copy.py
 
 test: setup  ## every test: front end, Python, browser, notebooks
+	@$(CHROMIUM)
 	@$(MAKE) --no-print-directory $(SIDE_BY_SIDE) \
-		test-storages test-python test-frontend test-notebooks
+		test-storages test-browser test-python test-frontend test-notebooks
 
 test-frontend: setup
 	@$(NPM) run --silent test
 
-# Without a Chromium the browser tests skip and name the reason; under CI=true they fail.
+# With ARGS all tests are looked through at once, here.
 test-python: setup
-	@$(PY) tools/chromium.py --install >/dev/null || [ "$$CI" != true ]
-	@$(PY) -m pytest $(or $(ARGS),$(addprefix --ignore=,$(WITH_SERVERS)))
+	@$(CHROMIUM)
+	@$(PY) -m pytest $(or $(ARGS),$(addprefix --ignore=,tests/browser $(WITH_SERVERS)))
 
-# With ARGS all tests are looked through at once, by test-python.
+test-browser: setup
+	@$(CHROMIUM)
+	@$(if $(ARGS),true,$(PY) -m pytest tests/browser)
+
 test-storages: setup
 	@$(if $(ARGS),true,$(PY) -m pytest $(WITH_SERVERS))
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,11 @@ import pytest
 from benchmarks.__main__ import NAMES, load, main
 from benchmarks.measure import Bar, Benchmark, Results, is_met, measure
 from benchmarks.report import table
+from tools.chromium import NO_CHROMIUM, find_chromium
 
 SMALLEST = 0.002
 SERVERS = ("cosmos", "postgres", "redis")
+BROWSERS = ("panel", "transcript")
 
 
 @pytest.mark.timeout(180)  # some start servers
@@ -21,6 +24,8 @@ def test_every_contender_of_every_benchmark_gives_figures(
 ) -> None:
     if name in SERVERS:
         request.getfixturevalue(f"{name}_server")  # skips where there is none
+    if name in BROWSERS and find_chromium() is None and os.environ.get("CI") != "true":
+        pytest.skip(NO_CHROMIUM)
     benchmark = load(name)
 
     results = measure(benchmark, rounds=1, scale=SMALLEST)
