@@ -87,6 +87,7 @@ build: setup  ## wheel and sdist into dist/
 	@$(PY) -m hatchling build --clean
 
 bench: setup  ## measure speed beside the raw floor and peers
+	@$(PY) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --group peers
 	@$(PY) -m benchmarks $(ARGS)
 
 soak: setup  ## the long tests
@@ -100,7 +101,7 @@ pictures: setup  ## make the pictures of all states of the widgets anew
 
 constraints:  ## compile constraints.txt anew from pyproject.toml (needs uv)
 	@uv pip compile pyproject.toml --universal --python-version 3.11 --upgrade \
-		--extra all --group dev --no-annotate --no-header --no-emit-index-url \
+		--extra all --group dev --group peers --no-annotate --no-header --no-emit-index-url \
 		--output-file constraints.txt
 
 clean:  ## remove everything that was made, the environment too

@@ -7,6 +7,7 @@ from typing import Any
 from agent_framework import AgentResponse, AgentResponseUpdate, Message
 
 from agent_runtime_nb._plain_dicts import update_to_dict
+from agent_runtime_nb._streamed_answer import StreamedAnswer
 from agent_runtime_nb.exceptions import InvalidRequest
 from agent_runtime_nb.runtime_abstractions import (
     RETRY_OF,
@@ -28,9 +29,7 @@ class AgentTurn:
     context: IActorRuntimeContext
     request: ActorRequestMessage
     inputs: list[Message] = field(default_factory=list[Message])
-    updates: list[AgentResponseUpdate] = field(
-        default_factory=list[AgentResponseUpdate]
-    )
+    streamed: StreamedAnswer = field(default_factory=StreamedAnswer)
     notices: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     sequence: int = 0
     goes_on: bool = False
@@ -77,12 +76,12 @@ class AgentTurn:
         return {content.type for one in self.inputs for content in one.contents}
 
     def partial_response(self) -> AgentResponse:
-        """What the updates seen so far make; not for every update, it costs all of them."""
-        return AgentResponse.from_updates(self.updates)
+        """What the updates seen so far make."""
+        return self.streamed.to_response()
 
     def publish(self, update: AgentResponseUpdate) -> None:
         """Tell an update of the agent."""
-        self.updates.append(update)
+        self.streamed.add(update)
         # Services send empty updates for their own lifecycle events.
         if any(content.type != "text" or content.text for content in update.contents):
             self.context.on_progress_update(

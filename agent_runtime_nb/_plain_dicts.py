@@ -15,14 +15,20 @@ _TEXT = {"type", "text", "informational_only", "additional_properties", _NOT_TOL
 _TEXT_TYPES = ("text", "text_reasoning")
 
 
+def is_plain_text(content: Content) -> bool:
+    """Whether a content is nothing but text or reasoning."""
+    if content.type not in _TEXT_TYPES or type(content) is not Content:
+        return False
+    fields = vars(content)
+    said = {name for name in fields if fields[name] is not None}
+    return said <= _TEXT and "text" in said and fields["additional_properties"] == {}
+
+
 def content_to_dict(content: Content) -> dict[str, Any]:
     """As `content.to_dict()`."""
-    if content.type in _TEXT_TYPES and type(content) is Content:
-        fields = vars(content)
-        said = {name for name in fields if fields[name] is not None}
-        if said <= _TEXT and "text" in said and fields["additional_properties"] == {}:
-            text = {"type": content.type, "text": content.text}
-            return {**text, "additional_properties": {}}
+    if is_plain_text(content):
+        text = {"type": content.type, "text": content.text}
+        return {**text, "additional_properties": {}}
     return content.to_dict()
 
 

@@ -57,7 +57,8 @@ class Channel:
         collect: gives further changes when a batch is sealed, for whoever keeps what
             is dirty rather than what was done.
         loop: the loop that changes the picture.
-        wait: seconds in which changes are gathered.
+        wait: seconds between two messages; what changes in between is gathered. A
+            change after a longer rest is sent at once.
         budget: shared with the other widgets.
     """
 
@@ -84,6 +85,7 @@ class Channel:
         self._place: Change | None = None  # where the last batch has added text
         self._snapshot_wanted = False
         self._timer: asyncio.TimerHandle | None = None
+        self._next = loop.time()  # when a message may be sent
 
     @property
     def seq(self) -> int:
@@ -110,11 +112,19 @@ class Channel:
             self._place = None
             return {"seq": self._seq, **self._describe()}
 
+    def rest(self) -> float:
+        """Seconds until changes are sent again; on the loop only.
+
+        Whoever makes many changes one by one saves work by making them together then.
+        """
+        return max(0.0, self._next - self._loop.time())
+
     def flush(self) -> None:
         """Send what is waiting now; on the loop only."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._next = self._loop.time() + self._wait
         if self._snapshot_wanted:
             self._snapshot_wanted = False
             snapshot = self.snapshot()
@@ -157,7 +167,7 @@ class Channel:
 
     def _schedule(self) -> None:
         if self._timer is None:
-            delay = self._budget.reserve(self._wait)
+            delay = self._budget.reserve(self.rest())
             self._timer = self._loop.call_later(delay, self.flush)
 
 

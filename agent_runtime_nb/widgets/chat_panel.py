@@ -42,6 +42,7 @@ from weakref import WeakSet
 from agent_runtime_nb.exceptions import AgentRuntimeError, InvalidRequest
 from agent_runtime_nb.runtime_abstractions import ActorId, IActorClient
 from agent_runtime_nb.runtime_directory import ConversationInfo, RuntimeDirectory
+from agent_runtime_nb.widgets._bursts import in_bursts
 from agent_runtime_nb.widgets._channel import SHARED_BUDGET, MessageBudget
 from agent_runtime_nb.widgets._conversation_menu import PAGE, ConversationMenu
 from agent_runtime_nb.widgets._freezable import FreezableWidget
@@ -147,7 +148,7 @@ class ChatPanel(FreezableWidget):
             **self._second_road.handlers,
             **Modules(self._post).handlers,
         }
-        super().__init__(loop=loop, wait=0.06, lease=lease, budget=budget, **options)
+        super().__init__(loop=loop, wait=0.07, lease=lease, budget=budget, **options)
         _panels.add(self)
 
     def __repr__(self) -> str:
@@ -245,7 +246,7 @@ class ChatPanel(FreezableWidget):
         noticing = self._spawn(self._notice(), "notice")
         try:
             watch = self._stage.client.watch_actor(self.actor_id, self._cursor)
-            async for update in watch:
+            async for update in in_bursts(watch, self.channel.rest):
                 with self.channel.change() as tell:
                     self._transcript.apply(update, tell)
                 if update.kind == "ended":

@@ -49,6 +49,24 @@ async def test_changes_within_the_wait_are_one_batch() -> None:
     assert [change["amount"] for change in batch["changes"]] == [1, 2]
 
 
+async def test_a_change_after_a_rest_is_sent_at_once_and_the_next_ones_together() -> (
+    None
+):
+    counter = Counter(wait=60.0)
+
+    counter.add(1)
+    await counter.arrived.wait()
+    rest = counter.channel.rest()
+    counter.add(2)
+    counter.add(3)
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+    assert len(counter.sent) == 1
+    assert 0 < rest <= 60.0
+    counter.channel.close()
+
+
 async def test_a_snapshot_contains_a_batch_whole_or_not_at_all() -> None:
     counter = Counter()
     counter.add(1)
