@@ -21,7 +21,7 @@ help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
 
 lab: setup  ## open the first notebook in JupyterLab (ARGS=--no-browser: only print the URL)
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" $(PY) -m jupyterlab $(AS_ROOT) \
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" JUPYTER_CONFIG_PATH="$(CURDIR)/binder" $(PY) -m jupyterlab $(AS_ROOT) \
 		--LabApp.default_url=/lab/tree/notebooks/01_quickstart.ipynb $(ARGS)
 
 # Two at a time where make can keep their output apart: most of the tests with servers

@@ -197,7 +197,7 @@ def test_binder_installs_the_repository_with_the_pinned_versions_and_nothing_els
     assert {path.name for path in folder.iterdir()} <= {
         "requirements.txt",
         "runtime.txt",
-        "postBuild",
+        "jupyter_server_config.json",
         "start",
     }
 

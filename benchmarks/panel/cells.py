@@ -7,9 +7,17 @@ which is typed into, one that begins the stream. `tokens()` is the same agent in
 AGENT = '''
 import asyncio
 import json
+import random
+import string
 import time
 
 COUNT, RATE = {count}, 200.0
+chance = random.Random(1)
+
+
+def word(number):
+    """Nothing that compresses well; the first one is found by the watch."""
+    return "".join(chance.choices(string.ascii_lowercase, k=6)) if number else "w00000"
 
 
 async def paced(note):
@@ -20,7 +28,7 @@ async def paced(note):
         await asyncio.sleep(max(0.0, begun + number / RATE - loop.time()))
         note(time.time())
         end = chr(10) * 2 if number % 100 == 99 else " "
-        yield f"w{{number:05d}}{{end}}"
+        yield word(number) + end
 
 
 async def alone():

@@ -12,10 +12,12 @@ from playwright.sync_api import Page, WebSocket
 from benchmarks.measure import Figures, amount
 from benchmarks.panel.cells import AGENT, OURS, PANEL, PANEL_START, TRAIT, TRAIT_START
 from benchmarks.panel.lab import open_notebook
+from benchmarks.panel.relay import Relay
 from tests.browser.lab_page import LabPage
 
 SENT = "sent bytes per byte"
-WIRE = "wire bytes per byte"
+FRAMES = "in frames"
+WIRE = "on the wire"
 CPU = "kernel cpu %"
 FRAME = "longest frame ms"
 LATENCY = "p95 to page ms"
@@ -66,8 +68,8 @@ class _Contender:
     ready: str
 
 
-class _Wire:
-    """What the page's connections carry towards it.
+class _Frames:
+    """What the page's connections bring, as the page sees it.
 
     `sent` is what the widgets put into their messages, `received` all that came:
     Jupyter's own part of each message, and the messages about the kernel's state.
@@ -100,21 +102,24 @@ def _content(message: bytes) -> bytes:
 
 def _run(contender: _Contender, scale: float) -> Figures:
     agent = AGENT.format(count=amount(_COUNT, scale))
-    wire = _Wire()
-    with open_notebook(agent, contender.show, prepare=wire.watch) as lab:
-        return _watched(contender, lab, wire)
+    frames = _Frames()
+    cells = agent, contender.show
+    with open_notebook(*cells, prepare=frames.watch) as (lab, relay):
+        return _watched(contender, lab, frames, relay)
 
 
-def _watched(contender: _Contender, lab: LabPage, wire: _Wire) -> Figures:
+def _watched(
+    contender: _Contender, lab: LabPage, traffic: _Frames, relay: Relay
+) -> Figures:
     lab.run_cell(0)
     lab.run_cell(1)
     lab.page.wait_for_selector(contender.ready)
     lab.page.evaluate(_WATCH)
-    received, sent = wire.received, wire.sent
+    before = traffic.sent, traffic.received, relay.received
     count = int(lab.execute("print(COUNT)"))
     contender.start(lab)
     lab.page.wait_for_function(f"() => window.benchSeen.at(-1)?.[0] >= {count}")
-    received, sent = wire.received - received, wire.sent - sent
+    after = traffic.sent, traffic.received, relay.received
     kernel = _figures(lab)
     seen = lab.page.evaluate("() => window.benchSeen")
     frames = lab.page.evaluate("() => window.benchFrames")
@@ -122,8 +127,9 @@ def _watched(contender: _Contender, lab: LabPage, wire: _Wire) -> Figures:
     last = seen[-1][2]
     size = count * (_WORD + 1)
     return {
-        SENT: sent / size,
-        WIRE: received / size,
+        SENT: (after[0] - before[0]) / size,
+        FRAMES: (after[1] - before[1]) / size,
+        WIRE: (after[2] - before[2]) / size,
         CPU: max(0.0, kernel["cpu"]) / kernel["seconds"] * 100,
         FRAME: max(length for at, length in frames if at <= last),
         LATENCY: _p95(kernel["yielded"], seen),

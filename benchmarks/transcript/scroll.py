@@ -79,7 +79,7 @@ async () => {
 def run(scale: float) -> Figures:
     """Measure."""
     turns = max(60, amount(_TURNS, scale))
-    with open_notebook(_TALK.format(turns=turns), _CHAT) as lab:
+    with open_notebook(_TALK.format(turns=turns), _CHAT) as (lab, _):
         lab.run_cell(0)
         lab.select_cell(1)
         return _measured(lab, turns)

@@ -1,5 +1,6 @@
 """A real JupyterLab for the browser tests, in a process of its own."""
 
+import contextlib
 import json
 import os
 import re
@@ -8,10 +9,12 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
 
 STARTING = 60.0
 
@@ -37,23 +40,25 @@ class JupyterServer:
 
     Args:
         folder: empty; notebooks belong into its `root`.
+        config: a folder with settings of the server, none of its own.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, config: Path | None = None) -> None:
         self.root = folder / "root"
         self._token = secrets.token_hex(16)
         self._lines: list[str] = []
         self._url: Future[str] = Future()
-        self._process = self._start(folder)
+        self._process = self._start(folder, config)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:
             self.url = self._url.result(STARTING)
+            self._wait_until_it_listens()  # it tells its address a little before
         except BaseException:
             self.stop()
             raise
 
-    def _start(self, folder: Path) -> "subprocess.Popen[str]":
+    def _start(self, folder: Path, config: Path | None) -> "subprocess.Popen[str]":
         folders = {
             "IPYTHONDIR": folder / "ipython",
             "JUPYTER_CONFIG_DIR": folder / "config",
@@ -82,6 +87,7 @@ class JupyterServer:
         environment = {
             **os.environ,
             **{name: str(path) for name, path in folders.items()},
+            "JUPYTER_CONFIG_PATH": str(config or ""),
             "AGENT_RUNTIME_STORAGE": "",
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         }
@@ -95,6 +101,18 @@ class JupyterServer:
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+    def _wait_until_it_listens(self) -> None:
+        url = urlsplit(self.url)
+        until = time.monotonic() + STARTING
+        while time.monotonic() < until:
+            with contextlib.suppress(ConnectionRefusedError):
+                socket.create_connection((url.hostname, url.port)).close()
+                return
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.02)
+                break
+        raise RuntimeError(f"JupyterLab does not listen:\n{self.log}")
 
     def _read(self) -> None:
         """Keep what it says; the first address among it is its own."""
