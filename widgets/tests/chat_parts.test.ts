@@ -174,7 +174,10 @@ test("a file that cannot be sent is named with the reason", () => {
 
   assert.equal(whyNot(image, 0), null);
   assert.match(whyNot({ ...image, type: "application/pdf" }, 0) ?? "", /PNG, JPEG/);
-  assert.match(whyNot({ ...image, size: 6_000_000 }, 0) ?? "", /5\.7 MB.*5 MB/);
+  assert.equal(whyNot({ ...image, size: 6_000_000 }, 0), null);
+  assert.match(whyNot({ ...image, size: 60_000_000 }, 0) ?? "", /57\.2 MB.*40 MB/);
+  const moving = { ...image, type: "image/gif", size: 6_000_000 };
+  assert.match(whyNot(moving, 0) ?? "", /5\.7 MB.*5 MB/);
   assert.match(whyNot(image, 10) ?? "", /10 images/);
 });
 

@@ -1,5 +1,7 @@
 /** Images that go with a message. */
 
+import { shrink } from "./shrink.ts";
+
 export interface Attachment {
   name: string;
   /** A data URI. */
@@ -8,7 +10,9 @@ export interface Attachment {
 
 export const ACCEPTED = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 const MOST = 10;
-const MOST_BYTES = 5 * 1024 * 1024;
+const MEGABYTE = 1024 * 1024;
+const MOST_MEGABYTES = 40;
+const MOST_MEGABYTES_OF_GIF = 5; // which is sent as it is
 
 interface FileFacts {
   name: string;
@@ -22,9 +26,10 @@ export function whyNot(file: FileFacts, present: number): string | null {
   if (!ACCEPTED.includes(file.type)) {
     return `${name} cannot be sent: only PNG, JPEG, GIF and WebP images can.`;
   }
-  if (file.size > MOST_BYTES) {
-    const size = (file.size / 1024 / 1024).toFixed(1);
-    return `${name} has ${size} MB: an image may have 5 MB at most.`;
+  const most = file.type === "image/gif" ? MOST_MEGABYTES_OF_GIF : MOST_MEGABYTES;
+  if (file.size > most * MEGABYTE) {
+    const size = (file.size / MEGABYTE).toFixed(1);
+    return `${name} has ${size} MB: such an image may have ${most} MB at most.`;
   }
   if (present >= MOST)
     return `${name} is left out: a message has ${MOST} images at most.`;
@@ -40,13 +45,22 @@ export async function readImages(
   let problem: string | null = null;
   for (const file of files) {
     const reason = whyNot(file, present + images.length);
-    if (reason) problem = reason;
-    else images.push({ name: file.name || "image", uri: await dataUri(file) });
+    const uri = reason === null ? await small(file) : null;
+    if (uri !== null) images.push({ name: file.name || "image", uri });
+    else problem = reason ?? `${file.name || "This file"} cannot be read as an image.`;
   }
   return { images, problem };
 }
 
-function dataUri(file: File): Promise<string> {
+async function small(file: File): Promise<string | null> {
+  try {
+    return await dataUri(await shrink(file));
+  } catch {
+    return null;
+  }
+}
+
+function dataUri(file: Blob): Promise<string> {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(String(reader.result));

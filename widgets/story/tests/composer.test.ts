@@ -244,6 +244,37 @@ test("an image is sent with the message and can be removed before", async () => 
   expect(el.querySelector(id("attachment"))).toBeNull();
 });
 
+test("a large image is made small enough to be shown again", async () => {
+  const el = await open("empty");
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(await noise(2600, 1300));
+
+  composer(el).dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
+  await expect.poll(() => el.querySelector(id("attachment"))).not.toBeNull();
+  composer(el).focus();
+  await press("look{Enter}");
+
+  const [uri] = (sent("send")[0]?.media ?? []) as string[];
+  expect(uri).toMatch(/^data:image\/jpeg;base64,/);
+  expect(uri?.length).toBeLessThan(700_000);
+  const shown = new Image();
+  shown.src = uri as string;
+  await shown.decode();
+  expect(shown.naturalWidth).toBe(2 * shown.naturalHeight);
+});
+
+test("a file that only says that it is an image is named", async () => {
+  const el = await open("empty");
+  const dataTransfer = new DataTransfer();
+  const words = new Uint8Array(600_000);
+  dataTransfer.items.add(new File([words], "sketch.png", { type: "image/png" }));
+
+  composer(el).dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
+  await expect.poll(() => el.querySelector(id("attachment-problem"))).not.toBeNull();
+
+  expect(find(el, id("attachment-problem")).textContent).toMatch(/sketch\.png cannot/);
+});
+
 test("what the turn says while it streams leaves focus and selection alone", async () => {
   const el = await open("streaming");
   composer(el).focus();
@@ -262,3 +293,14 @@ test("what the turn says while it streams leaves focus and selection alone", asy
   expect(getSelection()?.toString()).toBe(selected);
   expect(document.activeElement).toBe(composer(el));
 });
+
+/** What compresses badly: several megabytes as a PNG. */
+async function noise(width: number, height: number): Promise<File> {
+  const canvas = new OffscreenCanvas(width, height);
+  const brush = canvas.getContext("2d") as OffscreenCanvasRenderingContext2D;
+  const image = brush.createImageData(width, height);
+  for (let at = 0; at < image.data.length; at += 65_536)
+    crypto.getRandomValues(image.data.subarray(at, at + 65_536));
+  brush.putImageData(image, 0, 0);
+  return new File([await canvas.convertToBlob()], "noise.png", { type: "image/png" });
+}
