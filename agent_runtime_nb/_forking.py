@@ -80,6 +80,17 @@ async def rename(actors: ActorRegistry, actor_id: ActorId, name: str | None) -> 
     await set_values(resident, {NOTE: encode(note)})
 
 
+async def disallow_tool(actors: ActorRegistry, actor_id: ActorId, tool: str) -> bool:
+    """See `RuntimeDirectory.disallow_tool`."""
+    if tool not in (await conversation_info(actors, actor_id)).allowed_tools:
+        return False
+    resident = await owned(actors, actor_id)
+    allowed: list[str] = decode(resident.values.get(ALLOWED_TOOLS, b"[]"))
+    kept = [one for one in allowed if one != tool]
+    await set_values(resident, {ALLOWED_TOOLS: encode(kept)})
+    return kept != allowed
+
+
 def _checked_name(name: str) -> str:
     shown = " ".join(name.split())
     if not 1 <= len(shown) <= 200:

@@ -193,6 +193,12 @@ class OwnDirectory(RuntimeDirectory):
             lambda: _forking.rename(self._actors, actor_id, name), "rename"
         )
 
+    async def disallow_tool(self, actor_id: ActorId, tool: str) -> bool:
+        return await self._at_home(
+            lambda: _forking.disallow_tool(self._actors, actor_id, tool),
+            "disallow tool",
+        )
+
     async def fork(
         self,
         actor_id: ActorId,

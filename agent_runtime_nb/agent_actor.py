@@ -90,7 +90,8 @@ class _Conversation:
     staging: StagingHistory | None
     snapshot: JsonValue
     notice: str | None
-    allowed: set[str]
+    allowed: set[str]  # tools that run without asking
+    looks: bool = False  # whether the agent looks at them
 
 
 class AgentActor(IActor):
@@ -179,7 +180,10 @@ class AgentActor(IActor):
             await self._break_off(turn, RequestStatus.FAILED, {"error": told})
 
     async def _open(self, turn: AgentTurn) -> _Conversation:
+        # Tools may have been disallowed between turns.
+        allowed = set(await turn.context.read_state(ALLOWED_TOOLS, []))
         if self._conversation is not None and turn.replaced is None:
+            self._conversation.allowed &= allowed
             return self._conversation
         await self._forget()
         agent, staging, notice = staged(await self._source.make())
@@ -190,10 +194,9 @@ class AgentActor(IActor):
             session.service_session_id = None
             staging.history = await load_history(turn.context, replaced=turn.replaced)
             notice = None if staging.history else notice
-        allowed = set(await turn.context.read_state(ALLOWED_TOOLS, []))
-        if allowed:
-            agent = with_allowed_tools(agent, allowed) or agent
         conversation = _Conversation(agent, session, staging, snapshot, notice, allowed)
+        if allowed:
+            _make_look(conversation)
         self._conversation = conversation
         return conversation
 
@@ -207,12 +210,9 @@ class AgentActor(IActor):
     async def _allow(
         self, granted: set[str], conversation: _Conversation, turn: AgentTurn
     ) -> None:
-        if not conversation.allowed:
-            allowing = with_allowed_tools(conversation.agent, conversation.allowed)
-            if allowing is None:
-                turn.notify("warning", _ASKS_EACH_TIME)
-                return
-            conversation.agent = allowing
+        if not _make_look(conversation):
+            turn.notify("warning", _ASKS_EACH_TIME)
+            return
         conversation.allowed |= granted
         await turn.context.write_state(ALLOWED_TOOLS, sorted(conversation.allowed))
 
@@ -335,6 +335,16 @@ class AgentActor(IActor):
 
 
 # --- helpers --------------------------------------------------------------------------
+
+
+def _make_look(conversation: _Conversation) -> bool:
+    """Let the agent look at the allowed tools; False: it always asks."""
+    if not conversation.looks:
+        allowing = with_allowed_tools(conversation.agent, conversation.allowed)
+        if allowing is None:
+            return False
+        conversation.agent, conversation.looks = allowing, True
+    return True
 
 
 async def _to_hear(conversation: _Conversation, turn: AgentTurn) -> list[Message]:

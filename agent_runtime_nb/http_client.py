@@ -347,13 +347,16 @@ class HttpRuntimeDirectory(RuntimeDirectory):
         limit: int = 200,
     ) -> Page[ConversationInfo]:
         """See `RuntimeDirectory.list_conversations`."""
-        return await self._ask(
-            "list_conversations", type_name=type_name, after=after, limit=limit
-        )
+        page = {"type_name": type_name, "after": after, "limit": limit}
+        return await self._ask("list_conversations", **page)
 
     async def rename(self, actor_id: ActorId, name: str | None) -> None:
         """See `RuntimeDirectory.rename`."""
         await self._ask("rename", actor_id=actor_id, name=name)
+
+    async def disallow_tool(self, actor_id: ActorId, tool: str) -> bool:
+        """See `RuntimeDirectory.disallow_tool`."""
+        return await self._ask("disallow_tool", actor_id=actor_id, tool=tool)
 
     async def fork(
         self,

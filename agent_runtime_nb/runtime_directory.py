@@ -239,6 +239,13 @@ class RuntimeDirectory(ABC):
         """
 
     @abstractmethod
+    async def disallow_tool(self, actor_id: ActorId, tool: str) -> bool:
+        """Ask again before a tool runs that was allowed for the whole conversation.
+
+        It holds from the next turn on. False: the tool was not allowed.
+        """
+
+    @abstractmethod
     async def fork(
         self,
         actor_id: ActorId,

@@ -74,6 +74,9 @@ class NoDirectory(RuntimeDirectory):
     async def rename(self, actor_id: ActorId, name: str | None) -> None:
         raise NotImplementedError
 
+    async def disallow_tool(self, actor_id: ActorId, tool: str) -> bool:
+        raise NotImplementedError
+
     async def fork(
         self,
         actor_id: ActorId,

@@ -213,6 +213,23 @@ async def test_a_second_tool_is_allowed_beside_the_first() -> None:
     assert store.state[ALLOWED_TOOLS] == ["delete_file", "send_mail"]
 
 
+async def test_a_tool_that_is_disallowed_is_asked_for_and_can_be_allowed_anew() -> None:
+    files, store = Files(), FakeStore()
+    actor = AgentActor(files.agent())
+    asked = await ask(actor, store, "delete a.txt")
+    await ask(actor, store, answers(asked, always_approve="tool"))
+
+    store.state[ALLOWED_TOOLS] = []
+    again = await ask(actor, store, "delete b.txt")
+    before = list(files.gone)
+    await ask(actor, store, answers(again, always_approve="tool"))
+    await ask(actor, store, "delete c.txt")
+
+    assert len(answers(again)) == 1
+    assert before == ["a.txt"]
+    assert files.gone == ["a.txt", "b.txt", "c.txt"]
+
+
 async def test_a_tool_that_was_allowed_is_still_asked_for_elsewhere() -> None:
     files, store, other = Files(), FakeStore(), FakeStore()
     agent = files.agent()

@@ -202,6 +202,10 @@ class GatedDirectory(RuntimeDirectory):
         await self._gate.passed()
         await self._directory.rename(actor_id, name)
 
+    async def disallow_tool(self, actor_id: ActorId, tool: str) -> bool:
+        await self._gate.passed()
+        return await self._directory.disallow_tool(actor_id, tool)
+
     async def fork(
         self,
         actor_id: ActorId,

@@ -60,6 +60,7 @@ class ConversationMenu:
             "rename": self._on_rename,
             "delete": self._on_delete,
             "forget": self._on_forget,
+            "disallow": self._on_disallow,
             "export": self._on_export,
         }
 
@@ -220,6 +221,15 @@ class ConversationMenu:
         if what == "delete" and actor_id == self._stage.actor_id:
             self._stage.show(self._new_conversation())
         self._stage.done(what, actor_id)
+        self._stage.changed(actor_id)
+
+    def _on_disallow(self, content: dict[str, Any]) -> None:
+        self._do("disallow", self._disallow(str(content["tool"])))
+
+    async def _disallow(self, tool: str) -> None:
+        actor_id = self._stage.actor_id
+        await self._stage.directory.disallow_tool(actor_id, tool)
+        self._stage.done("disallow", actor_id)
         self._stage.changed(actor_id)
 
     def _on_export(self, content: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ message safe to send twice:
     rename     instance_id, name          a name for people, or null
     delete     instance_id                a conversation and all that is stored of it
     forget                                the same for this one, which stays, empty
+    disallow   tool                       ask again before this tool runs
     export     format                     "markdown", "json" or "notebook"
     freeze, saved_data                    see `FreezableWidget`
     road       origin, state              see `SecondRoad`

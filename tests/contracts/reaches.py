@@ -14,6 +14,7 @@ from agent_runtime_nb.http_api.server import EmbeddedServer
 from agent_runtime_nb.http_client import HttpActorClient
 from agent_runtime_nb.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
+    ALLOWED_TOOLS,
     ActorId,
     ActorRequestMessage,
     IActorClient,
@@ -43,6 +44,8 @@ class Talker:
         if last.startswith("wait"):
             gate = self.gates.setdefault(last, threading.Event())
             await asyncio.get_running_loop().run_in_executor(None, gate.wait, 10)
+        if last.startswith("allow:"):
+            await context.write_state(ALLOWED_TOOLS, last.split(":")[1:])
         context.on_progress_update(message.message_id, len(words), last)
         return message.params
 

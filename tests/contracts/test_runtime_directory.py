@@ -79,6 +79,20 @@ async def test_a_turn_that_did_not_complete_is_discarded_once(
         await directory.discard(ONE, "never")
 
 
+async def test_a_tool_that_was_allowed_is_disallowed_alone_and_once(
+    reach: Reach,
+) -> None:
+    client, directory = reach
+    await ask(client, "allow:delete:mail", "m1")
+
+    disallowed = [await directory.disallow_tool(ONE, "delete") for _ in range(2)]
+
+    info = (await directory.read_actor(ONE)).info
+    assert disallowed == [True, False]
+    assert info is not None
+    assert info.allowed_tools == ("mail",)
+
+
 async def test_what_is_not_there_is_named(reach: Reach) -> None:
     _, directory = reach
 
@@ -89,6 +103,7 @@ async def test_what_is_not_there_is_named(reach: Reach) -> None:
     with pytest.raises(RequestNotFound):
         await directory.rename(ActorId("talker", "nobody"), "a name")
     assert not await directory.revive(ONE)
+    assert not await directory.disallow_tool(ONE, "never allowed")
     assert (await directory.dead_letters()).items == ()
 
 

@@ -65,6 +65,21 @@ async def test_a_tool_allowed_for_the_conversation_runs_without_a_question(
     assert items(reopened.picture["turns"][0], "approval")[0] == answered
 
 
+async def test_a_tool_that_was_allowed_can_be_asked_for_again(panels: Panels) -> None:
+    _, page = await panels.open()
+    request = await ask_to_delete(page, "a.txt", "m1")
+    page.say("answer", turn="m1", request_id=request, decision="conversation")
+    await page.until(lambda picture: picture["allowed_tools"] == ["delete_file"])
+
+    page.say("disallow", tool="delete_file")
+    done = await page.heard("done")
+    await page.until(lambda picture: picture["allowed_tools"] == [])
+    again = await ask_to_delete(page, "b.txt", "m3")
+
+    assert done["what"] == "disallow"
+    assert again != request
+
+
 async def test_a_refusal_is_shown_with_its_reason_everywhere(panels: Panels) -> None:
     _, page = await panels.open()
     request = await ask_to_delete(page, "a.txt", "m1")

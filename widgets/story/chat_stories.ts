@@ -246,6 +246,7 @@ const conversation: Story[] = [
   story("menu", "What can be done with a conversation.", id("menu"), {
     of: "thought",
     act: openMenu,
+    picture: { ...lastTurn("thought", {}), allowed_tools: ["delete_file"] },
   }),
   story("renaming", "The conversation gets a name.", id("rename-input"), {
     of: "thought",

@@ -34,13 +34,13 @@ export const stories: Told[] = [
 ];
 
 /**
- * Kernels that are silent for seconds are so for tenths of seconds from here on.
+ * Kernels that are silent for seconds are so for less than a second from here on.
  *
  * Returns what to call to have the real clock again.
  */
 export function hurry(): () => void {
   const { setTimeout: after, setInterval: every } = globalThis;
-  const shorter = (ms = 0) => (ms >= 5_000 ? ms / 20 : ms);
+  const shorter = (ms = 0) => (ms >= 5_000 ? ms / 50 : ms);
   Object.assign(globalThis, {
     setTimeout: (run: () => void, ms?: number) => after(run, shorter(ms)),
     setInterval: (run: () => void, ms?: number) => every(run, shorter(ms)),

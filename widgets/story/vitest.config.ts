@@ -18,7 +18,11 @@ export default defineConfig({
   server: { host: "127.0.0.1" },
   test: {
     include: ["tests/**/*.test.ts"],
+    // Most of the time a page waits for its next frame.
+    maxWorkers: 2,
     testTimeout: 30_000,
+    // As patient where the machine is busy.
+    expect: { poll: { timeout: 20_000 } },
     browser: {
       enabled: true,
       headless: true,

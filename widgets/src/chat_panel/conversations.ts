@@ -24,6 +24,7 @@ const SAID: Record<string, string> = {
   rename: "Renamed.",
   delete: "The conversation was deleted.",
   forget: "Everything in this conversation was deleted.",
+  disallow: "Noted. That tool asks again before it runs.",
   freeze: "The conversation was written into the cell.",
   discard: "Discarded. The model does not see this turn any more.",
 };
@@ -77,6 +78,11 @@ export class Conversations {
 
   forget(): void {
     this.#send({ type: "forget" });
+  }
+
+  /** Ask again before this tool runs. */
+  disallow(tool: string): void {
+    this.#send({ type: "disallow", tool });
   }
 
   freeze(): void {

@@ -72,7 +72,7 @@ function Choices({ store, onRename, onLoss, choose }: ChoicesProps) {
   const { conversations } = store;
   const isOff = store.dead.value;
   const isFixed = isOff || store.readOnly.value;
-  const { storage, turns } = store.picture.value;
+  const { storage, turns, allowed_tools } = store.picture.value;
   const isEmpty = turns.length === 0;
   const copy = () => void copyText(toMarkdown(store.picture.value));
   const item = (id: string, text: string, action: () => void, disabled = isOff) => (
@@ -100,6 +100,14 @@ function Choices({ store, onRename, onLoss, choose }: ChoicesProps) {
       {item("export-json", "Export as JSON", () => conversations.export("json"))}
       {item("freeze", "Freeze into the cell", () => conversations.freeze())}
       <hr class="arn-menu-line" />
+      {allowed_tools?.map((tool) =>
+        item(
+          "disallow",
+          `Ask again before ${tool}`,
+          () => conversations.disallow(tool),
+          isFixed,
+        ),
+      )}
       <MenuItem
         id="forget"
         onChoose={() => onLoss("forget")}

@@ -126,6 +126,8 @@ export interface Conversation extends Picture {
   /** Position of the last turn of an earlier kernel. */
   restored_until?: number | null;
   read_only?: boolean;
+  /** Tools that run without asking. */
+  allowed_tools?: string[];
 }
 
 export type Change =

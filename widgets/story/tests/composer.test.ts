@@ -221,6 +221,16 @@ test("a countdown that ran out before one looked waits for a person", async () =
   expect(sent("retry")).toEqual([]);
 });
 
+test("a tool that was allowed can be asked for again, by keyboard", async () => {
+  const el = await open("menu");
+
+  find(el, id("disallow")).focus();
+  await press("{Enter}");
+
+  expect(find(el, id("menu-button"))).not.toBeNull();
+  expect(sent("disallow")).toMatchObject([{ tool: "delete_file" }]);
+});
+
 test("a file that is no image is named with the reason", async () => {
   const el = await open("empty");
   const dataTransfer = new DataTransfer();
