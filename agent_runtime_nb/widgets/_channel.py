@@ -37,11 +37,15 @@ class MessageBudget:
         self._next = 0.0
 
     def reserve(self, wait: float) -> float:
-        """Seconds until a message may be sent, at least `wait`."""
+        """Seconds until a message may be sent, at least `wait`.
+
+        A message that waits longer than it must takes its place in the row all the
+        same, so that whoever gathers for long holds nobody up.
+        """
         now = time.monotonic()
         with self._lock:
-            self._next = max(now + wait, self._next + self._gap)
-            return self._next - now
+            self._next = max(now, self._next + self._gap)
+            return max(wait, self._next - now)
 
 
 SHARED_BUDGET = MessageBudget()

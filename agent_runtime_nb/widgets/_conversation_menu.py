@@ -213,8 +213,9 @@ class ConversationMenu:
         actor_id = self._stage.named(str(content["instance_id"]))
         self._do("delete", self._delete(actor_id, "delete"))
 
-    def _on_forget(self, _content: dict[str, Any]) -> None:
-        self._do("forget", self._delete(self._stage.actor_id, "forget"))
+    def _on_forget(self, content: dict[str, Any]) -> None:
+        actor_id = self._stage.named(str(content["instance_id"]))
+        self._do("forget", self._delete(actor_id, "forget"))
 
     async def _delete(self, actor_id: ActorId, what: str) -> None:
         await self._stage.directory.delete_actor(actor_id)
@@ -224,19 +225,18 @@ class ConversationMenu:
         self._stage.changed(actor_id)
 
     def _on_disallow(self, content: dict[str, Any]) -> None:
-        self._do("disallow", self._disallow(str(content["tool"])))
+        actor_id = self._stage.named(str(content["instance_id"]))
+        self._do("disallow", self._disallow(actor_id, str(content["tool"])))
 
-    async def _disallow(self, tool: str) -> None:
-        actor_id = self._stage.actor_id
+    async def _disallow(self, actor_id: ActorId, tool: str) -> None:
         await self._stage.directory.disallow_tool(actor_id, tool)
         self._stage.done("disallow", actor_id)
         self._stage.changed(actor_id)
 
     def _on_export(self, content: dict[str, Any]) -> None:
         media_type, suffix, write = _WRITERS[str(content["format"])]
-        self._do(
-            "export", self._export(self._stage.actor_id, media_type, suffix, write)
-        )
+        actor_id = self._stage.named(str(content["instance_id"]))
+        self._do("export", self._export(actor_id, media_type, suffix, write))
 
     async def _export(
         self,

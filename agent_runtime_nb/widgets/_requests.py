@@ -42,6 +42,7 @@ class Requests:
     def __init__(self, stage: Stage, patience: float) -> None:
         self._stage = stage
         self._patience = patience
+        self._sending: dict[str, asyncio.Task[None]] = {}
         self.handlers: dict[str, Handler] = {
             "send": self._on_send,
             "stop": self._on_stop,
@@ -50,30 +51,50 @@ class Requests:
             "answer": self._on_answer,
         }
 
+    def _named(self, content: dict[str, Any]) -> ActorId:
+        """The conversation of a message; another view may have switched since."""
+        name = content.get("instance_id") or self._stage.actor_id.instance_id
+        return self._stage.named(str(name))
+
     def _on_send(self, content: dict[str, Any]) -> None:
         text, message_id = str(content["text"]), str(content["message_id"])
-        # Another view may have switched to another conversation meanwhile.
-        name = str(content.get("instance_id") or self._stage.actor_id.instance_id)
-        actor_id = self._stage.named(name)
+        actor_id = self._named(content)
         try:
             params = user_message(text, as_list(content.get("media")), message_id)
         except InvalidRequest as error:
             self._stage.refuse(message_id, error)
             return
-        self._stage.spawn(_only(self._stage.send(actor_id, params, message_id)), "send")
+        sending = _only(self._stage.send(actor_id, params, message_id))
+        task = self._stage.spawn(sending, "send")
+        self._sending[message_id] = task
+        task.add_done_callback(lambda _: self._sending.pop(message_id, None))
 
     # --- stop -------------------------------------------------------------------------
 
     def _on_stop(self, content: dict[str, Any]) -> None:
-        turn = self._stage.transcript.turn(str(content["message_id"]))
-        if turn is None or turn.facts["status"] not in ("waiting", "running"):
+        message_id, actor_id = str(content["message_id"]), self._named(content)
+        turn = self._stage.transcript.turn(message_id)
+        if turn is None or actor_id != self._stage.actor_id:
+            work = self._stop_unseen(actor_id, message_id)
+            self._stage.spawn(work, "stop")
+            return
+        if turn.facts["status"] not in ("waiting", "running"):
             return
         before = turn.facts["status"]
         with self._stage.change() as tell:
             asked = {"status": "stopping", "stop": "asked", "stop_detail": None}
             self._stage.transcript.set(turn, tell, **asked)
-        work = self._stop(self._stage.actor_id, turn.message_id, before)
+        work = self._stop(actor_id, message_id, before)
         self._stage.spawn(work, "stop")
+
+    async def _stop_unseen(self, actor_id: ActorId, message_id: str) -> None:
+        """Stop what is no turn yet: a cell may have held up both, it and its Stop."""
+        if (sending := self._sending.get(message_id)) is not None:
+            await asyncio.wait([sending])
+        try:
+            await self._cancel(actor_id, message_id, "waiting")
+        except AgentRuntimeError as error:
+            self._stage.refuse(message_id, error, "stop")
 
     async def _stop(self, actor_id: ActorId, message_id: str, before: str) -> None:
         try:
@@ -103,7 +124,7 @@ class Requests:
     # --- once more, or not at all -----------------------------------------------------
 
     def _on_retry(self, content: dict[str, Any]) -> None:
-        work = self._retry(self._stage.actor_id, str(content["turn"]))
+        work = self._retry(self._named(content), str(content["turn"]))
         self._stage.spawn(work, "retry")
 
     async def _retry(self, actor_id: ActorId, message_id: str) -> None:
@@ -113,7 +134,7 @@ class Requests:
             self._stage.refuse(message_id, error, "retry")
 
     def _on_discard(self, content: dict[str, Any]) -> None:
-        work = self._discard(self._stage.actor_id, str(content["turn"]))
+        work = self._discard(self._named(content), str(content["turn"]))
         self._stage.spawn(work, "discard")
 
     async def _discard(self, actor_id: ActorId, message_id: str) -> None:
@@ -137,6 +158,8 @@ class Requests:
         """
         decision = _DECISIONS[str(content["decision"])]
         reason = str(content.get("reason") or "")[:_LONGEST_REASON].strip() or None
+        if self._named(content) != self._stage.actor_id:
+            return  # the question is not on the page any more
         turn = self._stage.transcript.turn(str(content["turn"]))
         request_id = str(content["request_id"])
         asked = [] if turn is None else [one["id"] for one in turn.open_approvals]

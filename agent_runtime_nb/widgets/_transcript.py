@@ -261,9 +261,14 @@ class Transcript:
                     self.answer(str(part.get("id")), *decision_of(part), tell)
 
     def _trim(self) -> None:
-        """Forget old turns: a front end keeps what it has, a new one asks for more."""
-        for message_id in list(self._turns)[: -self._keep]:
-            del self._turns[message_id]
+        """Forget old turns: a front end keeps what it has, a new one asks for more.
+
+        Not from one on that is still to come: no page would have it.
+        """
+        for turn in list(self._turns.values())[: -self._keep]:
+            if "ended_at" not in turn.facts:
+                return
+            del self._turns[turn.message_id]
             self._more = True
 
 

@@ -5,27 +5,28 @@ view: the actor owns the conversation, so any number of panels, other programs, 
 panel of yesterday show the same.
 
 Messages of a front end, all with `type`; ids are made by the front end, and make a
-message safe to send twice:
+message safe to send twice. Those about the conversation that the page shows carry its
+`instance_id`, as another page may have switched; it must be there in the first six:
 
-    ping, resync                          see `LiveWidget`
-    send       message_id, instance_id, text, media   a new request; images as data URIs
+    rename     name                       a name for people, or null
+    delete                                a conversation and all that is stored of it
+    forget                                the same, but the panel stays there
+    disallow   tool                       ask again before this tool runs
+    export     format                     "markdown", "json" or "notebook"
+    switch                                show another conversation
+    send       message_id, text, media    a new request; images as data URIs
     stop       message_id                 cancel a running turn, withdraw a waiting one
     retry      turn                       run it again in its place
     discard    turn                       the model does not see it any more
     answer     turn, request_id, decision, reason     "once", "conversation" or "deny"
     edit       turn, message_id, text, media          in a fork from before that turn
     earlier    before                     a page of turns before that position
-    list       search, after              the conversations of this actor type
-    switch     instance_id                show another conversation
     new                                   show a new conversation
-    rename     instance_id, name          a name for people, or null
-    delete     instance_id                a conversation and all that is stored of it
-    forget                                the same for this one, which stays, empty
-    disallow   tool                       ask again before this tool runs
-    export     format                     "markdown", "json" or "notebook"
+    list       search, after              the conversations of this actor type
     freeze, saved_data                    see `FreezableWidget`
     road       origin, state              see `SecondRoad`
     module     name                       see `Modules`
+    ping, resync                          see `LiveWidget`
 
 Messages to it: snapshot, batch, pong, and as direct answers `refused` (what was not
 done, and why), `page`, `conversations`, `export` and `done`.

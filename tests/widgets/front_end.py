@@ -6,6 +6,8 @@ from typing import Any
 
 Picture = dict[str, Any]
 
+_ABOUT_WHAT_IS_SHOWN = ("forget", "export", "disallow", "stop", "retry", "discard")
+
 
 class FakeComm:
     """The connection of a widget; everything sent goes to all front ends at once."""
@@ -49,6 +51,8 @@ class FrontEnd:
         self.say("ping")
 
     def say(self, kind: str, **content: Any) -> None:
+        if kind in _ABOUT_WHAT_IS_SHOWN and "instance_id" in self.picture:
+            content = {"instance_id": self.picture["instance_id"], **content}
         self._comm.deliver({"method": "custom", "content": {"type": kind, **content}})
 
     def receive(self, data: Any) -> None:

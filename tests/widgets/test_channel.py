@@ -129,10 +129,20 @@ def test_all_channels_together_keep_to_the_budget() -> None:
     budget = MessageBudget(per_second=100)
     begin = time.monotonic()
 
-    due = [budget.reserve(0.05) + time.monotonic() for _ in range(10)]
+    due = [budget.reserve(0.05) + time.monotonic() for _ in range(20)]
 
     assert due[0] >= begin + 0.05
-    assert due[-1] >= begin + 0.05 + 9 * 0.01
+    assert due[-1] >= begin + 19 * 0.01
+
+
+def test_a_channel_that_gathers_for_long_holds_no_other_one_up() -> None:
+    budget = MessageBudget(per_second=100)
+
+    slow = budget.reserve(60.0)
+    quick = budget.reserve(0.0)
+
+    assert slow >= 60.0
+    assert quick <= 0.01
 
 
 async def test_text_that_goes_on_where_the_last_batch_ended_is_sent_alone() -> None:

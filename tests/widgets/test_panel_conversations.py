@@ -148,6 +148,20 @@ async def test_what_is_forgotten_is_gone_and_the_conversation_begins_anew(
     assert "This is message 1 of" in texts(one.picture["turns"][0])
 
 
+async def test_what_was_on_the_page_is_forgotten_whatever_is_shown_since(
+    panels: Panels, client: InProcessActorClient, runtime: InProcessActorRuntime
+) -> None:
+    await say(client, "echo/c1", "one")
+    await say(client, "echo/c2", "two")
+    _, page = await panels.open("echo/c1")
+
+    page.say("switch", instance_id="c2")
+    await answered(page, "forget", instance_id="c1")
+
+    assert (await runtime.read_actor(ActorId("echo", "c1"))).turns == ()
+    assert len((await runtime.read_actor(ActorId("echo", "c2"))).turns) == 1
+
+
 async def test_what_code_deleted_and_began_anew_is_shown_as_it_is(
     panels: Panels, client: InProcessActorClient, runtime: InProcessActorRuntime
 ) -> None:
@@ -224,7 +238,7 @@ async def test_the_whole_conversation_is_exported(
         ("edit", {"turn": "hi", "message_id": "m9", "text": "x"}),
         ("rename", {"instance_id": "c1", "name": "x"}),
         ("delete", {"instance_id": "c1"}),
-        ("forget", {}),
+        ("forget", {"instance_id": "c1"}),
         ("new", {}),
     ],
 )

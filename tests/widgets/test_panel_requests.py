@@ -11,7 +11,7 @@ from agent_runtime_nb._client import InProcessActorClient
 from agent_runtime_nb.agent_actor import AgentActor
 from agent_runtime_nb.exceptions import Unavailable
 from agent_runtime_nb.runtime import InProcessActorRuntime
-from agent_runtime_nb.runtime_abstractions import ActorId
+from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
 from agent_runtime_nb.sample_agents import scripted_agent
 from agent_runtime_nb.widgets.chat_panel import ChatPanel
 from tests.test_retry_after import RateLimited
@@ -214,6 +214,41 @@ async def test_a_waiting_turn_that_is_stopped_was_never_begun(
 
     turns = (await runtime.read_actor(ActorId("gated", "c1"))).turns
     assert [turn.attempts for turn in turns] == [1, 0]
+
+
+async def test_a_stop_that_comes_with_its_message_stops_it(
+    panels: Panels, runtime: InProcessActorRuntime
+) -> None:
+    _, page = await panels.open("gated/c1")
+    page.say("send", message_id="m1", text="first")
+    await page.until(ended("running"))
+
+    page.say("send", message_id="m2", text="second")
+    page.say("stop", message_id="m2")
+    await page.until(ended("cancelled", turn=1))
+    page.say("stop", message_id="m1")
+    await page.until(ended("cancelled", turn=0))
+
+    turns = (await runtime.read_actor(ActorId("gated", "c1"))).turns
+    assert [turn.attempts for turn in turns] == [1, 0]
+
+
+async def test_what_is_stopped_in_a_conversation_is_not_stopped_in_another(
+    panels: Panels, client: InProcessActorClient
+) -> None:
+    params = {"messages": [{"role": "user", "content": "there"}]}
+    there = await client.send_request(ActorId("gated", "c2"), "run", params, "same")
+    _, page = await panels.open("gated/c1")
+    page.say("send", message_id="same", text="here")
+    await page.until(ended("running"))
+
+    page.say("stop", message_id="same", instance_id="c2")
+    stopped = await there.get_response()
+
+    assert stopped.status is RequestStatus.CANCELLED
+    assert page.picture["turns"][0]["status"] == "running"
+    page.say("stop", message_id="same")
+    await page.until(ended("cancelled"))
 
 
 # --- once more, or not at all ---------------------------------------------------------

@@ -361,9 +361,25 @@ def test_only_the_newest_turns_are_kept() -> None:
 
     for position in range(1, 6):
         told.accept(position)
+        told.apply("ended", {"status": "completed", "data": None}, position=position)
 
     assert [turn["position"] for turn in told.turns] == [3, 4, 5]
     assert told.transcript.to_json()["more"]
+
+
+def test_what_is_still_to_come_is_kept_with_what_was_asked() -> None:
+    told = Told(keep=3)
+    for position in range(1, 6):
+        told.accept(position)
+
+    for position in (1, 2):
+        told.apply("ended", {"status": "completed", "data": None}, position=position)
+    told.accept(6)
+
+    assert [turn["position"] for turn in told.turns] == [3, 4, 5, 6]
+    assert [turn["items"][0]["text"] for turn in told.turns] == [
+        f"question {position}" for position in (3, 4, 5, 6)
+    ]
 
 
 def test_the_markdown_names_how_turns_ended() -> None:
