@@ -200,7 +200,7 @@ def _ended(
 ) -> list[TurnUpdate]:
     """What a resumed watch is told of a turn that ended meanwhile."""
     kept = actors.kept_turn(actor_id, record.message_id)
-    data = ended_data(record.status, record.result)
+    data = ended_data(record.status, record.result, record.ended_at or 0.0)
     if kept is not None:  # its progress is still there
         seen = after.sequence if record.position == after.turn else -1
         return [
@@ -210,7 +210,7 @@ def _ended(
     cursor, message_id = Cursor(record.position, _END_OF_TURN), record.message_id
     told: list[TurnUpdate] = []
     if record.body is not None:
-        body = accepted_data(record.body)
+        body = accepted_data(record.body, record.accepted_at)
         told.append(TurnUpdate(cursor, "accepted", message_id, body))
     told.append(TurnUpdate(cursor, "ended", message_id, data))
     return told

@@ -76,20 +76,22 @@ def last_sequence(turn: Turn) -> int:
     return -1 if turn.log is None else turn.log.last
 
 
-def accepted_data(body: Encoded) -> JsonValue:
-    """What a feed tells of an accepted request."""
+def accepted_data(body: Encoded, at: float) -> JsonValue:
+    """What a feed tells of a request that was accepted at that time."""
     method, params, metadata = decode_body(body)
-    return {"method": method, "params": params, "metadata": dict(metadata)}
+    request = {"method": method, "params": params, "metadata": dict(metadata)}
+    return {**request, "accepted_at": at}
 
 
-def ended_data(status: RequestStatus, result: Encoded | None) -> JsonValue:
-    """What a feed tells of an ended turn."""
-    return {"status": status.value, "data": None if result is None else decode(result)}
+def ended_data(status: RequestStatus, result: Encoded | None, at: float) -> JsonValue:
+    """What a feed tells of a turn that ended at that time."""
+    data = None if result is None else decode(result)
+    return {"status": status.value, "data": data, "ended_at": at}
 
 
 def caught_up(turn: Turn, after: int) -> list[TurnUpdate]:
     """What a new watcher is told of an open turn whose progress it knows to `after`."""
-    told = [update(turn, "accepted", data=accepted_data(turn.body))]
+    told = [update(turn, "accepted", data=accepted_data(turn.body, turn.accepted_at))]
     if turn.started_at is not None:
         told.append(update(turn, "started"))
     if turn.log is not None:
@@ -160,7 +162,8 @@ class Reporter:
                 )
             )
         if self._watched():
-            self._push(update(turn, "accepted", data=accepted_data(turn.body)))
+            data = accepted_data(turn.body, turn.accepted_at)
+            self._push(update(turn, "accepted", data=data))
 
     def _started_event(self, turn: Turn, metadata: Mapping[str, str]) -> TurnStarted:
         at = self._audience.environment.wall_clock()
@@ -225,19 +228,19 @@ class Reporter:
             never_ran = turn.started_at is None
             self._tell_ended(turn, None if never_ran else self.latency)
         if self._watched():
-            data = ended_data(turn.status, turn.result)
+            data = ended_data(turn.status, turn.result, turn.ended_at)
             self._push(update(turn, "ended", last_sequence(turn), data))
 
     def lost(self, turn: Turn, error: BaseException) -> None:
         """It is not known here how the turn ends; the next claim will interrupt it."""
-        data = {"error": describe_error(error)}
+        result = encode({"error": describe_error(error)})
+        at = self._audience.environment.wall_clock()
         if self._watched():
-            said = {"status": RequestStatus.INTERRUPTED.value, "data": data}
+            said = ended_data(RequestStatus.INTERRUPTED, result, at)
             self._push(update(turn, "ended", last_sequence(turn), said))
         if self._audience.listeners.wants(TurnEnded):
             left = Turn(self._actor_id, turn.position, turn.message_id, turn.body)
-            at = self._audience.environment.wall_clock()
-            left.end(RequestStatus.INTERRUPTED, encode(data), at)
+            left.end(RequestStatus.INTERRUPTED, result, at)
             self._tell_ended(left, None)
 
     def _tell_ended(self, turn: Turn, duration: float | None) -> None:

@@ -89,17 +89,17 @@ async def read_conversation(
 def to_markdown(conversation: Conversation) -> str:
     """The conversation as Markdown; a message's own Markdown stays as it is."""
     parts = [f"# {_one_line(conversation.title)}"]
-    for entry in _shown_entries(conversation.turns):
-        parts += [f"**{_who(entry, conversation)}**", *_entry_parts(entry)]
+    for entry, end in _shown_entries(conversation.turns):
+        parts += [f"**{_who(entry, conversation)}**", *_entry_parts(entry), *end]
     return "\n\n".join(parts) + "\n"
 
 
 def to_notebook(conversation: Conversation) -> dict[str, Any]:
     """The conversation as a Jupyter notebook (nbformat 4.5) of Markdown cells."""
     texts = [f"# {_one_line(conversation.title)}"]
-    for entry in _shown_entries(conversation.turns):
+    for entry, end in _shown_entries(conversation.turns):
         heading = f"**{_who(entry, conversation)}**"
-        texts.append("\n\n".join([heading, *_entry_parts(entry)]))
+        texts.append("\n\n".join([heading, *_entry_parts(entry), *end]))
     cells: list[dict[str, Any]] = [
         {"cell_type": "markdown", "id": f"cell-{n}", "metadata": {}, "source": text}
         for n, text in enumerate(texts)
@@ -107,16 +107,31 @@ def to_notebook(conversation: Conversation) -> dict[str, Any]:
     return {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 
 
-def _shown_entries(turns: Sequence[TurnView]) -> list[Entry]:
+def _shown_entries(turns: Sequence[TurnView]) -> list[tuple[Entry, list[str]]]:
+    """What was said, and behind the last entry of a turn how that ended, if not well."""
     replaced = {
         turn.metadata.get(RETRY_OF) for turn in turns if not was_withdrawn(turn)
     }
-    return [
-        entry
-        for turn in turns
-        if turn.message_id not in replaced
-        for entry in turn_entries(turn)
-    ]
+    shown: list[tuple[Entry, list[str]]] = []
+    for turn in turns:
+        if turn.message_id not in replaced:
+            entries = turn_entries(turn)
+            shown += [(entry, []) for entry in entries[:-1]]
+            shown += [(entry, _end_note(turn)) for entry in entries[-1:]]
+    return shown
+
+
+def _end_note(turn: TurnView) -> list[str]:
+    if was_withdrawn(turn):
+        return ["*(withdrawn before it began)*"]
+    note = _STATUS_NOTES.get(turn.status.value)
+    if note is None:
+        return []
+    match turn.data:
+        case {"error": {"message": str(reason)}}:
+            return [f"*({note})*", _fenced(reason)]
+        case _:
+            return [f"*({note})*"]
 
 
 def _who(entry: Entry, conversation: Conversation) -> str:
@@ -129,10 +144,7 @@ def _one_line(text: str) -> str:
 
 
 def _entry_parts(entry: Entry) -> list[str]:
-    parts = [text for content in entry["contents"] if (text := _content_text(content))]
-    if (note := _STATUS_NOTES.get(entry.get("status", ""))) is not None:
-        parts.append(f"*({note})*")
-    return parts
+    return [text for content in entry["contents"] if (text := _content_text(content))]
 
 
 def _content_text(content: Mapping[str, Any]) -> str:

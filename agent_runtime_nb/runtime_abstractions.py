@@ -446,10 +446,11 @@ class TurnUpdate:
 
     Attributes:
         cursor: where to go on after this (`sequence` is that of the last progress).
-        kind: "accepted" (data: method and params), "started" (data None), "progress"
-            (data: the progress), "ended" (data: status and the response's data), or
-            "lost" (data None: progress between the asked cursor and the next item is
-            no longer kept).
+        kind: "accepted" (data: `method`, `params`, `metadata`, `accepted_at`),
+            "started" (data None), "progress" (data: the progress), "ended" (data:
+            `status`, the response's `data`, `ended_at`), or "lost" (data None: progress
+            between the asked cursor and the next item is no longer kept). Times are
+            POSIX seconds by the clock of the host.
         message_id: of the request.
         data: a JSON value as said under `kind`; its receiver must not change it.
     """

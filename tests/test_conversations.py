@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -347,6 +348,23 @@ async def test_markdown_tells_who_said_what_and_what_tools_did(host: Host):
     assert text.startswith("# Weather\n\n**You**\n\nweather?\n\n")
     assert "Calls `" in text
     assert "Result:\n\n```" in text
+
+
+async def test_markdown_tells_how_turns_ended_and_why(host: Host):
+    await host.ask("one")
+    conversation = await read_conversation(host.runtime, ME)
+    [turn] = conversation.turns
+    error = {"error": {"type": "ValueError", "message": "no *such* city"}}
+    failed = replace(turn, status=RequestStatus.FAILED, data=error)
+    withdrawn = replace(failed, status=RequestStatus.CANCELLED, data={}, attempts=0)
+
+    text = to_markdown(replace(conversation, turns=[failed, withdrawn]))
+
+    first, second = text.split("**You**")[1:]
+    assert first.endswith(
+        "*(failed before it was finished)*\n\n```\nno *such* city\n```\n\n"
+    )
+    assert second.endswith("*(withdrawn before it began)*\n")
 
 
 async def test_a_message_that_breaks_out_of_a_fence_stays_in_it(host: Host):

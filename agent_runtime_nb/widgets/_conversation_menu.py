@@ -49,7 +49,7 @@ class ConversationMenu:
         self, stage: Stage, new_conversation: Callable[[], ActorId] | None
     ) -> None:
         self._stage = stage
-        self._new_conversation = new_conversation or self._name_by_time
+        self._new_conversation = new_conversation
         self._edits: set[str] = set()
         self.handlers: dict[str, Handler] = {
             "earlier": self._on_earlier,
@@ -146,9 +146,23 @@ class ConversationMenu:
         self._stage.show(self._stage.named(str(content["instance_id"])))
 
     def _on_new(self, _content: dict[str, Any]) -> None:
-        self._stage.show(self._new_conversation())
+        self._do("new", self._show_new())
 
-    def _name_by_time(self) -> ActorId:
+    async def _show_new(self) -> None:
+        self._stage.show(self._make_new())
+
+    def _make_new(self) -> ActorId:
+        if self._new_conversation is None:
+            made = self._named_by_time()
+            self._stage.untitled.add(made)
+            return made
+        try:
+            return self._new_conversation()
+        except Exception as error:
+            problem = f"new_conversation raised {type(error).__name__}: {error}"
+            raise InvalidRequest("the new conversation", problem) from error
+
+    def _named_by_time(self) -> ActorId:
         # Local time on purpose: it is a name for people, and only has to be new.
         name = f"{datetime.now().astimezone():%Y-%m-%d %H.%M}-{secrets.token_hex(2)}"
         return self._stage.named(name)
@@ -218,9 +232,11 @@ class ConversationMenu:
         self._do("forget", self._delete(actor_id, "forget"))
 
     async def _delete(self, actor_id: ActorId, what: str) -> None:
+        is_left = what == "delete" and actor_id == self._stage.actor_id
+        new = self._make_new() if is_left else None
         await self._stage.directory.delete_actor(actor_id)
-        if what == "delete" and actor_id == self._stage.actor_id:
-            self._stage.show(self._new_conversation())
+        if new is not None:
+            self._stage.show(new)
         self._stage.done(what, actor_id)
         self._stage.changed(actor_id)
 
@@ -249,7 +265,8 @@ class ConversationMenu:
         written = write(found)
         if not isinstance(written, str):
             written = json.dumps(written, ensure_ascii=False, indent=1)
-        name = re.sub(r"[^\w.-]+", "-", found.title).strip("-.")[:80] or "conversation"
+        title = f"{actor_id.type_name}-{found.title}"
+        name = re.sub(r"[^\w.-]+", "-", title).strip("-.")[:80]
         self._stage.post(
             {
                 "type": "export",

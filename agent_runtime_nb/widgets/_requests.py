@@ -5,7 +5,8 @@ says `stop: "refused"` and why in `stop_detail`, until it ends.
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+import contextlib
+from collections.abc import Mapping
 from typing import Any
 
 from agent_runtime_nb._approvals import answer_properties
@@ -23,6 +24,7 @@ _DECISIONS: Mapping[str, Decision] = {
     "deny": "denied",
 }
 _LONGEST_REASON = 2000
+_TITLE = 48  # characters
 _TOO_LATE = "It was too late to stop this turn: its answer is being stored."
 _NO_REACTION = (
     "The agent does not react to Stop. It may be in code that cannot be interrupted; "
@@ -64,10 +66,22 @@ class Requests:
         except InvalidRequest as error:
             self._stage.refuse(message_id, error)
             return
-        sending = _only(self._stage.send(actor_id, params, message_id))
+        sending = self._send(actor_id, params, message_id, text)
         task = self._stage.spawn(sending, "send")
         self._sending[message_id] = task
         task.add_done_callback(lambda _: self._sending.pop(message_id, None))
+
+    async def _send(
+        self, actor_id: ActorId, params: Any, message_id: str, text: str
+    ) -> None:
+        stage, title = self._stage, _title(text)
+        if await stage.send(actor_id, params, message_id) and title:
+            if actor_id not in stage.untitled:
+                return
+            stage.untitled.discard(actor_id)
+            with contextlib.suppress(AgentRuntimeError):  # it has a name all the same
+                await stage.directory.rename(actor_id, title)
+            stage.changed(actor_id)
 
     # --- stop -------------------------------------------------------------------------
 
@@ -200,8 +214,10 @@ class Requests:
                 self._note(turn, item["id"], None, None)
 
 
-async def _only(work: Coroutine[Any, Any, object]) -> None:
-    await work
+def _title(text: str) -> str:
+    """The beginning of a text, on one line; empty if there is none."""
+    line = " ".join(text.split())
+    return line if len(line) <= _TITLE else line[: _TITLE - 1].rstrip() + "…"
 
 
 def _approval_response(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from agent_runtime_nb.exceptions import AgentRuntimeError
@@ -34,6 +34,8 @@ class Stage:
             that the panels of this process that may show it look again.
         decided: tells the other panels that show it what somebody decided about an
             approval, before all that its turn asks for is decided.
+        untitled: new conversations that were named by the time of day; they are given
+            the first words that are said in them.
     """
 
     client: IActorClient
@@ -46,6 +48,7 @@ class Stage:
     show: Callable[[ActorId], None]
     changed: Callable[[ActorId], None]
     decided: Callable[[ActorId, str, str, Decision | None, str | None], None]
+    untitled: set[ActorId] = field(default_factory=set[ActorId])
 
     def refuse(self, message_id: str, error: AgentRuntimeError, what: str = "") -> None:
         """Tell why something was not done; `what` is the kind of its message."""

@@ -136,7 +136,7 @@ class Transcript:
             return  # it has ended: this repeats what is known
         turn.began = turn.began or update.kind in ("started", "progress", "lost")
         if update.kind == "started":
-            self.set(turn, tell, status="running", started_at=self._clock())
+            self.set(turn, tell, status="running", started_at=self._free_since(turn))
         elif update.kind == "progress":
             turn.add_progress(update.data, tell)
         elif update.kind == "lost":
@@ -210,15 +210,23 @@ class Transcript:
         params = request.get("params")
         _add_request(turn, request.get("method", ""), params, _nobody)
         turn.facts.update(_retry_of(as_object(request.get("metadata"))))
-        turn.facts["started_at"] = self._clock()
+        turn.facts["started_at"] = float(request.get("accepted_at") or self._clock())
         tell({"op": "turn", "turn": turn.to_json()})
         self._mark_answers(params, tell)
         self._trim()
 
+    def _free_since(self, turn: Turn) -> float:
+        """When the actor had accepted the turn and ended the ones before it.
+
+        So a turn took as long in every view, and in one that reads it later.
+        """
+        ends = [one.facts.get("ended_at", 0.0) for one in self._turns.values()]
+        return max(turn.facts.get("started_at", self._clock()), *ends)
+
     def _end(self, turn: Turn, data: Any, tell: Tell) -> None:
         ended = as_object(data)
         result = ended.get("data")
-        now = self._clock()
+        now = float(ended.get("ended_at") or self._clock())
         turn.finish(tell)
         facts = _outcome(ended.get("status", "completed"), result, began=turn.began)
         facts |= {"ended_at": now, "stop": None, "stop_detail": None}

@@ -211,7 +211,8 @@ async def test_a_view_and_what_follows_it_leave_no_gap(
     ]
     assert progress == ["a", "b", "wait"]
     ends = {one.message_id: one.data for one in seen if one.kind == "ended"}
-    assert ends[running.message_id] == {"status": "completed", "data": "a b wait"}
+    end = ends[running.message_id]
+    assert (end["status"], end["data"]) == ("completed", "a b wait")
 
 
 async def test_a_watch_is_resumed_without_repeating_progress(
@@ -241,7 +242,13 @@ async def test_turns_that_ended_meanwhile_are_told_on_resuming(reach: Reach) -> 
     seen = await collect(client, lambda one: one.kind == "ended", view.cursor)
 
     assert {one.message_id for one in seen} == {missed.message_id}
-    assert seen[-1].data == {"status": "completed", "data": "two"}
+    stored = (await directory.read_actor(ONE)).turns[-1]
+    times = seen[0].data["accepted_at"], seen[-1].data["ended_at"]
+    end = {"status": "completed", "data": "two", "ended_at": times[1]}
+    assert seen[-1].data == end
+    assert stored.ended_at is not None
+    noted = stored.accepted_at.timestamp(), stored.ended_at.timestamp()
+    assert times == pytest.approx(noted, rel=0, abs=1e-5)  # dates have microseconds
 
 
 async def test_watchers_learn_that_the_runtime_stopped(place: Place) -> None:

@@ -100,6 +100,61 @@ async def test_a_conversation_without_a_message_cannot_be_named(
     assert refused["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("Plan a\n weekend in Oslo", "Plan a weekend in Oslo"),
+        ("x" * 60, "x" * 47 + "…"),
+    ],
+)
+async def test_a_new_conversation_is_named_by_what_is_said_first(
+    panels: Panels, runtime: InProcessActorRuntime, words: str, name: str
+) -> None:
+    _, page = await panels.open("echo/c1")
+    page.say("new")
+    picture = await page.until(
+        lambda picture: (
+            picture["instance_id"] != "c1" and picture["phase"] == "live" and picture
+        )
+    )
+
+    for message_id, text in (("m1", words), ("m2", "and then")):
+        page.say("send", message_id=message_id, text=text)
+        await page.until(lambda picture: picture["name"] == name)
+
+    info = (await runtime.read_actor(ActorId("echo", picture["instance_id"]))).info
+    assert info is not None
+    assert info.name == name
+
+
+async def test_a_conversation_that_has_an_id_of_its_own_is_not_named(
+    panels: Panels,
+) -> None:
+    _, page = await panels.open("echo/c1")
+
+    page.say("send", message_id="m1", text="hi")
+    await page.until(ended("completed"))
+
+    assert page.picture["name"] is None
+
+
+@pytest.mark.parametrize("asked", ["new", "delete"])
+async def test_a_function_that_cannot_name_a_new_conversation_loses_nothing(
+    panels: Panels, client: InProcessActorClient, asked: str
+) -> None:
+    def fail() -> ActorId:
+        raise LookupError("no more names")
+
+    await say(client, "echo/c1", "hi")
+    _, page = await panels.open("echo/c1", new_conversation=fail)
+
+    refused = await answered(page, asked, instance_id="c1")
+
+    assert refused["what"] == asked
+    assert "LookupError: no more names" in refused["error"]["message"]
+    assert is_shown("c1", "hi")(page.picture)
+
+
 async def test_a_deleted_conversation_gives_way_to_a_new_one(
     panels: Panels, client: InProcessActorClient, runtime: InProcessActorRuntime
 ) -> None:
@@ -198,9 +253,9 @@ async def test_forgetting_takes_back_what_was_allowed(panels: Panels) -> None:
 @pytest.mark.parametrize(
     ("format_", "file_name"),
     [
-        ("markdown", "My-plans.md"),
-        ("json", "My-plans.json"),
-        ("notebook", "My-plans.ipynb"),
+        ("markdown", "echo-My-plans.md"),
+        ("json", "echo-My-plans.json"),
+        ("notebook", "echo-My-plans.ipynb"),
     ],
 )
 async def test_the_whole_conversation_is_exported(

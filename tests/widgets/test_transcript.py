@@ -16,7 +16,6 @@ from agent_runtime_nb.runtime_directory import (
     ActorView,
 )
 from agent_runtime_nb.widgets._channel import Change
-from agent_runtime_nb.widgets._markdown import transcript_markdown
 from agent_runtime_nb.widgets._transcript import Transcript
 
 _BEGIN = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -380,27 +379,3 @@ def test_what_is_still_to_come_is_kept_with_what_was_asked() -> None:
     assert [turn["items"][0]["text"] for turn in told.turns] == [
         f"question {position}" for position in (3, 4, 5, 6)
     ]
-
-
-def test_the_markdown_names_how_turns_ended() -> None:
-    failed = {
-        "status": "failed",
-        "error": {"message": "it broke"},
-        "items": [
-            {"kind": "user", "text": "Hi\nthere"},
-            {"kind": "reasoning", "text": "secret"},
-            {
-                "kind": "tool",
-                "name": "search",
-                "arguments": '{"a": 1}',
-                "result": "found",
-            },
-        ],
-    }
-
-    document = transcript_markdown("t", [failed])
-
-    assert document == (
-        '**t**\n\n> Hi\n> there\n\n*Tool* `search({"a": 1})` → `found`\n\n'
-        "*Failed: it broke*\n"
-    )

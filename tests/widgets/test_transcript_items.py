@@ -8,6 +8,7 @@ import pytest
 from agent_runtime_nb.runtime_abstractions import Cursor, RequestStatus, TurnUpdate
 from agent_runtime_nb.runtime_directory import ConversationInfo
 from agent_runtime_nb.widgets._channel import Change
+from agent_runtime_nb.widgets._markdown import transcript_markdown
 from agent_runtime_nb.widgets._transcript import Transcript
 from tests.widgets.test_transcript import actor_view, text, turn_view
 
@@ -201,3 +202,27 @@ def test_an_earlier_page_knows_which_turns_are_discarded() -> None:
 
     assert page["turns"][0]["discarded"] is True
     assert transcript.to_json()["turns"][0]["discarded"] is False
+
+
+def test_the_markdown_names_how_turns_ended() -> None:
+    failed = {
+        "status": "failed",
+        "error": {"message": "it broke"},
+        "items": [
+            {"kind": "user", "text": "Hi\nthere"},
+            {"kind": "reasoning", "text": "secret"},
+            {
+                "kind": "tool",
+                "name": "search",
+                "arguments": '{"a": 1}',
+                "result": "found",
+            },
+        ],
+    }
+
+    document = transcript_markdown("t", [failed])
+
+    assert document == (
+        '**t**\n\n> Hi\n> there\n\n*Tool* `search({"a": 1})` → `found`\n\n'
+        "*Failed: it broke*\n"
+    )
