@@ -10,7 +10,7 @@ import contextlib
 import copy
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, cast
 
 from agent_framework import (
@@ -29,6 +29,7 @@ from agent_framework import (
     normalize_messages,
 )
 
+from agent_runtime_nb._function_pieces import pieces
 from agent_runtime_nb.exceptions import InvalidAgent
 
 _WHAT_FITS = (
@@ -44,7 +45,6 @@ _NO_END_NOTICE = (
 )
 _LENGTH_NOTICE = "The answer was cut off at the model's length limit."
 _NOTHING_NOTICE = "The function returned nothing: return the text of the answer."
-_END = object()
 
 _log = logging.getLogger(__name__)
 
@@ -203,7 +203,7 @@ class FunctionAgent(BaseAgent):
         arguments: list[Any] = ["\n".join(filter(None, map(_text, inputs)))]
         if self._with_history:
             arguments.append(await self._history(inputs, session))
-        async for piece in _pieces(self._function, arguments):
+        async for piece in pieces(self._function, arguments):
             if isinstance(piece, AgentResponseUpdate):
                 yield piece
             elif piece is not None:
@@ -242,45 +242,6 @@ class FunctionAgent(BaseAgent):
 def _text(message: Message) -> str:
     return "\n".join(
         content.text or "" for content in message.contents if content.type == "text"
-    )
-
-
-async def _pieces(
-    function: Callable[..., Any], arguments: list[Any]
-) -> AsyncIterator[Any]:
-    """What a function gives, piece by piece, whatever kind of function it is."""
-    if _is_async(function):
-        result = function(*arguments)
-    else:
-        result = await asyncio.to_thread(_call, function, *arguments)
-    if inspect.isawaitable(result):
-        result = await result
-    if hasattr(result, "__aiter__"):
-        async for piece in result:
-            yield piece
-    elif isinstance(result, Iterator):
-        iterator = cast("Iterator[Any]", result)
-        while (
-            piece := await asyncio.to_thread(_call, next, iterator, _END)
-        ) is not _END:
-            yield piece
-    else:
-        yield result
-
-
-def _call(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call it; a StopIteration, which no future can carry, would be waited for in vain."""
-    try:
-        return function(*arguments)
-    except StopIteration as error:
-        raise RuntimeError("the function raised StopIteration") from error
-
-
-def _is_async(function: Callable[..., Any]) -> bool:
-    call = getattr(function, "__call__", function)  # noqa: B004 - its code, not whether
-    return any(
-        inspect.iscoroutinefunction(code) or inspect.isasyncgenfunction(code)
-        for code in (function, call)
     )
 
 

@@ -6,15 +6,21 @@ The note of a conversation, "$conversation", is `{"name": str | None, "parent": 
 the actor's owner, so it needs no new version of the state.
 """
 
+import logging
+import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from agent_runtime_nb._registry import ActorRegistry
 from agent_runtime_nb._resident import ResidentActor
 from agent_runtime_nb._wire import decode, encode, encode_body
-from agent_runtime_nb.exceptions import InvalidRequest, RequestNotFound
+from agent_runtime_nb.exceptions import (
+    AgentRuntimeError,
+    InvalidRequest,
+    RequestNotFound,
+)
 from agent_runtime_nb.runtime_abstractions import (
     ALLOWED_TOOLS,
     DISCARDED,
@@ -27,10 +33,16 @@ from agent_runtime_nb.runtime_abstractions import (
 from agent_runtime_nb.runtime_directory import ConversationInfo
 from agent_runtime_nb.storage_abstractions import ActorChange, ActorState, TurnRecord
 
+_log = logging.getLogger(__name__)
+
 NOTE = "$conversation"
 _SESSION = "session"  # what an agent can make anew of its turns
 _PAGE = 200
 _FORK = " (fork)"
+# Control characters, and marks that turn the direction of reading round.
+_UNSEEN = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 _STEP = 40  # turns or values of one change; a backend may refuse more
 
 
@@ -84,15 +96,38 @@ async def disallow_tool(actors: ActorRegistry, actor_id: ActorId, tool: str) -> 
     """See `RuntimeDirectory.disallow_tool`."""
     if tool not in (await conversation_info(actors, actor_id)).allowed_tools:
         return False
+    taken = await _take_back(actors, actor_id, tool)
+    running = actors.adopt(actor_id).running
+    if running is not None and (end := running.wait()) is not None:
+        # It may be about to store the tool among others.
+        again = _take_back_after(end, actors, actor_id, tool)
+        actors.tasks.spawn(again, name=f"disallow {tool}")
+    return taken
+
+
+async def _take_back(actors: ActorRegistry, actor_id: ActorId, tool: str) -> bool:
     resident = await owned(actors, actor_id)
-    allowed: list[str] = decode(resident.values.get(ALLOWED_TOOLS, b"[]"))
-    kept = [one for one in allowed if one != tool]
-    await set_values(resident, {ALLOWED_TOOLS: encode(kept)})
-    return kept != allowed
+    async with actors.noting:
+        allowed: list[str] = decode(resident.values.get(ALLOWED_TOOLS, b"[]"))
+        kept = [one for one in allowed if one != tool]
+        if kept == allowed:
+            return False
+        await set_values(resident, {ALLOWED_TOOLS: encode(kept)})
+    return True
+
+
+async def _take_back_after(
+    end: Awaitable[None], actors: ActorRegistry, actor_id: ActorId, tool: str
+) -> None:
+    await end
+    try:
+        await _take_back(actors, actor_id, tool)
+    except AgentRuntimeError as error:
+        _log.warning("%s: %s may still run without asking: %s", actor_id, tool, error)
 
 
 def _checked_name(name: str) -> str:
-    shown = " ".join(name.split())
+    shown = " ".join(_UNSEEN.sub(" ", name).split())
     if not 1 <= len(shown) <= 200:
         raise InvalidRequest("name", "must have 1 to 200 characters")
     return shown

@@ -95,6 +95,8 @@ class ActorRegistry:
         self.waiting = 0
         self.waiting_bytes = 0
         self.waits = WaitGraph()
+        self.noting = asyncio.Lock()
+        """Held by whoever reads what is noted beside the turns and changes it."""
         self.residents: dict[ActorId, ResidentActor] = {}
         self._busy: dict[
             ResidentActor, None

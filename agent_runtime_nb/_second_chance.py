@@ -88,10 +88,11 @@ async def discard(actors: ActorRegistry, actor_id: ActorId, message_id: str) -> 
     if record.status is RequestStatus.COMPLETED:
         raise InvalidRequest("message_id", f"{message_id} has completed; fork instead")
     resident = await owned(actors, actor_id)
-    discarded: list[str] = decode(resident.values.get(DISCARDED, b"[]"))
-    if message_id in discarded:
-        return False
-    await set_values(resident, {DISCARDED: encode([*discarded, message_id])})
+    async with actors.noting:
+        discarded: list[str] = decode(resident.values.get(DISCARDED, b"[]"))
+        if message_id in discarded:
+            return False
+        await set_values(resident, {DISCARDED: encode([*discarded, message_id])})
     resident.renew()  # what it remembers of the conversation is out of date
     return True
 
@@ -127,9 +128,9 @@ async def requeue(
     if key not in resident.values:
         raise RequestNotFound(actor_id, message_id)
     new_id = await run_again(actors, submit, actor_id, message_id)
-    resident.values.pop(key, None)
-    left = any(one.startswith(DEAD) for one in resident.values)
+    left = any(one.startswith(DEAD) for one in resident.values if one != key)
     marks = resident.marks if left else resident.marks - {DEAD_MARK}
-    resident.marks = marks
     await resident.write(ActorChange(epoch=resident.epoch, remove=(key,), marks=marks))
+    resident.values.pop(key, None)
+    resident.marks = marks
     return new_id

@@ -1,15 +1,19 @@
 """Functions as agents: what they are told when they go wrong."""
 
+import asyncio
 import json
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 
 from agent_runtime_nb._agent_errors import place_of
+from agent_runtime_nb._client import InProcessActorClient
 from agent_runtime_nb.agent_actor import AgentActor
-from agent_runtime_nb.runtime_abstractions import RequestStatus
+from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
 from agent_runtime_nb.sample_agents import EchoAgent
 from tests.agent_helpers import OwnHistory, scripted
 from tests.fake_context import FakeStore, ask
@@ -174,3 +178,44 @@ async def test_an_object_that_can_be_called_with_a_message_is_an_agent() -> None
     outcome = await ask(AgentActor(Parrot()), FakeStore(), "one", "two")
 
     assert outcome.text == "2 two"
+
+
+async def test_the_next_turn_waits_for_the_code_of_a_function_that_was_cancelled() -> (
+    None
+):
+    happened: list[str] = []
+    begun, may_end = threading.Event(), threading.Event()
+
+    def work(message: str) -> str:
+        happened.append(f"{message} begins")
+        begun.set()
+        may_end.wait(10)
+        happened.append(f"{message} ends")
+        return message
+
+    hello = {"messages": [{"role": "user", "content": "Hello"}]}
+    runtime = InProcessActorRuntime()
+    runtime.register_actor_type("work", lambda _: AgentActor(work))
+    runtime.register_actor_type("echo", lambda _: AgentActor(EchoAgent()))
+    await runtime.start()
+    client = InProcessActorClient(runtime)
+    one, two = [
+        await client.send_request(
+            ActorId("work", "c"),
+            "run",
+            {"messages": [{"role": "user", "content": name}]},
+        )
+        for name in ("one", "two")
+    ]
+    await asyncio.to_thread(begun.wait, 10)
+    await one.cancel()
+    for name in "abcde":  # time enough for the second one to begin too early
+        other = await client.send_request(ActorId("echo", name), "run", hello)
+        await other.get_response()
+    may_end.set()
+
+    answers = [await handle.get_response() for handle in (one, two)]
+    await runtime.stop()
+
+    assert [answer.status for answer in answers] == ["cancelled", "completed"]
+    assert happened == ["one begins", "one ends", "two begins", "two ends"]

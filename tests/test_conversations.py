@@ -118,7 +118,16 @@ async def test_a_name_can_be_taken_away(host: Host):
     assert (await read_conversation(host.runtime, ME)).title == "c1"
 
 
-@pytest.mark.parametrize("name", ["", "   ", "x" * 201])
+async def test_a_name_has_nothing_that_one_cannot_see(host: Host):
+    await host.ask("one")
+
+    await host.runtime.rename(ME, "a\u202eb \x00c 👩\u200d👧")
+
+    title = (await read_conversation(host.runtime, ME)).title
+    assert title == "a b c 👩\u200d👧"
+
+
+@pytest.mark.parametrize("name", ["", "   ", "\u202e", "x" * 201])
 async def test_a_name_that_cannot_be_shown_is_refused(host: Host, name: str):
     await host.ask("one")
 

@@ -25,7 +25,7 @@ LONG_FILES: dict[str, str] = {
     "tests/notebook/test_runtime.py": "all that start() gives",
     "tests/storage/test_sqlite.py": "all that is special to one backend",
     "tests/test_agent_actor.py": "one turn of an agent, three lines over",
-    "tests/test_conversations.py": "one idea, three lines over",
+    "tests/test_conversations.py": "one idea: what is done with conversations",
 }
 
 _VIRTUAL = "the clock is a simulated one: no second passes"

@@ -1,5 +1,6 @@
 """The road to the embedded server, for panels that a cell keeps from being heard."""
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from agent_runtime_nb.notebook._home import LoopKind
 from agent_runtime_nb.runtime_abstractions import ActorId
 from agent_runtime_nb.widgets._second_road import Deliver, Way
+
+_log = logging.getLogger(__name__)
 
 _OWN_LOOP = 'With start(…, loop="thread") and rt.serve(), it works while a cell runs.'
 _NOT_SERVED = "After rt.serve(), it works while a cell runs."
@@ -61,4 +64,7 @@ class ServedRoad:
         with self._lock:
             listeners = list(self._listeners)
         for changed in listeners:
-            changed()
+            try:
+                changed()
+            except Exception:
+                _log.exception("a panel could not be told of the server")

@@ -312,9 +312,11 @@ class NotebookRuntime(Managing):
         with contextlib.suppress(Exception):
             await asyncio.wrap_future(self._opened)
         try:
-            if self._server is not None and self._server.running:
-                await asyncio.to_thread(self._server.stop)
-            await self._host.stop(drain=drain)
+            try:
+                if self._server is not None and self._server.running:
+                    await asyncio.to_thread(self._server.stop)
+            finally:
+                await self._host.stop(drain=drain)
         finally:
             await self._home.leave()
 

@@ -123,8 +123,11 @@ class SecondRoad:
         self._keep_alive = keep_alive
         self._ways: dict[str, Way | str] = {}
         self._closed = False
-        self._road.listen(self._on_change)
         self.handlers: dict[str, Handler] = {"road": self.asked}
+
+    def open(self) -> None:
+        """Hear from now on when a server begins or ends."""
+        self._road.listen(self._on_change)
 
     def asked(self, content: Mapping[str, Any]) -> None:
         """A page says its origin, and whether it has a way ("open", else anything)."""

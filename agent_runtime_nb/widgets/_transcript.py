@@ -153,7 +153,9 @@ class Transcript:
         """Mark a turn as one that the model does not see any more."""
         self._discarded |= {message_id}
         if (turn := self._turns.get(message_id)) is not None:
-            self.set(turn, tell, discarded=True)
+            turn.facts["discarded"] = True
+        # A page may show it, though it is not among the newest.
+        tell({"op": "patch", "id": message_id, "set": {"discarded": True}})
 
     def answer(
         self, request_id: str, decision: Decision | None, reason: str | None, tell: Tell

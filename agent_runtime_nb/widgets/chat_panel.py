@@ -35,6 +35,7 @@ done, and why), `page`, `conversations`, `export` and `done`.
 import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -63,7 +64,8 @@ _LOOKS = frozenset({"earlier", "list", "switch", "export", "module", "road"})
 _SETTLES = 0.2  # seconds in which the watch tells what a look at the directory has seen
 
 _log = logging.getLogger(__name__)
-_panels: "WeakSet[ChatPanel]" = WeakSet()  # of this process
+_panels: "WeakSet[ChatPanel]" = WeakSet()  # of this process, made on any thread
+_panels_lock = threading.Lock()
 
 
 class ChatPanel(FreezableWidget):
@@ -151,7 +153,10 @@ class ChatPanel(FreezableWidget):
             **Modules(self._post).handlers,
         }
         super().__init__(loop=loop, wait=0.07, lease=lease, budget=budget, **options)
-        _panels.add(self)
+        # Nobody is to call a panel that could not be made.
+        self._second_road.open()
+        with _panels_lock:
+            _panels.add(self)
 
     def __repr__(self) -> str:
         name, count = str(self.actor_id), len(self._transcript)
@@ -341,7 +346,7 @@ class ChatPanel(FreezableWidget):
 
     def _tell_decision(self, actor_id: ActorId, *decision: Any) -> None:
         """Somebody decided about a part of what a turn asks for."""
-        for panel in list(_panels):
+        for panel in _all_panels():
             if panel is not self and panel.actor_id == actor_id:
                 panel.note_decision(*decision)
 
@@ -351,9 +356,14 @@ class ChatPanel(FreezableWidget):
 
     def _tell_panels(self, actor_id: ActorId) -> None:
         """A conversation was changed: all that may show it or its relatives look."""
-        for panel in list(_panels):
+        for panel in _all_panels():
             if panel.actor_id.type_name == actor_id.type_name:
                 panel.look_again()
+
+
+def _all_panels() -> "list[ChatPanel]":
+    with _panels_lock:
+        return list(_panels)
 
 
 def _noted(info: ConversationInfo | None) -> dict[str, Any]:

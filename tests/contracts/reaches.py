@@ -39,6 +39,8 @@ class Talker:
         self, context: IActorRuntimeContext, message: ActorRequestMessage
     ) -> Any:
         *words, last = str(message.params).split()
+        if words and words[0].startswith("allows:"):
+            await context.write_state(ALLOWED_TOOLS, words[0].split(":")[1:])
         for number, word in enumerate(words):
             context.on_progress_update(message.message_id, number, word)
         if last.startswith("wait"):

@@ -3,6 +3,7 @@
 The lists, views, events and counts of actors are in `test_actor_client`.
 """
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -91,6 +92,56 @@ async def test_a_tool_that_was_allowed_is_disallowed_alone_and_once(
     assert disallowed == [True, False]
     assert info is not None
     assert info.allowed_tools == ("mail",)
+
+
+async def test_tools_that_are_disallowed_at_once_are_all_disallowed(
+    reach: Reach,
+) -> None:
+    client, directory = reach
+    await ask(client, "allow:a:b:c", "m1")
+
+    await asyncio.gather(*(directory.disallow_tool(ONE, tool) for tool in "abc"))
+
+    info = (await directory.read_actor(ONE)).info
+    assert info is not None
+    assert info.allowed_tools == ()
+
+
+async def test_a_running_turn_does_not_bring_back_a_tool_that_is_disallowed(
+    reach: Reach, talker: Talker
+) -> None:
+    client, directory = reach
+    await ask(client, "allow:a:b", "m1")
+    running = await client.send_request(ONE, "run", "allows:a:b wait", "m2")
+    await anext(running.watch_updates())
+
+    disallowed = await directory.disallow_tool(ONE, "a")
+    talker.let_go("wait")
+    await running.get_response()
+    await ask(client, "next", "m3")
+
+    info = (await directory.read_actor(ONE)).info
+    assert disallowed
+    assert info is not None
+    assert info.allowed_tools == ("b",)
+
+
+async def test_turns_that_are_discarded_at_once_are_all_discarded(
+    reach: Reach, talker: Talker
+) -> None:
+    client, directory = reach
+    for name in ("m1", "m2", "m3"):
+        running = await client.send_request(ONE, "run", f"begun wait{name}", name)
+        await anext(running.watch_updates())
+        await running.cancel()
+        talker.let_go(f"wait{name}")
+        await running.get_response()
+
+    await asyncio.gather(*(directory.discard(ONE, one) for one in ("m1", "m2", "m3")))
+
+    info = (await directory.read_actor(ONE)).info
+    assert info is not None
+    assert sorted(info.discarded) == ["m1", "m2", "m3"]
 
 
 async def test_what_is_not_there_is_named(reach: Reach) -> None:

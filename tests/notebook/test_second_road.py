@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from agent_runtime_nb.exceptions import InvalidRequest
 from agent_runtime_nb.notebook.runtime import NotebookRuntime
 from agent_runtime_nb.sample_agents import scripted_agent
 from tests.notebook.conftest import Start
@@ -149,3 +150,17 @@ async def test_a_panel_that_is_closed_hears_of_no_server_and_holds_no_ticket(
     assert post(told, "renew").status_code == 403
     server.stop()
     assert rt._road._listeners == []
+
+
+async def test_a_panel_that_could_not_be_made_keeps_no_server_from_ending(
+    rt: NotebookRuntime,
+):
+    server = rt.serve()
+
+    with pytest.raises(InvalidRequest, match="freeze"):
+        rt.chat(freeze="x")
+    server.stop()
+    await rt.stop()
+
+    assert not server.running
+    assert rt.runtime.state == "stopped"

@@ -366,6 +366,16 @@ def test_only_the_newest_turns_are_kept() -> None:
     assert told.transcript.to_json()["more"]
 
 
+def test_a_discarded_turn_is_told_also_if_only_a_page_has_it() -> None:
+    told = Told()
+
+    told.transcript.discard("long-ago", told.changes.append)
+
+    assert told.changes == [
+        {"op": "patch", "id": "long-ago", "set": {"discarded": True}}
+    ]
+
+
 def test_what_is_still_to_come_is_kept_with_what_was_asked() -> None:
     told = Told(keep=3)
     for position in range(1, 6):
