@@ -164,7 +164,9 @@ def _text(entry: dict[str, Any]) -> str:
 )
 def serve(context: typer.Context) -> None:
     """Serve agents over HTTP; as `python -m agent_runtime_nb.http_api`."""
-    load("agent_runtime_nb.http_api.__main__", "http").main(context.args)
+    with _errors_in_one_line():
+        command = load("agent_runtime_nb.http_api.__main__", "http")
+    command.main(context.args)
 
 
 # --- storage --------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from agent_runtime_nb._agent_errors import place_of
 from agent_runtime_nb.exceptions import AgentRuntimeError, InvalidAgent
 from agent_runtime_nb.hosting import SAMPLE_AGENTS, Host
 from agent_runtime_nb.http_api.app import create_app
@@ -25,6 +26,7 @@ from agent_runtime_nb.http_api.environment_agents import environment_agents
 from agent_runtime_nb.http_api.guard import GuardOptions, new_token
 from agent_runtime_nb.http_api.jupyter_place import is_loopback
 from agent_runtime_nb.http_api.server import (
+    MAX_PORT,
     HttpServer,
     check_host,
     curl_line,
@@ -43,6 +45,7 @@ _app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @_app.command()
 def serve(
+    context: typer.Context,
     agents: Annotated[
         list[str] | None,
         typer.Argument(
@@ -52,7 +55,9 @@ def serve(
     ] = None,
     *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 8000,
+    port: Annotated[
+        int, typer.Option(min=0, max=MAX_PORT, help="0 takes a free one.")
+    ] = 8000,
     token: Annotated[
         str | None,
         typer.Option(
@@ -87,6 +92,8 @@ def serve(
     """
     if no_token and not is_loopback(host):
         raise typer.BadParameter("--no-token is for a loopback --host alone")
+    if no_token and _is_typed(context, "token"):
+        raise typer.BadParameter("give either --token or --no-token")
     is_random = token is None and not no_token
     token = new_token() if is_random else None if no_token else token
     try:
@@ -100,6 +107,12 @@ def serve(
         reason = getattr(error, "strerror", None) or error
         typer.echo(f"agent_runtime_nb: {reason}", err=True)
         raise typer.Exit(1) from error
+
+
+def _is_typed(context: typer.Context, name: str) -> bool:
+    """Whether an option was given to the command, not by the environment."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _agents(named: Sequence[str]) -> list[Any]:
@@ -122,11 +135,19 @@ def _loaded(name: str) -> list[Any]:
         return [name]
     try:
         found: Any = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise InvalidAgent(repr(name), f"it cannot be imported: {error}") from error
+    except Exception as error:  # the module is anybody's, and so is what it raises
+        raise InvalidAgent(repr(name), _import_problem(error)) from error
     return (
         list(cast("list[Any]", found)) if isinstance(found, list | tuple) else [found]
     )
+
+
+def _import_problem(error: Exception) -> str:
+    if isinstance(error, SyntaxError):
+        return f"line {error.lineno} of {error.filename}: {error.msg}"
+    place = place_of(error)
+    where = f" ({place})" if place else ""
+    return f"it cannot be imported: {type(error).__name__}: {error}{where}"
 
 
 async def _run(
@@ -145,8 +166,8 @@ async def _run(
         typer.echo(greeting)
         await server.serve(sockets=[sock])
     finally:
-        # What nobody waited for over HTTP gets its time too; then it is INTERRUPTED.
-        await hosted.stop(drain=drain)
+        # What nobody waited for over HTTP gets the rest; then it is INTERRUPTED.
+        await hosted.stop(drain=server.grace_left())
     typer.echo("stopped")
 
 
@@ -163,8 +184,11 @@ def _greeting(hosted: Host, url: str, guard: GuardOptions, *, is_random: bool) -
     if guard.token is not None:
         variable = f"${TOKEN_VARIABLE}"
         header = f'-H "Authorization: Bearer {variable}" '
-        shown = guard.token if is_random else "'the token you have chosen'"
-        lines.append(f"export {TOKEN_VARIABLE}={shown}")
+        lines.append(
+            f"export {TOKEN_VARIABLE}={guard.token}"
+            if is_random
+            else f"# with the token that you have chosen in {TOKEN_VARIABLE}"
+        )
     agent = next(iter(hosted.agents))
     return "\n".join(
         [

@@ -50,6 +50,7 @@ from agent_runtime_nb.http_api.ag_ui_messages import (
 from agent_runtime_nb.http_api.answers import (
     approval_requests,
     find_actor,
+    find_agent,
     shown_approval,
 )
 from agent_runtime_nb.http_api.problems import problem_of
@@ -101,6 +102,7 @@ class _Face:
     async def run(self, agent_name: str, body: RunAgentInput) -> Response:
         """Run a turn; its events."""
         actor_id = await find_actor(self._directory, agent_name, body.thread_id)
+        await find_agent(self._directory, agent_name)
         slot = self._slots.take()
         try:
             view = await self._directory.read_actor(actor_id)

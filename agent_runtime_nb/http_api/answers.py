@@ -22,7 +22,7 @@ from agent_runtime_nb.runtime_abstractions import (
     JsonValue,
     RequestStatus,
 )
-from agent_runtime_nb.runtime_directory import RuntimeDirectory
+from agent_runtime_nb.runtime_directory import ActorTypeInfo, RuntimeDirectory
 
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~%@-]+)*")
 
@@ -46,6 +46,19 @@ async def find_actor(
         known = await directory.actor_types()
         raise UnknownActorType(agent_name, (one.name for one in known)) from None
     raise InvalidRequest("conversation_id", problem)
+
+
+async def find_agent(directory: RuntimeDirectory, agent_name: str) -> ActorTypeInfo:
+    """What is known of an agent.
+
+    Raises:
+        UnknownActorType: if it is not there.
+    """
+    known = await directory.actor_types()
+    for one in known:
+        if one.name == agent_name:
+            return one
+    raise UnknownActorType(agent_name, (one.name for one in known))
 
 
 def json_response(

@@ -5,10 +5,10 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Response
 
-from agent_runtime_nb.exceptions import LoopBlocked, UnknownActorType
+from agent_runtime_nb.exceptions import LoopBlocked
 from agent_runtime_nb.http_api.actor_routes import actor_routes
 from agent_runtime_nb.http_api.ag_ui_face import ag_ui_routes
-from agent_runtime_nb.http_api.answers import json_response
+from agent_runtime_nb.http_api.answers import find_agent, json_response
 from agent_runtime_nb.http_api.conversation_routes import conversation_routes
 from agent_runtime_nb.http_api.docs_page import TITLE, describe, docs_router
 from agent_runtime_nb.http_api.guard import Access, Guard, GuardOptions
@@ -110,11 +110,8 @@ class _Look:
 
     async def read_agent(self, agent_name: str) -> Response:
         """One agent."""
-        known = await self._directory.actor_types()
-        for one in known:
-            if one.name == agent_name:
-                return json_response({"name": one.name, "description": one.description})
-        raise UnknownActorType(agent_name, (one.name for one in known))
+        found = await find_agent(self._directory, agent_name)
+        return json_response({"name": found.name, "description": found.description})
 
     async def health(self) -> Response:
         """How the runtime is; answers even while its event loop is blocked."""

@@ -234,7 +234,8 @@ async def _http_error(_request: Request, error: Exception) -> Response:
     phrase = HTTPStatus(error.status_code).phrase
     detail = f"{phrase}: see /docs" if error.detail == phrase else str(error.detail)
     slug = phrase.lower().replace(" ", "-")
-    return Problem(error.status_code, slug, detail).response(error.headers)
+    more = {"retryable": False}
+    return Problem(error.status_code, slug, detail, more).response(error.headers)
 
 
 async def _told(_request: Request, error: Exception) -> Response:

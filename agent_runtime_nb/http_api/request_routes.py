@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from agent_runtime_nb.exceptions import RequestNotFound
 from agent_runtime_nb.http_api.answers import (
     answer,
     find_actor,
@@ -24,7 +25,9 @@ from agent_runtime_nb.http_api.sse import EventStream, StreamSlots
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorResponseHandle,
+    ActorResponseMessage,
     IActorClient,
+    RequestStatus,
 )
 from agent_runtime_nb.runtime_directory import RuntimeDirectory
 
@@ -85,16 +88,20 @@ class _Requests:
         """A request as it stands: `pending`, or its final answer."""
         actor_id = await self._find(agent_name, conversation_id)
         handle = await self._client.get_response(actor_id, message_id)
-        view = await self._directory.read_actor(actor_id, limit=1)
+        message = await self._ended(handle)
+        return pending(handle) if message is None else answer(handle, message)
+
+    async def _ended(self, handle: ActorResponseHandle) -> ActorResponseMessage | None:
+        """The final answer of a request; None if it is open."""
+        view = await self._directory.read_actor(handle.actor_id, limit=1)
         still_open = {turn.message_id for turn in (view.running, *view.waiting) if turn}
-        if message_id in still_open:
-            return pending(handle)
+        if handle.message_id in still_open:
+            return None
         try:
             async with asyncio.timeout(_STATE_TIMEOUT):
-                message = await handle.get_response()
+                return await handle.get_response()
         except TimeoutError:  # accepted just after the look at the actor
-            return pending(handle)
-        return answer(handle, message)
+            return None
 
     async def events(
         self,
@@ -110,7 +117,11 @@ class _Requests:
         actor_id = await self._find(agent_name, conversation_id)
 
         async def found() -> ActorResponseHandle:
-            return await self._client.get_response(actor_id, message_id)
+            handle = await self._client.get_response(actor_id, message_id)
+            message = await self._ended(handle)
+            if message is not None and message.status is RequestStatus.NOT_FOUND:
+                raise RequestNotFound(actor_id, message_id)
+            return handle
 
         return await stream(self._slots, found, last_event_id)
 

@@ -39,6 +39,7 @@ from agent_runtime_nb.runtime_abstractions import (
     TurnView,
 )
 from agent_runtime_nb.runtime_directory import RuntimeDirectory
+from agent_runtime_nb.sessions import CONTENT_FIELDS, parse_messages
 
 _RUN = re.compile("/agents/([^/]+)/run")
 _LOOK_BACK = 200  # turns in which an approval may still be open
@@ -111,7 +112,10 @@ class Talk:
         body = await read_body(request)
         headers = read_headers(request)
         actor_id = await self._actor_id(body, agent_name)
-        params = {"messages": [message.to_params() for message in body.messages]}
+        params: dict[str, JsonValue] = {
+            "messages": [message.to_params() for message in body.messages]
+        }
+        _check_parts(params)
 
         async def send() -> ActorResponseHandle:
             return await self._client.send_request(
@@ -228,6 +232,24 @@ class Talk:
         view = await self._directory.read_actor(actor_id, limit=_LOOK_BACK)
         running = () if view.running is None else (view.running,)
         return [*view.turns, *running, *view.waiting]
+
+
+def _check_parts(params: dict[str, JsonValue]) -> None:
+    """Refuse now what an agent would refuse in its turn.
+
+    Kinds of parts that no agent knows are for actors that are none.
+    """
+    parts = {
+        f"messages[{index}].content[{place}]": part
+        for index, message in enumerate(params["messages"])
+        for place, part in enumerate(_parts(message))
+    }
+    if not parts or any(one["type"] not in CONTENT_FIELDS for one in parts.values()):
+        return
+    parse_messages(params, "-")
+    for field, part in parts.items():
+        if part["type"] == "data" and not str(part["uri"]).lower().startswith("data:"):
+            raise InvalidRequest(f"{field}.uri", "must be a data URI")
 
 
 def _asking(turns: list[TurnView], decisions: Iterable[str]) -> TurnView:

@@ -43,6 +43,8 @@ from agent_runtime_nb.runtime_directory import (
 MAX_CONNECTIONS = 512
 """Connections open at once; a further one gets 503."""
 
+MAX_PORT = 65535
+
 _START_TIMEOUT = 10.0
 
 _TOKEN_CHANGED = Problem(
@@ -74,6 +76,7 @@ class HttpServer(uvicorn.Server):
         super().__init__(config)
         self.ready = threading.Event()
         self.grace = 1.0
+        self._grace_ends: float | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -85,13 +88,21 @@ class HttpServer(uvicorn.Server):
         await super().startup(sockets)
         self.ready.set()
 
+    def grace_left(self) -> float:
+        """Seconds of `grace` that it did not use up; none for who does not wait."""
+        if self.force_exit:
+            return 0.0
+        if self._grace_ends is None:
+            return self.grace
+        return max(0.0, self._grace_ends - time.monotonic())
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, wait `grace` seconds, end what is left, then as uvicorn."""
         for server in self.servers:
             server.close()
         tasks = self.server_state.tasks
-        deadline = time.monotonic() + self.grace
-        while tasks and not self.force_exit and time.monotonic() < deadline:
+        self._grace_ends = time.monotonic() + self.grace
+        while tasks and self.grace_left():
             await asyncio.wait(set(tasks), timeout=0.1)
         for task in tasks:
             task.cancel()
@@ -105,8 +116,11 @@ def listen(host: str, port: int) -> socket.socket:
     """A bound socket, so that the port is known, and an error seen, at once.
 
     Raises:
+        InvalidRequest: if no port has that number.
         OSError: if the address cannot be had; the message says what to do.
     """
+    if not 0 <= port <= MAX_PORT:
+        raise InvalidRequest("port", f"must be 0 to {MAX_PORT}, not {port}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With its protocol named, asyncio sets TCP_NODELAY on every connection; without
     # it, each answer on a kept connection takes 44 ms (Nagle and delayed ACK).
@@ -223,6 +237,7 @@ class EmbeddedServer:
         """Listen and serve; a second call changes nothing.
 
         Raises:
+            InvalidRequest: if no port has that number.
             OSError: if the port cannot be had.
             RuntimeError: if the server ends before it answers.
         """
@@ -236,7 +251,7 @@ class EmbeddedServer:
         )
         self._thread.start()
         if not server.ready.wait(_START_TIMEOUT) or not server.started:
-            sock.close()
+            server.should_exit = True  # a late one ends too, and closes its socket
             raise RuntimeError("the HTTP server did not start") from self._failure
         self._server = server
         self._url = url_of(sock)
@@ -292,12 +307,13 @@ class EmbeddedServer:
             process.
         """
         atexit.unregister(self.stop)
-        self.tickets.close()
         server, thread = self._server, self._thread
-        if server is None or thread is None:
+        if server is not None:
+            server.grace = max(0.0, timeout - 2.0)
+            server.should_exit = True
+        self.tickets.close()
+        if thread is None:
             return True
-        server.grace = max(0.0, timeout - 2.0)
-        server.should_exit = True
         thread.join(timeout)
         return not thread.is_alive()
 

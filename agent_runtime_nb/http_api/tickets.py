@@ -11,6 +11,7 @@ the same.
 """
 
 import hashlib
+import logging
 import secrets
 import threading
 import time
@@ -41,6 +42,8 @@ _PREFLIGHT = [
     (b"access-control-max-age", b"60"),
 ]
 _ALLOWED_HEADERS = frozenset({"content-type", TICKET_HEADER.decode()})
+
+_log = logging.getLogger(__name__)
 
 
 class RequestHeaders(Protocol):
@@ -97,7 +100,8 @@ class Tickets:
     Attributes:
         server: says which server answers; no secret.
         is_open: whether a server takes tickets now.
-        on_change: called when that changes or all tickets have ended, by any thread.
+        on_change: called when that changes or all tickets have ended, by any thread;
+            what it raises is logged.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -135,7 +139,7 @@ class Tickets:
     def open(self) -> None:
         """The server answers from now on."""
         self.is_open = True
-        self.on_change()
+        self._tell()
 
     def close(self) -> None:
         """The server ends, and all tickets with it."""
@@ -146,7 +150,13 @@ class Tickets:
         """End them all; whoever still needs one asks for another."""
         with self._lock:
             self._held.clear()
-        self.on_change()
+        self._tell()
+
+    def _tell(self) -> None:
+        try:
+            self.on_change()
+        except Exception:
+            _log.exception("a listener could not be told of the tickets")
 
     def _forget_expired(self) -> None:
         now = self._clock()

@@ -1,25 +1,17 @@
-"""A JupyterLab for the session, a browser for each module, a page for each test."""
+"""A Jupyter server, a browser, and notebooks in its windows."""
 
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import (
-    Browser,
-    BrowserContext,
-    ConsoleMessage,
-    Request,
-    WebSocket,
-    expect,
-    sync_playwright,
-)
+from playwright.sync_api import Browser, Playwright, expect, sync_playwright
 
 from tests.browser.jupyter_server import FrontEnd, JupyterServer
 from tests.browser.lab_page import PATIENCE, LabPage, write_notebook
+from tests.browser.windows import Windows
 from tools.chromium import NO_CHROMIUM, find_chromium
 
 SCREENSHOTS = "AGENT_RUNTIME_SCREENSHOTS"
@@ -38,13 +30,6 @@ _FLAGS = [
 ]
 
 
-# Notebook 7.6 says so of itself, with or without widgets.
-_KNOWN_COMPLAINTS = (
-    "TypeError: Cannot read properties of undefined (reading 'schema')",
-    "Error: Command 'filebrowser:open-path' not registered.",
-)
-
-
 class OpenNotebook(Protocol):
     def __call__(
         self,
@@ -53,38 +38,9 @@ class OpenNotebook(Protocol):
         height: int = 1000,
         scale: float = 1,
         front_end: FrontEnd = "lab",
+        alone: bool = False,
+        takes_away: str = "",
     ) -> LabPage: ...
-
-
-class Witness:
-    """What a browser asked for and complained about."""
-
-    def __init__(self, context: BrowserContext) -> None:
-        self.hosts: set[str] = set()
-        self.complaints: list[str] = []
-        context.on("request", self._on_request)
-        context.on("console", self._on_console)
-        context.on("weberror", lambda error: self._complain(str(error.error.stack)))
-        context.on("page", lambda page: page.on("websocket", self._on_websocket))
-
-    def _on_request(self, request: Request) -> None:
-        self._note(request.url)
-
-    def _on_websocket(self, socket: WebSocket) -> None:
-        self._note(socket.url)
-
-    def _note(self, url: str) -> None:
-        if not url.startswith(("data:", "blob:")):
-            self.hosts.add(urlsplit(url).hostname or url)
-
-    def _on_console(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
-            url = message.location["url"]
-            self._complain(f"{message.text} ({url})")
-
-    def _complain(self, line: str) -> None:
-        if not line.startswith(_KNOWN_COMPLAINTS):
-            self.complaints.append(line)
 
 
 @pytest.fixture(scope="session")
@@ -108,15 +64,32 @@ def server(
     server.stop()
 
 
-# Playwright occupies the thread's event loop, so it ends before other tests begin.
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    """A headless Chromium."""
+@pytest.fixture(scope="package")
+def playwright() -> Iterator[Playwright]:
+    """Starts browsers.
+
+    It occupies the thread's event loop until the last test of this package: none of
+    them is asynchronous, and other tests begin after it.
+    """
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
-        yield browser
-        browser.close()
+        yield playwright
+
+
+@pytest.fixture(scope="package")
+def browser(chromium: str, playwright: Playwright) -> Iterator[Browser]:
+    """A headless Chromium."""
+    browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="package")
+def windows(browser: Browser, server: JupyterServer) -> Iterator[Windows]:
+    """Where notebooks are opened."""
+    windows = Windows(browser, server)
+    yield windows
+    windows.close()
 
 
 @pytest.fixture
@@ -129,14 +102,19 @@ def notebook_folder(server: JupyterServer, request: pytest.FixtureRequest) -> Pa
 
 @pytest.fixture
 def open_notebook(
-    browser: Browser, server: JupyterServer, notebook_folder: Path
+    windows: Windows,
+    server: JupyterServer,
+    notebook_folder: Path,
+    request: pytest.FixtureRequest,
 ) -> Iterator[OpenNotebook]:
     """Opens a notebook of these cells; without any, the quick start.
 
-    Afterwards nothing may have left this machine, and no script complained.
+    Most tests do so in one JupyterLab, one after the other, which saves its loading;
+    those that load the page again, or look at it in another way, are `alone`.
+    Afterwards nothing may have left this machine, and no script complained, except
+    about the address, or a part of it, that the test itself takes away.
     """
-    contexts: list[BrowserContext] = []
-    witnesses: list[Witness] = []
+    gone: list[str] = []
 
     def open_notebook(
         *cells: str,
@@ -144,29 +122,28 @@ def open_notebook(
         height: int = 1000,
         scale: float = 1,
         front_end: FrontEnd = "lab",
+        alone: bool = False,
+        takes_away: str = "",
     ) -> LabPage:
-        context = browser.new_context(
-            viewport={"width": 1280, "height": height}, device_scale_factor=scale
-        )
-        context.set_default_timeout(PATIENCE)
-        contexts.append(context)
-        witnesses.append(Witness(context))
+        gone.extend([takes_away] if takes_away else [])
         path = notebook_folder / "01_quickstart.ipynb"
         if cells:
             path = notebook_folder / f"{name}.ipynb"
             write_notebook(path, *cells)
         notebook = path.relative_to(server.root).as_posix()
-        address = server.address(notebook, front_end)
-        lab = LabPage(context.new_page(), address)
-        lab.open()
-        return lab
+        if alone or scale != 1 or front_end != "lab":
+            return windows.open_alone(notebook, height, scale, front_end)
+        return windows.open_in_lab(notebook, height)
 
+    failed = request.session.testsfailed
     yield open_notebook
-    for context in contexts:
-        context.close()
-    server.end_kernels()
-    assert {host for witness in witnesses for host in witness.hosts} == {"127.0.0.1"}
-    complaints = [line for witness in witnesses for line in witness.complaints]
+    # Where a test was cut off anything may stand open.
+    passed = request.session.testsfailed == failed
+    hosts, all_complaints = windows.tidy_up(keep=passed)
+    complaints = [
+        line for line in all_complaints if not any(part in line for part in gone)
+    ]
+    assert hosts == {"127.0.0.1"}
     assert not complaints, "\n".join(complaints)
 
 

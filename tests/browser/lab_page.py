@@ -141,6 +141,21 @@ class LabPage:
         self.page.goto(self._address)
         self._settle()
 
+    def open_beside(self, notebook: str) -> None:
+        """Open a notebook, by its path on the server, in a page that is loaded."""
+        self.command("docmanager:open", path=notebook, factory="Notebook")
+        self._settle()
+
+    def close_notebooks(self) -> None:
+        """Close all notebooks as they are, and forget what the page has stored."""
+        self.page.evaluate(
+            """() => {
+              const widgets = [...window.jupyterapp.shell.widgets("main")];
+              for (const widget of widgets) widget.dispose();
+              sessionStorage.clear();
+            }"""
+        )
+
     def reload(self) -> None:
         """Press the browser's Reload."""
         self.page.reload()

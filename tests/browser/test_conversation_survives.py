@@ -38,7 +38,7 @@ def test_a_second_panel_shows_the_same_at_the_same_time(
 def test_a_page_reloaded_in_the_middle_of_an_answer_shows_all_of_it_once(
     open_notebook: OpenNotebook,
 ) -> None:
-    lab = open_notebook(START, CHAT)
+    lab = open_notebook(START, CHAT, alone=True)
     lab.run()
     lab.save()
 

@@ -53,7 +53,7 @@ def reader(browser: Browser, server: JupyterServer) -> Iterator[OpenSaved]:
 
     def open_saved(lab: LabPage, path: Path) -> LabPage:
         lab.save()
-        lab.page.close()
+        lab.close_notebooks()
         server.end_kernels()
         address = server.address(path.relative_to(server.root).as_posix())
         saved = LabPage(context.new_page(), address)
@@ -99,7 +99,7 @@ def test_a_frozen_panel_is_read_without_a_kernel_and_on_a_page(
 def test_freezing_from_the_menu_message_works_after_the_page_was_loaded_again(
     open_notebook: OpenNotebook,
 ) -> None:
-    lab = open_notebook(DEMO, CHAT)
+    lab = open_notebook(DEMO, CHAT, alone=True)
     lab.run()
     lab.panel().ask("Hello")
     lab.save()
@@ -152,7 +152,7 @@ def test_after_each_turn_the_file_has_the_answer_and_nobody_is_disturbed(
 def test_the_copy_is_current_also_after_the_page_was_loaded_again(
     open_notebook: OpenNotebook, notebook_folder: Path, front_end: FrontEnd
 ) -> None:
-    lab = open_notebook(DEMO, KEPT_CHAT, front_end=front_end)
+    lab = open_notebook(DEMO, KEPT_CHAT, front_end=front_end, alone=True)
     lab.run()
     lab.panel().ask("first")
     copy = lab.page.locator(".jp-RenderedHTML")

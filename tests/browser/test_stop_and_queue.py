@@ -1,6 +1,6 @@
 """Stop lands whatever a turn is doing, and what waits can be taken back."""
 
-from statistics import median
+from math import inf
 
 import pytest
 from playwright.sync_api import expect
@@ -11,9 +11,9 @@ from tests.browser.lab_page import ChatPanel
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
-# Milliseconds from the click to the mark. One of them may meet a busy machine.
+# Milliseconds from the click to the mark, and how often a busy machine is forgiven.
 AT_ONCE = 300
-AT_MOST = 1_000
+TRIES = 3
 
 _STOP = """
 (root) => new Promise((resolve, reject) => {
@@ -64,17 +64,18 @@ def test_stop_lands_at_any_moment_of_a_turn_within_300_ms(
     lab = open_notebook(WORKER, WORKER_CHAT)
     lab.run()
     panel = lab.panel()
-    took: dict[str, float] = {}
+    took: dict[str, list[float]] = {message: [] for message in MOMENTS}
 
-    for number, (message, wait) in enumerate(MOMENTS.items(), 1):
-        panel.say(message)
-        expect(panel.turns).to_have_count(number)
-        wait(panel)
-        took[message] = stop(panel)
+    for message, wait in MOMENTS.items():
+        while len(took[message]) < TRIES and min(took[message], default=inf) > AT_ONCE:
+            turns = panel.turns.count()
+            panel.say(message)
+            expect(panel.turns).to_have_count(turns + 1)
+            wait(panel)
+            took[message].append(stop(panel))
 
-    assert median(took.values()) <= AT_ONCE, took
-    assert max(took.values()) <= AT_MOST, took
-    panel.expect_turns(*["cancelled"] * len(MOMENTS))
+    assert all(min(times) <= AT_ONCE for times in took.values()), took
+    panel.expect_turns(*["cancelled"] * sum(map(len, took.values())))
     panel.ask("weather in Paris")
     expect(panel.last).to_have_attribute("data-status", "completed")
 

@@ -1,10 +1,9 @@
-"""The story book: fixtures that are the kernel's own, and every state looked at.
+"""The story book: every state looked at.
 
 What the states must hold (axe, keyboard, 320 pixels, forced colours) is said by the
 tests in widgets/story/tests, which vitest runs in the same Chromium.
 """
 
-import json
 import os
 import re
 import subprocess
@@ -20,24 +19,12 @@ from tests.browser.story_book import (
     open_stories,
     told,
 )
-from tests.browser.story_fixtures import COMMAND, FIXTURES, play_all
 from tools.chromium import VARIABLE
 from tools.frontend import ROOT
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-
-
-@pytest.mark.anyio
-async def test_the_stories_show_what_the_kernel_sends_today() -> None:
-    recorded = json.loads(FIXTURES.read_text(encoding="utf-8"))
-
-    today = await play_all()
-
-    changed = [name for name in today if today[name] != recorded.get(name)]
-    assert not changed, f"run `{COMMAND} {' '.join(changed)}`"
-    assert set(today) == set(recorded)
 
 
 def test_every_state_keeps_the_rules_of_access_in_a_real_browser(chromium: str) -> None:

@@ -303,3 +303,10 @@ def test_an_unknown_agent_is_not_found(front_end: FrontEnd) -> None:
     answer = front_end.post("nobody", "r1")
 
     assert answer.status_code == 404
+
+
+def test_an_unknown_agent_has_no_conversation_to_show(front_end: FrontEnd) -> None:
+    answer = front_end.post("nobody", "r1")
+
+    assert answer.status_code == 404
+    assert answer.json()["type"].endswith(":unknown-actor-type")

@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -137,6 +139,8 @@ def test_a_chosen_token_is_needed_and_never_printed(tmp_path: Path):
     assert without.status_code == 401
     assert with_it.status_code == 200
     assert token not in running.text + rest
+    assert "export" not in running.text  # pasting it would set a wrong one
+    assert "# with the token that you have chosen" in running.text
 
 
 def test_no_token_is_for_loopback_alone(tmp_path: Path):
@@ -150,6 +154,77 @@ def test_no_token_is_for_loopback_alone(tmp_path: Path):
 
     assert code == 2
     assert "loopback" in text
+
+
+def test_a_token_and_no_token_at_once_are_refused(tmp_path: Path):
+    code, text = fails("--token", "t0ken", "--no-token", cwd=tmp_path)
+
+    assert code == 2
+    assert "either --token or --no-token" in text
+
+
+def test_no_token_is_stronger_than_the_environment(tmp_path: Path):
+    options = ("--no-token", "--storage", "memory:")
+    with serving(*options, cwd=tmp_path, AGENT_RUNTIME_TOKEN="t0ken") as running:  # noqa: S106
+        answer = httpx2.get(running.url + "/agents", trust_env=False)
+
+    assert answer.status_code == 200
+
+
+def test_a_number_that_no_port_has_is_one_sentence(tmp_path: Path):
+    code, text = fails("--port", "99999", cwd=tmp_path)
+
+    assert code == 2
+    assert "--port" in text
+    assert "65535" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("source", "named", "reason"),
+    [
+        ("", ":agents", "':agents' cannot be hosted as an agent"),
+        ("", "mine:", "'mine:' cannot be hosted as an agent"),
+        ("", "absent:agents", "No module named 'absent'"),
+        ("x = 1\nagents = 1 / 0\n", "mine:agents", "line 2 of mine.py"),
+        ("x = 1\nagents = = 2\n", "mine:agents", "mine.py: invalid syntax"),
+    ],
+)
+def test_agents_that_cannot_be_imported_are_one_line_with_the_place(
+    tmp_path: Path, source: str, named: str, reason: str
+):
+    (tmp_path / "mine.py").write_text(source)
+
+    code, text = fails(named, cwd=tmp_path)
+
+    assert code == 1
+    assert len(text.splitlines()) == 1
+    assert reason in text
+
+
+@pytest.mark.parametrize(
+    "command", [["agent_runtime_nb.http_api"], ["agent_runtime_nb", "serve"]]
+)
+def test_without_its_packages_the_command_names_the_extra_in_one_line(
+    tmp_path: Path, command: list[str]
+):
+    (tmp_path / "ag_ui").mkdir()
+    missing = "raise ModuleNotFoundError('No module named ag_ui', name='ag_ui')\n"
+    (tmp_path / "ag_ui" / "__init__.py").write_text(missing)
+
+    done = subprocess.run(
+        [sys.executable, "-m", *command],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment(),
+        timeout=30,
+    )
+
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert 'pip install "agent-runtime-nb[http]"' in done.stderr
 
 
 def test_a_remote_address_must_be_allowed(tmp_path: Path):
@@ -247,3 +322,37 @@ def test_a_turn_that_outlasts_the_drain_is_interrupted(tmp_path: Path):
 
     assert code == 0
     assert found.json()["status"] == "interrupted"
+
+
+def test_an_answer_that_is_waited_for_does_not_make_the_drain_twice_as_long(
+    tmp_path: Path,
+):
+    (tmp_path / "slow.py").write_text(
+        "import asyncio\n"
+        "async def slow(message, history):\n"
+        "    print('begun', flush=True)\n"
+        "    await asyncio.Event().wait()\n"
+    )
+    options = ("--no-token", "--storage", "memory:", "--drain", "4")
+    statuses: list[int] = []
+    with serving("slow:slow", *options, cwd=tmp_path) as running:
+        body = {"messages": [{"role": "user", "content": "hello"}]}
+
+        def wait_for_the_answer() -> None:
+            url = f"{running.url}/agents/slow/run"
+            answer = httpx2.post(url, json=body, timeout=30, trust_env=False)
+            statuses.append(answer.status_code)
+
+        waiting = threading.Thread(target=wait_for_the_answer)
+        waiting.start()
+        assert running.process.stdout is not None
+        while running.process.stdout.readline() != "begun\n":
+            pass
+        start = time.monotonic()
+        code, _ = running.stop()
+        took = time.monotonic() - start
+        waiting.join(10)
+
+    assert code == 0
+    assert statuses == [503]
+    assert 3.5 < took < 7.5  # 4 and what an end takes; twice 4 and that before

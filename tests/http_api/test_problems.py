@@ -229,6 +229,8 @@ def test_an_unknown_path_and_method_are_problems(http: httpx2.Client):
     assert wrong.status_code == 405
     assert wrong.headers["allow"] == "GET"
     assert problem_of(wrong)["type"].endswith(":method-not-allowed")
+    for answer in (missing, wrong):
+        assert answer.json()["retryable"] is False
 
 
 @pytest.mark.parametrize("name", ["nope", "Echo", "no%20agent", "-"])

@@ -12,7 +12,7 @@ interface Recorded {
 
 const scenes = recorded as unknown as Record<string, Recorded>;
 const NOW = Date.now() / 1000;
-const MOMENTS = new Set(["started_at", "ended_at", "expires_at"]);
+const MOMENTS = new Set(["started_at", "ended_at"]);
 
 /** A scene, with its times moved from "seconds from now" to the clock. */
 export function scene(name: string): Recorded {

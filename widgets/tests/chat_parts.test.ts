@@ -52,7 +52,7 @@ test("only the page that asked for an export offers the file", () => {
   const asked = menu();
   const other = menu();
   const file = { type: "export", file_name: "a.md", media_type: "text/markdown" };
-  asked.conversations.export("markdown");
+  asked.conversations.export("c1", "markdown");
 
   for (const { conversations } of [asked, other]) {
     conversations.take({ ...file, text: "# a" });
@@ -61,6 +61,20 @@ test("only the page that asked for an export offers the file", () => {
 
   assert.deepEqual(asked.files, [["a.md", "text/markdown", "# a"]]);
   assert.deepEqual(other.files, []);
+});
+
+test("what is done with a conversation names it", () => {
+  const { conversations, sent } = menu();
+
+  conversations.forget("c1");
+  conversations.disallow("c1", "delete_file");
+  conversations.export("c1", "json");
+
+  assert.deepEqual(sent, [
+    { type: "forget", instance_id: "c1" },
+    { type: "disallow", instance_id: "c1", tool: "delete_file" },
+    { type: "export", instance_id: "c1", format: "json" },
+  ]);
 });
 
 test("an empty name takes the name away", () => {
@@ -207,4 +221,19 @@ test("a turn that is stopped is told with what it still said", () => {
   const words = news(ear, turn(1, { status: "cancelled", items }));
 
   assert.equal(words, "Tw Stopped.");
+});
+
+test("a busy service is said to be asked again only when it is", () => {
+  const error = { type: "E", message: "", retryable: true, retry_after: 8 };
+  const busy = turn(1, { status: "failed", error });
+  const told = [true, false].map((isTriedAgain) => {
+    const ear = listener();
+    news(ear, turn(1, { status: "running" }));
+    return news(ear, busy, isTriedAgain);
+  });
+
+  assert.deepEqual(told, [
+    "The model's service is busy; it is tried again.",
+    "The model's service is busy.",
+  ]);
 });

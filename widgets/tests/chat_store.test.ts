@@ -61,7 +61,7 @@ test("a retry names the turn only, and is under way until the kernel shows it", 
   const before = store.pressed.value.has("t3");
   show({ turns: [turn(3), turn(4, { id: "t3~2", retry_of: "t3" })] });
 
-  assert.deepEqual(message, { type: "retry", turn: "t3" });
+  assert.deepEqual(message, { type: "retry", turn: "t3", instance_id: "c1" });
   assert.deepEqual([before, store.pressed.value.has("t3")], [true, false]);
   store.dispose();
 });
@@ -127,7 +127,7 @@ test("a message that is withdrawn comes back, and the key still stops the turn",
   store.withdraw("t2");
   store.stopByKey();
 
-  assert.equal(store.draft.value, "and for kids?");
+  assert.equal(store.drafts.text.value, "and for kids?");
   assert.deepEqual(
     sentOf("stop").map((message) => message.message_id),
     ["t2", "t1"],
@@ -140,7 +140,7 @@ test("an edit is sent once and its refusal comes back to the editor", () => {
   store.edit("t2");
 
   store.sayInstead("t2", "by bus", []);
-  const { message_id, ...edit } = sentOf("edit")[0] ?? {};
+  const { message_id, instance_id: _, ...edit } = sentOf("edit")[0] ?? {};
   const error = {
     type: "InvalidRequest",
     message: "stop that first",
@@ -150,7 +150,7 @@ test("an edit is sent once and its refusal comes back to the editor", () => {
 
   assert.deepEqual(edit, { type: "edit", turn: "t2", text: "by bus", media: [] });
   assert.equal(store.editing.value?.refused?.message, "stop that first");
-  assert.equal(store.editing.value?.message, undefined);
+  assert.equal(store.editing.value?.sent, undefined);
   assert.equal(store.problem.value, null);
   store.dispose();
 });
@@ -172,7 +172,7 @@ test("an approval is answered with a decision and its reason", () => {
 
   store.answer(turn(1), "r1", "deny", "too dear");
 
-  const { type: _, ...answer } = sentOf("answer")[0] ?? {};
+  const { type: _, instance_id: __, ...answer } = sentOf("answer")[0] ?? {};
   const decision = { decision: "deny", reason: "too dear" };
   assert.deepEqual(answer, { turn: "t1", request_id: "r1", ...decision });
   store.dispose();

@@ -18,7 +18,7 @@ function copy(mark: string, revision: number, data: object = OLD): Output {
 }
 
 /** A widget in a page with a notebook of one cell; without outputs, no notebook. */
-function open(outputs?: Output[]) {
+function open(outputs?: Output[], refuse = () => {}) {
   mock.timers.reset(); // also after a test that failed
   mock.timers.enable({ apis: ["setTimeout"] });
   const sent: unknown[] = [];
@@ -35,7 +35,10 @@ function open(outputs?: Output[]) {
     off: () => {
       take = undefined;
     },
-    send: (message: unknown) => sent.push(message),
+    send: (message: unknown) => {
+      refuse();
+      sent.push(message);
+    },
     widget_manager: outputs && {
       context: { model: { cells: [{}, { outputs: list }] } },
     },
@@ -104,4 +107,15 @@ test("a widget that is gone asks for nothing", () => {
   page.later();
 
   assert.deepEqual(page.sent, []);
+});
+
+test("a kernel that is gone when a copy is behind is no fault", () => {
+  const page = open([LIVE, copy("arn-1", 1)], () => {
+    throw new Error("Cannot send");
+  });
+
+  page.say(saved(2));
+
+  assert.doesNotThrow(page.later);
+  page.end();
 });

@@ -112,6 +112,20 @@ test("what it does not deliver goes over the road with the ticket", async () => 
   page.end();
 });
 
+test("the ticket names the conversation, so the road is not told of it", async () => {
+  const page = open();
+  page.road.take(TICKET);
+  await settle();
+
+  const message = { ...STOP, instance_id: "c1" };
+  page.road.press("m1", message, () => false);
+  await page.wait();
+
+  assert.deepEqual(page.sent.at(-1), message);
+  assert.equal(page.asked.at(-1)?.options.body, '{"message_id":"m1"}');
+  page.end();
+});
+
 test("a kernel that was not heard lately is not waited for", async () => {
   const page = open();
   page.road.take(TICKET);

@@ -22,7 +22,8 @@ export function Announcer({ store }: { store: ChatStore }) {
   const speak = () => {
     const current = latest.current;
     if (!current) return;
-    const words = news(said.current, current);
+    const isTriedAgain = store.countingDown.peek() === current.id;
+    const words = news(said.current, current, isTriedAgain);
     if (words) setText(words);
   };
   const open = turn !== undefined && isOpen(turn);

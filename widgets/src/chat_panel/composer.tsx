@@ -64,8 +64,10 @@ function chipOf(turn: Parameters<typeof queued>[0][number]) {
 function Writing({ store }: { store: ChatStore }) {
   const root = useRef<HTMLDivElement>(null);
   const history = useRef(new InputHistory());
-  const draft = store.draft.value;
-  const media = store.attached.value;
+  const { drafts } = store;
+  const { key } = drafts;
+  const draft = drafts.text.value;
+  const media = drafts.media.value;
   const off = store.dead.value;
   const title = store.picture.value.title || "the agent";
   const isEmpty = draft.trim() === "" && media.length === 0;
@@ -73,8 +75,8 @@ function Writing({ store }: { store: ChatStore }) {
   const send = () => {
     if (isEmpty || off) return;
     store.say(draft.trim(), media);
-    store.write("");
-    store.attached.value = [];
+    drafts.write("");
+    drafts.attach(() => []);
   };
   const onArrow = (key: string, area: HTMLTextAreaElement) => {
     const looking = history.current.isLookingAt(draft);
@@ -89,10 +91,8 @@ function Writing({ store }: { store: ChatStore }) {
       <MessageBox
         text={draft}
         media={media}
-        onText={(text) => store.write(text)}
-        onMedia={(images) => {
-          store.attached.value = images;
-        }}
+        onText={(text) => drafts.write(text)}
+        onMedia={(change) => drafts.attach(change, key)}
         onSend={send}
         onEscape={() => store.stopByKey()}
         onArrow={onArrow}

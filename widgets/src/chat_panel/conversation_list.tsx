@@ -64,7 +64,6 @@ function List({ store, onClose }: { store: ChatStore; onClose: () => void }) {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step) setPlace(inside(place + step, items.length));
     else if (event.key === "Enter") choose(marked);
-    else if (event.key === "Escape") onClose();
     else return;
     event.preventDefault();
   };

@@ -76,22 +76,22 @@ export class Conversations {
     this.#send({ type: "delete", instance_id: instanceId });
   }
 
-  forget(): void {
-    this.#send({ type: "forget" });
+  forget(instanceId: string): void {
+    this.#send({ type: "forget", instance_id: instanceId });
   }
 
   /** Ask again before this tool runs. */
-  disallow(tool: string): void {
-    this.#send({ type: "disallow", tool });
+  disallow(instanceId: string, tool: string): void {
+    this.#send({ type: "disallow", instance_id: instanceId, tool });
   }
 
   freeze(): void {
     this.#send({ type: "freeze" });
   }
 
-  export(format: ExportFormat): void {
+  export(instanceId: string, format: ExportFormat): void {
     this.#exports += 1;
-    this.#send({ type: "export", format });
+    this.#send({ type: "export", instance_id: instanceId, format });
   }
 
   /** Whether a message was an answer to one of these. */

@@ -37,6 +37,15 @@ export class BottomFollower {
     this.#moveTo(this.#box.scrollHeight);
   }
 
+  /** Show something in the middle, and follow the bottom no more. */
+  hold(element: HTMLElement): void {
+    this.#set(false);
+    const box = this.#box.getBoundingClientRect();
+    const place = element.getBoundingClientRect();
+    const above = (box.height - place.height) / 2;
+    this.#moveTo(this.#box.scrollTop + place.top - box.top - above);
+  }
+
   /** Keep what is read in place after the content grew in front of it. */
   grewAbove(heightBefore: number): void {
     if (!this.#following) {

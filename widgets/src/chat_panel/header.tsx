@@ -1,6 +1,7 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { elapsed } from "../shared/format.ts";
 import { ConversationList } from "./conversation_list.tsx";
+import { focusOn, isFocusLost } from "./focus.ts";
 import { Menu } from "./menu.tsx";
 import type { ChatStore } from "./store.ts";
 
@@ -10,10 +11,18 @@ export function Header({ store, heading }: { store: ChatStore; heading: string }
   const { title, instance_id } = store.picture.value;
   // A name that was being written is not another conversation's.
   useEffect(() => setRenaming(false), [instance_id]);
+  const endedByKey = useRef(false);
+  useLayoutEffect(() => {
+    const { current } = root;
+    // The field has gone away: whoever was in it stands where the name is now.
+    if (endedByKey.current && current && isFocusLost(current)) {
+      focusOn(current.querySelector("button"));
+    }
+    endedByKey.current = false;
+  }, [isRenaming]);
   const endRenaming = (byKey: boolean) => {
+    endedByKey.current = byKey;
     setRenaming(false);
-    // The field goes away: whoever was in it stands where the name is now.
-    if (byKey) setTimeout(() => root.current?.querySelector("button")?.focus());
   };
   return (
     <header class="arn-head" ref={root}>

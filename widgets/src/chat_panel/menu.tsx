@@ -1,12 +1,17 @@
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useState } from "preact/hooks";
 import { count } from "../shared/format.ts";
 import { Icon } from "../shared/icons.tsx";
 import { copyText } from "./copy.ts";
 import { toMarkdown } from "./export.ts";
+import type { Conversation } from "./model.ts";
 import { usePopover } from "./popover.ts";
 import type { ChatStore } from "./store.ts";
 
-type Loss = "forget" | "delete";
+/** What was asked for, of the conversation as it was then. */
+interface Loss {
+  kind: "forget" | "delete";
+  of: Conversation;
+}
 
 interface MenuProps {
   store: ChatStore;
@@ -14,8 +19,11 @@ interface MenuProps {
 }
 
 export function Menu({ store, onRename }: MenuProps) {
-  const { isOpen, root, button, toggle, close } = usePopover();
+  const { isOpen, root, button, toggle, close, leave } = usePopover();
   const [loss, setLoss] = useState<Loss | null>(null);
+  const { instance_id } = store.picture.value;
+  // What is open here is about the conversation that was shown.
+  useLayoutEffect(leave, [instance_id]);
   useEffect(() => {
     if (!isOpen) setLoss(null);
     else root.current?.querySelector<HTMLElement>(FOCUSED)?.focus();
@@ -72,9 +80,10 @@ function Choices({ store, onRename, onLoss, choose }: ChoicesProps) {
   const { conversations } = store;
   const isOff = store.dead.value;
   const isFixed = isOff || store.readOnly.value;
-  const { storage, turns, allowed_tools } = store.picture.value;
+  const picture = store.picture.value;
+  const { instance_id, storage, turns, allowed_tools, phase } = picture;
   const isEmpty = turns.length === 0;
-  const copy = () => void copyText(toMarkdown(store.picture.value));
+  const copy = () => void copyText(toMarkdown(picture));
   const item = (id: string, text: string, action: () => void, disabled = isOff) => (
     <MenuItem id={id} onChoose={choose(action)} disabled={disabled}>
       {text}
@@ -92,30 +101,38 @@ function Choices({ store, onRename, onLoss, choose }: ChoicesProps) {
       <hr class="arn-menu-line" />
       {item("copy-transcript", "Copy transcript", copy, isEmpty)}
       {item("export-markdown", "Export as Markdown", () =>
-        conversations.export("markdown"),
+        conversations.export(instance_id, "markdown"),
       )}
       {item("export-notebook", "Export as notebook", () =>
-        conversations.export("notebook"),
+        conversations.export(instance_id, "notebook"),
       )}
-      {item("export-json", "Export as JSON", () => conversations.export("json"))}
+      {item("export-json", "Export as JSON", () =>
+        conversations.export(instance_id, "json"),
+      )}
       {item("freeze", "Freeze into the cell", () => conversations.freeze())}
       <hr class="arn-menu-line" />
       {allowed_tools?.map((tool) =>
         item(
           "disallow",
           `Ask again before ${tool}`,
-          () => conversations.disallow(tool),
+          () => conversations.disallow(instance_id, tool),
           isFixed,
         ),
       )}
       <MenuItem
         id="forget"
-        onChoose={() => onLoss("forget")}
+        onChoose={() => onLoss({ kind: "forget", of: picture })}
         disabled={isFixed || isEmpty}
       >
         Forget what was said…
       </MenuItem>
-      <MenuItem id="delete" onChoose={() => onLoss("delete")} disabled={isFixed} isLoss>
+      <MenuItem
+        id="delete"
+        onChoose={() => onLoss({ kind: "delete", of: picture })}
+        // Its name is told with its turns.
+        disabled={isFixed || phase === "loading"}
+        isLoss
+      >
         Delete conversation…
       </MenuItem>
       {storage && <p class="arn-menu-note">Kept in {storage}</p>}
@@ -133,23 +150,25 @@ interface ConfirmationProps {
 /** Says what is lost, at the place where it was asked for. */
 function Confirmation({ store, loss, onKeep, choose }: ConfirmationProps) {
   const { conversations } = store;
-  const { instance_id, name, turns, more } = store.picture.value;
+  const { instance_id, name, turns, more } = loss.of;
   const all = `${more ? "More than " : ""}${count(turns.length, "turn")}`;
   const them = turns.length === 1 ? "it" : "them";
-  const isDelete = loss === "delete";
+  const isDelete = loss.kind === "delete";
+  const consequence = useId();
   const act = () =>
-    isDelete ? conversations.remove(instance_id) : conversations.forget();
+    isDelete ? conversations.remove(instance_id) : conversations.forget(instance_id);
   return (
     <div
       class="arn-menu arn-confirm"
       role="alertdialog"
       aria-label={isDelete ? "Delete the conversation?" : "Forget what was said?"}
+      aria-describedby={consequence}
       data-testid="confirm"
     >
       <p class="arn-confirm-title">
-        {isDelete ? `Delete “${name ?? instance_id}”?` : "Forget what was said?"}
+        {isDelete ? "Delete" : "Forget what was said in"} “{name ?? instance_id}”?
       </p>
-      <p>
+      <p id={consequence}>
         {turns.length > 0 &&
           `${all} and what the agent remembers of ${them} will be lost. `}
         {isDelete
@@ -169,7 +188,7 @@ function Confirmation({ store, loss, onKeep, choose }: ConfirmationProps) {
         <button
           type="button"
           class="arn-pill arn-pill-bad"
-          data-testid={`${loss}-confirm`}
+          data-testid={`${loss.kind}-confirm`}
           onClick={choose(act)}
         >
           {isDelete ? "Delete" : "Forget"}
@@ -209,11 +228,6 @@ function moveInMenu(
   root: HTMLElement | null,
   close: () => void,
 ): void {
-  if (event.key === "Escape") {
-    event.preventDefault();
-    close();
-    return;
-  }
   const items = [
     ...(root?.querySelectorAll<HTMLElement>("[role=menuitem]:not(:disabled)") ?? []),
   ];

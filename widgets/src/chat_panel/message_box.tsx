@@ -4,11 +4,13 @@ import { ACCEPTED, type Attachment, readImages } from "./attachments.ts";
 
 const MAX_HEIGHT = 160;
 
+type ChangeMedia = (change: (media: Attachment[]) => Attachment[]) => void;
+
 interface MessageBoxProps {
   text: string;
   media: Attachment[];
   onText: (text: string) => void;
-  onMedia: (media: Attachment[]) => void;
+  onMedia: ChangeMedia;
   onSend: () => void;
   onEscape: () => void;
   /** What an arrow key at an end of the text puts in its place. */
@@ -45,9 +47,9 @@ export function MessageBox(props: MessageBoxProps) {
 
   const attach = async (files: FileList | null | undefined) => {
     if (!files?.length || disabled) return;
-    const read = await readImages([...files], latest.current.length);
+    const read = await readImages([...files], latest.current);
     setProblem(read.problem);
-    if (read.images.length > 0) onMedia([...latest.current, ...read.images]);
+    if (read.images.length > 0) onMedia((before) => [...before, ...read.images]);
     area.current?.focus({ preventScroll: true });
   };
   const onPaste = (event: ClipboardEvent) => {
@@ -128,7 +130,7 @@ function isArrow(key: string): key is "ArrowUp" | "ArrowDown" {
 
 interface AttachmentsProps {
   media: Attachment[];
-  onMedia: (media: Attachment[]) => void;
+  onMedia: ChangeMedia;
 }
 
 function Attachments({ media, onMedia }: AttachmentsProps) {
@@ -144,7 +146,7 @@ function Attachments({ media, onMedia }: AttachmentsProps) {
             aria-label={`Remove ${image.name}`}
             title="Remove"
             data-testid="remove-attachment"
-            onClick={() => onMedia(media.filter((other) => other !== image))}
+            onClick={() => onMedia((before) => before.filter((one) => one !== image))}
           >
             <Icon name="cross" size={12} />
           </button>

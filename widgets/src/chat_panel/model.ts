@@ -48,8 +48,6 @@ export type ApprovalItem = {
   arguments: string;
   answer: "once" | "conversation" | "denied" | null;
   reason?: string | null;
-  /** POSIX seconds by the kernel's clock. */
-  expires_at?: number | null;
 };
 export type NoticeItem = {
   kind: "notice";

@@ -20,8 +20,12 @@ export interface Said {
   asked: string;
 }
 
-/** The words for what was not told yet, "" if there is nothing; `said` is brought up. */
-export function news(said: Said, turn: Turn): string {
+/**
+ * The words for what was not told yet, "" if there is nothing; `said` is brought up.
+ *
+ * `isTriedAgain`: a turn that a busy service has put off is tried again by itself.
+ */
+export function news(said: Said, turn: Turn, isTriedAgain = false): string {
   const answer = answerText(turn);
   const open = isOpen(turn);
   if (said.id !== turn.id) {
@@ -33,7 +37,7 @@ export function news(said: Said, turn: Turn): string {
     ? completeSentences(answer, said.length)
     : answer.slice(said.length);
   said.length += rest.length;
-  const ending = said.open && !open ? endingOf(turn) : "";
+  const ending = said.open && !open ? endingOf(turn, isTriedAgain) : "";
   said.open = open;
   const parts = [rest, using(turn, open), asking(said, turn), ending];
   return speakable(parts.filter(Boolean).join(" "));
@@ -56,8 +60,10 @@ function asking(said: Said, turn: Turn): string {
   return `The agent asks for your approval to run ${question.name}.`;
 }
 
-function endingOf(turn: Turn): string {
-  if (isRateLimited(turn)) return "The model's service is busy; it is tried again.";
+function endingOf(turn: Turn, isTriedAgain: boolean): string {
+  if (isRateLimited(turn)) {
+    return `The model's service is busy${isTriedAgain ? "; it is tried again" : ""}.`;
+  }
   const asks = turn.items.some(
     (item) => item.kind === "approval" && item.answer === null,
   );

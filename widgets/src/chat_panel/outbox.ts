@@ -10,9 +10,34 @@ export interface Sending {
   conversation: string;
   text: string;
   media: Attachment[];
-  /** Milliseconds by this machine's clock. */
+  /** The last time, in milliseconds by this machine's clock. */
   sentAt: number;
+  /** How often it was sent. */
+  times: number;
   refused?: Failure;
+}
+
+/** How often a message is sent to a kernel that answers, but does not take it. */
+const MOST_TIMES = 4;
+
+/** What one is told of such a message. */
+const NOT_TAKEN: Failure = {
+  type: "NotTaken",
+  message: "the kernel answers, but does not take it.",
+  retryable: true,
+};
+
+/** The message as it is when nothing was heard of it: sent once more, or given up. */
+export function onceMore(message: Sending): Sending {
+  if (message.times >= MOST_TIMES) return { ...message, refused: NOT_TAKEN };
+  return { ...message, times: message.times + 1, sentAt: Date.now() };
+}
+
+/** The message to be sent anew; one that the kernel may have after all keeps its id. */
+export function anew(message: Sending): Sending {
+  const { refused, ...rest } = message;
+  const id = refused === NOT_TAKEN ? message.id : newId();
+  return { ...rest, id, times: 1, sentAt: Date.now() };
 }
 
 /** What was written here and is no turn yet. */

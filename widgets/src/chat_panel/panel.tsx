@@ -1,19 +1,23 @@
-import { useEffect, useId } from "preact/hooks";
+import { useEffect, useId, useRef } from "preact/hooks";
 import { memo } from "../shared/memo.tsx";
 import { Announcer } from "./announcer.tsx";
 import { Banner } from "./banner.tsx";
 import { Composer } from "./composer.tsx";
+import { useKeptFocus } from "./focus.ts";
 import { Header } from "./header.tsx";
 import type { ChatStore } from "./store.ts";
 import { Transcript } from "./transcript.tsx";
 
 export function Panel({ store }: { store: ChatStore }) {
   const heading = useId();
+  const root = useRef<HTMLElement>(null);
   const picture = store.picture.value;
   useTicking(store);
+  useKeptFocus(root);
   return (
     <section
       class="arn arn-chat"
+      ref={root}
       data-testid="chat-panel"
       data-phase={picture.phase}
       data-link={store.connection.link.value}

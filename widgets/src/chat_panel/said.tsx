@@ -1,6 +1,8 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { count } from "../shared/format.ts";
 import { Icon } from "../shared/icons.tsx";
-import type { Attachment } from "./attachments.ts";
+import { attachmentsOf } from "./attachments.ts";
+import { focusOn, isFocusLost } from "./focus.ts";
 import { ItemView } from "./items.tsx";
 import { MessageBox } from "./message_box.tsx";
 import { type Branch, isOpen, type Turn, type UserItem } from "./model.ts";
@@ -18,11 +20,11 @@ export function Said({ user, turn, store, branch }: SaidProps) {
   const isEdited = store.editing.value?.turn === turn.id;
   const root = useRef<HTMLDivElement>(null);
   const wasEdited = useRef(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
+    const { current } = root;
     // The editor has gone away: whoever was in it stands at its button.
-    const isLost = document.activeElement === document.body;
-    if (wasEdited.current && !isEdited && isLost) {
-      root.current?.querySelector<HTMLElement>("[data-testid=edit]")?.focus();
+    if (wasEdited.current && !isEdited && current && isFocusLost(current)) {
+      focusOn(current.querySelector<HTMLElement>("[data-testid=edit]"));
     }
     wasEdited.current = isEdited;
   }, [isEdited]);
@@ -61,8 +63,9 @@ function EditButton({ turn, store }: { turn: Turn; store: ChatStore }) {
 function Editor({ user, turn, store }: Omit<SaidProps, "branch">) {
   const [text, setText] = useState(user.text);
   const [media, setMedia] = useState(() => attachmentsOf(user));
+  const lost = user.media.length - attachmentsOf(user).length;
   const editing = store.editing.value;
-  const isSent = editing?.message !== undefined;
+  const isSent = editing?.sent !== undefined && !editing.refused;
   const isOff = store.dead.value || isSent || (!text.trim() && media.length === 0);
   const save = () => {
     if (!isOff) store.sayInstead(turn.id, text.trim(), media);
@@ -91,7 +94,10 @@ function Editor({ user, turn, store }: Omit<SaidProps, "branch">) {
             Not sent: {editing.refused.message}
           </p>
         ) : (
-          <p class="arn-note">What follows here now stays, in another branch.</p>
+          <p class="arn-note">
+            What follows here now stays, in another branch.
+            {lost > 0 && ` ${picturesNotSent(lost)}`}
+          </p>
         )}
         <button
           type="button"
@@ -115,11 +121,10 @@ function Editor({ user, turn, store }: Omit<SaidProps, "branch">) {
   );
 }
 
-/** Only what is here can be sent again; large images are not kept in the picture. */
-function attachmentsOf(user: UserItem): Attachment[] {
-  return user.media.flatMap(({ uri }, index) =>
-    uri?.startsWith("data:") ? [{ name: `image ${index + 1}`, uri }] : [],
-  );
+function picturesNotSent(number: number): string {
+  const them = number === 1 ? "it is" : "they are";
+  const are = number === 1 ? "is" : "are";
+  return `${count(number, "picture")} ${are} not sent again: ${them} not kept here.`;
 }
 
 interface BranchControlProps {
@@ -131,12 +136,20 @@ export function BranchControl({ branch, store }: BranchControlProps) {
   const { options, index } = branch;
   const go = (step: number) => {
     const option = options[index + step];
-    if (option) store.conversations.switchTo(option.instance_id);
+    if (!option) return;
+    store.stepping = { to: option.instance_id, step };
+    store.conversations.switchTo(option.instance_id);
   };
   const isOff = store.dead.value;
   return (
     // biome-ignore lint/a11y/useSemanticElements: a fieldset is for forms
-    <div class="arn-branch" role="group" aria-label="Branches" data-testid="branch">
+    <div
+      class="arn-branch"
+      data-shown={options[index]?.instance_id}
+      role="group"
+      aria-label="Branches"
+      data-testid="branch"
+    >
       <button
         type="button"
         class="arn-branch-button arn-branch-previous"

@@ -43,7 +43,10 @@ export function followCopies(model: AnyModel): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const look = () => {
     timer = undefined;
-    if (told && places(model, told).length > 0) model.send({ type: "saved_data" });
+    if (!told || places(model, told).length === 0) return;
+    try {
+      model.send({ type: "saved_data" });
+    } catch {} // the kernel has gone away, and with it what it wanted to keep
   };
   const take = (message: { type: string }) => {
     if (message.type === "saved") {

@@ -48,8 +48,8 @@ export function SendingView({
               data-testid="edit-unsent"
               onClick={() => {
                 store.drop(message.id);
-                store.write(text);
-                store.attached.value = media;
+                store.drafts.write(text);
+                store.drafts.attach(() => media);
               }}
             >
               Edit

@@ -1,6 +1,7 @@
 /**
  * Large images are made smaller before they are sent: models look at no more than some
- * 2,000 pixels, and what the kernel sends back to show has to pass Jupyter's rate limit.
+ * 2,000 pixels, Jupyter closes a connection over which more than 10 MiB come at once, and
+ * the kernel sends the images back to be shown.
  */
 
 /** Bytes up to which an image is left as it is. */

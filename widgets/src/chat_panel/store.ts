@@ -4,9 +4,9 @@ import type { AnyModel } from "@anywidget/types";
 import { computed, signal } from "@preact/signals";
 import { Connection, type Message } from "../shared/connection.ts";
 import { SecondRoad } from "../shared/second_road.ts";
-import type { Attachment } from "./attachments.ts";
+import { type Attachment, attachmentsOf } from "./attachments.ts";
 import { Conversations } from "./conversations.ts";
-import { keepDraft, keptDraft } from "./drafts.ts";
+import { Drafts } from "./drafts.ts";
 import { isRateLimited, MOST_TRIES, secondsLeft, triesInARow } from "./limits.ts";
 import {
   type Change,
@@ -21,18 +21,21 @@ import {
   type Turn,
   withPage,
 } from "./model.ts";
-import { newId, type Sending, unconfirmed } from "./outbox.ts";
+import { anew, newId, onceMore, type Sending, unconfirmed } from "./outbox.ts";
+import { PressedTurns } from "./pressed_turns.ts";
+import { Asked } from "./refusals.ts";
 import { status } from "./status.ts";
 
-const SEND_AGAIN_AFTER = 5_000;
+/** Milliseconds after which something that the kernel has not shown was lost. */
+const LOST_AFTER = 5_000;
 /** Milliseconds in which the same key does not stop a second turn. */
 const STOPS_APART = 1_000;
 
 /** A message that is being written anew. */
 export interface Editing {
   turn: string;
-  /** As what it was sent; until then it is only written. */
-  message?: string;
+  /** What was sent; until then it is only written. */
+  sent?: Sending;
   refused?: Failure;
 }
 
@@ -41,13 +44,12 @@ export class ChatStore {
   readonly road: SecondRoad;
   readonly conversations: Conversations;
   readonly outbox = signal<Sending[]>([]);
-  readonly draft = signal("");
-  readonly attached = signal<Attachment[]>([]);
+  readonly drafts = new Drafts();
   readonly editing = signal<Editing | null>(null);
   readonly problem = signal<Failure | null>(null);
   readonly loadingEarlier = signal(false);
-  /** Turns whose retry or discard the kernel has not shown yet. */
-  readonly pressed = signal<ReadonlySet<string>>(new Set());
+  #pressedTurns = new PressedTurns();
+  readonly pressed = this.#pressedTurns.since;
   /** Turns that are not tried again by themselves. */
   readonly givenUp = signal<ReadonlySet<string>>(new Set());
   /** The kernel's clock in POSIX seconds, as fine as somebody needs to look at it. */
@@ -85,7 +87,13 @@ export class ChatStore {
     if (this.readOnly.value || this.givenUp.value.has(last.id)) return undefined;
     return triesInARow(turns, last) <= MOST_TRIES ? last.id : undefined;
   });
+  /** A branch that somebody goes to by an arrow; done once it is there. */
+  stepping: { to: string; step: number; isDone?: boolean } | undefined;
+  #asked = new Asked();
+  #earlierAskedAt = 0;
   #lastStop = { id: "", at: 0 };
+  /** An edit that was on its way when its branch, or something else, was shown. */
+  #left: { sent: Sending; to: string } | undefined;
   #shown: string;
 
   constructor(model: AnyModel) {
@@ -94,12 +102,12 @@ export class ChatStore {
       reduce,
       merge: mergeSnapshot,
       onMessage: (message) => this.#take(message),
-      onPong: () => this.#sendAgain(),
+      onPong: () => this.#recover(),
     });
     this.road = new SecondRoad(this.connection);
-    this.conversations = new Conversations((message) => this.connection.send(message));
+    this.conversations = new Conversations((message) => this.#send(message));
     this.#shown = this.picture.value.instance_id;
-    this.draft.value = keptDraft(this.#draftKey());
+    this.#openDraft();
     this.picture.subscribe((picture) => this.#follow(picture));
   }
 
@@ -127,21 +135,13 @@ export class ChatStore {
 
   // --- messages -----------------------------------------------------------------------
 
-  write(text: string): void {
-    this.draft.value = text;
-    keepDraft(this.#draftKey(), text);
-  }
-
   say(text: string, media: Attachment[] = []): void {
-    const conversation = this.picture.value.instance_id;
-    const message = { id: newId(), conversation, text, media, sentAt: Date.now() };
-    this.outbox.value = [...this.outbox.value, message];
-    this.#post(message);
+    this.#deliver(this.#written(text, media));
   }
 
   sayAgain(message: Sending): void {
     this.drop(message.id);
-    this.say(message.text, message.media);
+    this.#deliver(anew(message));
   }
 
   /** Forget a message that was not sent. */
@@ -156,16 +156,10 @@ export class ChatStore {
 
   /** Say something else in a turn's place: the kernel forks the conversation. */
   sayInstead(turn: string, text: string, media: Attachment[]): void {
-    const message = newId();
-    this.editing.value = { turn, message };
+    const sent = this.#written(text, media);
+    this.editing.value = { turn, sent };
     const images = media.map(({ uri }) => uri);
-    this.connection.send({
-      type: "edit",
-      turn,
-      message_id: message,
-      text,
-      media: images,
-    });
+    this.#ask({ type: "edit", turn, message_id: sent.id, text, media: images });
   }
 
   // --- turns --------------------------------------------------------------------------
@@ -176,10 +170,12 @@ export class ChatStore {
     this.#end(id);
   }
 
-  /** Take back a message that waits; its words come back if nothing else is written. */
+  /** Take back a message that waits; it comes back if nothing else is written. */
   withdraw(id: string): void {
     const said = this.turn(id)?.items.find((item) => item.kind === "user");
-    if (said && this.draft.value === "") this.write(said.text);
+    const coming = this.outbox.value.find((message) => message.id === id);
+    if (said) this.drafts.bringBack(said.text, attachmentsOf(said));
+    else if (coming) this.drafts.bringBack(coming.text, coming.media);
     this.#end(id);
   }
 
@@ -191,7 +187,7 @@ export class ChatStore {
       const isRefused = turn.stop === "refused" && !wasRefused;
       return isRefused || (turn.status !== "waiting" && turn.status !== "running");
     };
-    this.road.press(id, { type: "stop", message_id: id }, arrived);
+    this.#insist(id, { type: "stop", message_id: id }, arrived);
   }
 
   /** By a key, which pressed twice must not stop the next turn too. */
@@ -204,7 +200,7 @@ export class ChatStore {
 
   retry(turn: Turn): void {
     this.#press(turn.id);
-    this.connection.send({ type: "retry", turn: turn.id });
+    this.#ask({ type: "retry", turn: turn.id });
   }
 
   /** Try again what a service has put off, if the time has come and nobody gave up. */
@@ -221,7 +217,7 @@ export class ChatStore {
 
   discard(turn: Turn): void {
     this.#press(turn.id);
-    this.connection.send({ type: "discard", turn: turn.id });
+    this.#ask({ type: "discard", turn: turn.id });
   }
 
   answer(turn: Turn, requestId: string, decision: Decision, reason?: string): void {
@@ -232,69 +228,118 @@ export class ChatStore {
       ) ?? false;
     const said = reason ? { decision, reason } : { decision };
     const message = { type: "answer", turn: turn.id, request_id: requestId, ...said };
-    this.road.press(requestId, message, isAnswered);
+    this.#insist(requestId, message, isAnswered);
   }
 
   loadEarlier(): void {
     const first = this.picture.value.turns[0];
     if (!first || this.loadingEarlier.value) return;
     this.loadingEarlier.value = true;
-    this.connection.send({ type: "earlier", before: first.position });
+    this.#earlierAskedAt = Date.now();
+    this.#ask({ type: "earlier", before: first.position });
   }
 
-  // --- the kernel's side --------------------------------------------------------------
+  // --- to the kernel ------------------------------------------------------------------
+
+  #written(text: string, media: Attachment[]): Sending {
+    const conversation = this.picture.value.instance_id;
+    const sentAt = Date.now();
+    return { id: newId(), conversation, text, media, sentAt, times: 1 };
+  }
+
+  #deliver(message: Sending): void {
+    this.outbox.value = [...this.outbox.value, message];
+    this.#post(message);
+  }
 
   #post({ id, conversation, text, media }: Sending): void {
     const address = { message_id: id, instance_id: conversation };
     const images = media.map(({ uri }) => uri);
-    this.connection.send({ type: "send", ...address, text, media: images });
+    this.#send({ type: "send", ...address, text, media: images });
   }
+
+  #send(message: Message): void {
+    this.#asked.note(message);
+    this.connection.send(message);
+  }
+
+  /** Something about the conversation that is shown; another view may switch it. */
+  #ask(message: Message): void {
+    this.#send(this.#addressed(message));
+  }
+
+  /** The same for what must land, also while a cell blocks the kernel. */
+  #insist(key: string, message: Message, arrived: () => boolean): void {
+    this.#asked.note(message);
+    this.road.press(key, this.#addressed(message), arrived);
+  }
+
+  #addressed(message: Message): Message {
+    return { ...message, instance_id: this.picture.value.instance_id };
+  }
+
+  // --- the kernel's side --------------------------------------------------------------
 
   #follow(picture: Conversation): void {
     const { turns, instance_id } = picture;
-    if (instance_id !== this.#shown) {
-      this.#shown = instance_id;
-      this.editing.value = null;
-      this.pressed.value = new Set();
-      this.problem.value = null;
-      this.loadingEarlier.value = false;
-    }
+    if (instance_id !== this.#shown) this.#switched(instance_id);
     const outbox = this.outbox.peek();
     if (outbox.length > 0) {
       const known = new Set(turns.map((turn) => turn.id));
       const left = outbox.filter((message) => !known.has(message.id));
-      if (left.length < outbox.length) this.outbox.value = left;
+      if (left.length < outbox.length) {
+        this.outbox.value = left;
+        // The kernel listens again; what it has made a turn of can be stopped.
+        this.road.again();
+      }
     }
-    if (this.pressed.peek().size > 0) this.#release(turns);
+    this.#pressedTurns.settle(turns);
   }
 
-  /** What was pressed has come: the turn is repeated, or discarded. */
-  #release(turns: Turn[]): void {
-    const left = new Set(this.pressed.peek());
-    for (const turn of turns) {
-      if (turn.retry_of) left.delete(turn.retry_of);
-      if (turn.discarded) left.delete(turn.id);
-    }
-    if (left.size < this.pressed.peek().size) this.pressed.value = left;
+  #switched(instanceId: string): void {
+    this.#shown = instanceId;
+    this.#openDraft();
+    const { sent, refused } = this.editing.peek() ?? {};
+    this.#left = sent && { sent, to: instanceId };
+    this.editing.value = null;
+    this.#pressedTurns.clear();
+    this.problem.value = null;
+    this.loadingEarlier.value = false;
+    if (this.stepping?.to !== instanceId) this.stepping = undefined;
+    this.road.forget();
+    if (sent && refused) this.#refusedEdit(sent.id, refused);
+  }
+
+  #openDraft(): void {
+    const { type_name, instance_id } = this.picture.peek();
+    this.drafts.open(instance_id && `${type_name}/${instance_id}`);
   }
 
   #press(id: string): void {
     this.problem.value = null;
-    this.pressed.value = new Set([...this.pressed.value, id]);
+    this.#pressedTurns.press(id);
   }
 
-  /** The same id twice is one request, so sending again is safe. */
-  #sendAgain(): void {
-    const before = Date.now() - SEND_AGAIN_AFTER;
+  /** The kernel answers: what it did not hear, or was not heard of it, was lost. */
+  #recover(): void {
+    const before = Date.now() - LOST_AFTER;
     for (const message of this.sending.value) {
-      if (!message.refused && message.sentAt < before) this.#post(message);
+      if (message.refused || message.sentAt >= before) continue;
+      const next = onceMore(message);
+      this.#replace(next);
+      // The same id twice is one request.
+      if (!next.refused) this.#post(next);
     }
+    this.road.again();
+    if (this.#earlierAskedAt < before) this.loadingEarlier.value = false;
+    this.#pressedTurns.dropBefore(before);
   }
 
   #take(message: Message): void {
+    this.#asked.hear(message);
     if (this.road.take(message) || this.conversations.take(message)) return;
     if (message.type === "refused") {
-      this.#refused(String(message.message_id), message.error as Failure, message.what);
+      if (this.#asked.owns(message)) this.#refused(message);
     } else if (message.type === "page") {
       this.#takePage(message as unknown as Conversation);
     }
@@ -307,25 +352,40 @@ export class ChatStore {
     this.connection.picture.value = withPage(value, turns, more, restored_until);
   }
 
-  #refused(id: string, failure: Failure, what: unknown): void {
+  #refused({ message_id, what, error }: Message): void {
+    const id = String(message_id);
+    const failure = error as Failure;
     this.conversations.refused(what);
-    const editing = this.editing.value;
-    if (what === "earlier" || what === undefined) this.loadingEarlier.value = false;
-    if (editing?.message === id) {
-      this.editing.value = { turn: editing.turn, refused: failure };
-      return;
-    }
-    const pressed = new Set(this.pressed.value);
-    if (pressed.delete(id)) this.pressed.value = pressed;
-    const known = this.outbox.value.some((message) => message.id === id);
-    if (!known) this.problem.value = failure;
-    this.outbox.value = this.outbox.value.map((message) =>
-      message.id === id ? { ...message, refused: failure } : message,
+    this.road.forget(id);
+    if (what === "earlier") this.loadingEarlier.value = false;
+    this.#pressedTurns.drop(id);
+    if (this.#refusedEdit(id, failure, what)) return;
+    const message = this.outbox.value.find((one) => one.id === id);
+    if (message) this.#replace({ ...message, refused: failure });
+    else this.problem.value = failure;
+  }
+
+  #replace(message: Sending): void {
+    this.outbox.value = this.outbox.value.map((one) =>
+      one.id === message.id ? message : one,
     );
   }
 
-  #draftKey(): string {
-    const { type_name, instance_id } = this.picture.value;
-    return `${type_name}/${instance_id}`;
+  /** Keep the words: in the editor, or as a message that was not sent. */
+  #refusedEdit(id: string, refused: Failure, what?: unknown): boolean {
+    const { turn, sent } = this.editing.peek() ?? {};
+    const hasBranch = what !== "edit";
+    if (turn && sent?.id === id) {
+      // Where it was its branch that did not take it, that is shown next.
+      this.editing.value = hasBranch ? { turn, sent, refused } : { turn, refused };
+      return true;
+    }
+    const left = this.#left;
+    if (left?.sent.id !== id) return false;
+    this.#left = undefined;
+    const conversation = hasBranch ? left.to : left.sent.conversation;
+    this.outbox.value = [...this.outbox.value, { ...left.sent, conversation, refused }];
+    if (conversation !== this.#shown) this.problem.value = refused;
+    return true;
   }
 }

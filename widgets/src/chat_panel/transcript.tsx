@@ -3,6 +3,8 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Icon } from "../shared/icons.tsx";
 import { memo } from "../shared/memo.tsx";
 import { type Block, inBlocks } from "./blocks.ts";
+import { useBranchStep } from "./branch_step.ts";
+import { standAt } from "./focus.ts";
 import { BottomFollower } from "./follow.ts";
 import {
   asksForApproval,
@@ -32,14 +34,16 @@ export function Transcript({ store, heading }: { store: ChatStore; heading: stri
   const streaming = picture.turns.some(isOpen);
 
   useKeptPlace(window.turns[0]?.id, box, follower);
+  useBranchStep(store, { content, follower });
+  const earlier = useEarlierButton(content, picture.instance_id);
   // What one sends oneself is always shown; the queue is, wherever one reads.
   const newest = sending.at(-1)?.id;
   useEffect(() => {
     if (newest) follower.current?.jump();
   }, [newest, follower]);
   useEffect(() => {
-    follower.current?.jump();
-  }, [picture.instance_id, follower]);
+    if (!store.stepping?.isDone) follower.current?.jump();
+  }, [picture.instance_id, follower, store]);
 
   const isEmpty = picture.turns.length === 0 && store.sending.value.length === 0;
   return (
@@ -57,7 +61,9 @@ export function Transcript({ store, heading }: { store: ChatStore; heading: stri
         data-testid="transcript"
       >
         <div class="arn-content" ref={content}>
-          {window.more && <Earlier store={store} onPress={window.showEarlier} />}
+          {window.more && (
+            <Earlier store={store} button={earlier} onPress={window.showEarlier} />
+          )}
           <Turns turns={window.turns} picture={picture} store={store} />
           {sending.map((message) => (
             <SendingView key={message.id} message={message} store={store} />
@@ -215,15 +221,37 @@ function useKeptPlace(
   });
 }
 
-function Earlier({ store, onPress }: { store: ChatStore; onPress: () => void }) {
+/** Whoever was at the button when the first turns came is at the first of them. */
+function useEarlierButton(content: { current: HTMLElement | null }, of: string) {
+  const button = useRef<HTMLButtonElement>(null);
+  const before = useRef(of);
+  const wasAt = button.current !== null && document.activeElement === button.current;
+  useLayoutEffect(() => {
+    const isSame = before.current === of;
+    before.current = of;
+    const first = content.current?.querySelector<HTMLElement>("[data-testid=turn]");
+    if (isSame && wasAt && !button.current && first) standAt(first);
+  });
+  return button;
+}
+
+interface EarlierProps {
+  store: ChatStore;
+  button: { current: HTMLButtonElement | null };
+  onPress: () => void;
+}
+
+function Earlier({ store, button, onPress }: EarlierProps) {
   const loading = store.loadingEarlier.value;
   return (
     <button
       type="button"
       class="arn-pill arn-earlier"
-      disabled={loading}
+      ref={button}
+      // Not disabled: whoever has pressed it stays here.
+      aria-disabled={loading}
       data-testid="load-earlier"
-      onClick={onPress}
+      onClick={() => loading || onPress()}
     >
       {loading ? "Loading…" : "Load earlier messages"}
     </button>

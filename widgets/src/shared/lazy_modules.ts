@@ -56,7 +56,14 @@ export class LazyModules {
     const ask = () => {
       asked += 1;
       if (asked === MOST_ASKS) clearInterval(wanted.timer);
-      if (!this.#isOver) this.#model.send({ type: "module", name });
+      if (this.#isOver) return;
+      try {
+        this.#model.send({ type: "module", name });
+      } catch {
+        // The kernel was restarted or shut down; this model does not come back.
+        clearInterval(wanted.timer);
+        reject(new Error("there is no kernel that has the module"));
+      }
     };
     const timer = setInterval(ask, ASK_AGAIN_AFTER);
     const wanted = { module, arrived: resolve, failed: reject, timer };

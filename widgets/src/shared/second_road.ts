@@ -122,9 +122,23 @@ export class SecondRoad {
     this.#show(key, { state: "sent", reason: "" });
   }
 
+  /** The kernel is known to listen: what it seems not to have heard is sent again. */
+  again(): void {
+    for (const [key, { message, arrived }] of [...this.#pressed]) {
+      const state = this.presses.peek().get(key)?.state;
+      if (state !== "sent" && state !== "accepted") this.press(key, message, arrived);
+    }
+  }
+
+  /** What was pressed, or all that was, is not waited for any more. */
+  forget(key?: string): void {
+    const keys = key === undefined ? [...this.#pressed.keys()] : [key];
+    for (const one of keys) this.#drop(one);
+  }
+
   dispose(): void {
     for (const end of this.#endings) end();
-    for (const key of [...this.#pressed.keys()]) this.#drop(key);
+    this.forget();
     this.#ticket = "";
   }
 
@@ -139,7 +153,8 @@ export class SecondRoad {
       this.#show(key, { state: "held", reason: whyHeld(road) });
       return;
     }
-    const { type: _, ...body } = pressed.message;
+    // The ticket says which conversation it is for.
+    const { type: _, instance_id: __, ...body } = pressed.message;
     const problem = await this.#post(road.url, verb, body);
     // It may have arrived, or have been pressed anew, in the meantime.
     if (this.#pressed.get(key) !== pressed) return;

@@ -32,6 +32,9 @@ function sent(type: string): Answer[] {
   return visit?.model.sent.filter((message) => message.type === type) ?? [];
 }
 
+const PIXEL =
+  "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
+
 const focused = () => document.activeElement?.getAttribute("data-testid");
 
 async function press(keys: string): Promise<void> {
@@ -118,6 +121,41 @@ test("Enter in the editor sends what is said instead, once", async () => {
   expect(sent("edit")).toMatchObject([
     { turn, text: "Think: is the train cheaper? Really?", media: [] },
   ]);
+});
+
+test("pictures that are not sent again with an edit are counted", async () => {
+  const story = stories.find((one) => one.name === "thought") as Told;
+  const [turn] = story.picture.turns as Turn[];
+  const media = [null, "https://example.org/a.png", PIXEL].map((uri) => ({
+    kind: "media" as const,
+    uri,
+    media_type: "image/png",
+  }));
+  const items: Turn["items"] = [{ kind: "user", text: "look", media }];
+  const el = document.createElement("div");
+  document.body.append(el);
+  const turns = [{ ...(turn as Turn), items }];
+  const picture = { ...story.picture, turns };
+  visit = await tell({ ...story, picture, shows: id("user-message") }, el);
+
+  click(el, id("edit"));
+  await frame();
+
+  expect(find(el, id("editor")).textContent).toContain("2 pictures are not sent again");
+  expect(el.querySelectorAll(id("attachment")).length).toBe(1);
+});
+
+test("buttons of a question look as dead as they are", async () => {
+  const el = await open("approval");
+  const live = getComputedStyle(find(el, id("approve"))).opacity;
+
+  const snapshot = { ...(visit?.model.get("snapshot") as object), phase: "stopped" };
+  visit?.model.receive({ type: "snapshot", snapshot });
+  await frame();
+  await frame();
+
+  expect(live).toBe("1");
+  expect(Number(getComputedStyle(find(el, id("deny"))).opacity)).toBeLessThan(0.7);
 });
 
 test("a chip of the queue withdraws its own message", async () => {
@@ -271,6 +309,24 @@ test("a large image is made small enough to be shown again", async () => {
   shown.src = uri as string;
   await shown.decode();
   expect(shown.naturalWidth).toBe(2 * shown.naturalHeight);
+});
+
+test("images that are too much together for one message are left out by name", async () => {
+  const el = await open("empty");
+  const bytes = new Uint8Array(3.5 * 1024 * 1024);
+  const dataTransfer = new DataTransfer();
+  for (const name of ["one.gif", "two.gif", "small.gif"]) {
+    const part = name === "small.gif" ? bytes.subarray(0, 1000) : bytes;
+    dataTransfer.items.add(new File([part], name, { type: "image/gif" }));
+  }
+
+  composer(el).dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
+  await expect.poll(() => el.querySelector(id("attachment"))).not.toBeNull();
+
+  const names = [...el.querySelectorAll<HTMLImageElement>(`${id("attachment")} img`)];
+  expect(names.map(({ alt }) => alt)).toEqual(["one.gif", "small.gif"]);
+  const said = find(el, id("attachment-problem")).textContent;
+  expect(said).toMatch(/two\.gif is left out.*6 MB/);
 });
 
 test("a file that only says that it is an image is named", async () => {

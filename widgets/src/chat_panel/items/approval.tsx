@@ -1,6 +1,7 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Icon } from "../../shared/icons.tsx";
 import type { Press } from "../../shared/second_road.ts";
+import { focusOn, isFocusLost } from "../focus.ts";
 import { withMarks } from "../hidden_characters.ts";
 import type { ItemProps } from "../items.tsx";
 import { spaced } from "../json_text.ts";
@@ -8,12 +9,13 @@ import type { ApprovalItem, Decision } from "../model.ts";
 import { ExactText } from "./exact_text.tsx";
 
 type ApprovalProps = Omit<ItemProps, "item"> & { item: ApprovalItem };
-type Outcome = "once" | "conversation" | "denied" | "expired" | "unanswered";
+type Outcome = "once" | "conversation" | "denied" | "unanswered";
 
 /** A question that one reads before pressing: what would be run, with what exactly. */
 export function Approval(props: ApprovalProps) {
-  const { item, open, clock, onAnswer } = props;
-  const outcome = outcomeOf(item, onAnswer !== undefined || open, clock?.value ?? 0);
+  const { item, open, onAnswer } = props;
+  const isAsked = onAnswer !== undefined || open;
+  const outcome = item.answer ?? (isAsked ? null : "unanswered");
   const asked = outcome === null;
   return (
     // biome-ignore lint/a11y/useSemanticElements: a fieldset cannot be a card everywhere
@@ -35,12 +37,6 @@ export function Approval(props: ApprovalProps) {
       {asked ? <Question {...props} /> : <Answer item={item} outcome={outcome} />}
     </div>
   );
-}
-
-function outcomeOf(item: ApprovalItem, asked: boolean, now: number): Outcome | null {
-  if (item.answer !== null) return item.answer;
-  if (item.expires_at && now > item.expires_at) return "expired";
-  return asked ? null : "unanswered";
 }
 
 /** The arguments laid out by white space alone, or to the letter. */
@@ -81,18 +77,28 @@ function Question({ item, dead, press, onAnswer }: ApprovalProps) {
   const [isDenying, setDenying] = useState(false);
   const [isSent, setSent] = useState(false);
   const isStuck = press?.state === "held" || press?.state === "failed";
-  const isOff = dead || onAnswer === undefined || (isSent && !isStuck);
+  const isUnderWay = isSent && !isStuck;
+  const isOff = dead || onAnswer === undefined || isUnderWay;
+  const denyButton = useRef<HTMLButtonElement>(null);
+  const wasDenying = useRef(false);
   const answer = (decision: Decision, reason?: string) => {
     setSent(true);
     onAnswer?.(item.id, decision, reason);
   };
   // A refused answer is taken back by the kernel, which tells the question anew.
   useEffect(() => setSent(false), [item]);
+  useLayoutEffect(() => {
+    const button = denyButton.current;
+    // The field has gone away: whoever was in it stands at its button.
+    if (wasDenying.current && button && isFocusLost(button)) focusOn(button);
+    wasDenying.current = isDenying;
+  }, [isDenying]);
   return (
     <>
       {isDenying ? (
         <Reason
           isOff={isOff}
+          isUnderWay={isUnderWay}
           onSend={(reason) => answer("deny", reason)}
           onBack={() => setDenying(false)}
         />
@@ -120,6 +126,7 @@ function Question({ item, dead, press, onAnswer }: ApprovalProps) {
           <button
             type="button"
             class="arn-button"
+            ref={denyButton}
             data-testid="deny"
             disabled={isOff}
             onClick={() => setDenying(true)}
@@ -135,11 +142,13 @@ function Question({ item, dead, press, onAnswer }: ApprovalProps) {
 
 interface ReasonProps {
   isOff: boolean;
+  /** Whether it was sent: then it cannot be changed. */
+  isUnderWay: boolean;
   onSend: (reason: string) => void;
   onBack: () => void;
 }
 
-function Reason({ isOff, onSend, onBack }: ReasonProps) {
+function Reason({ isOff, isUnderWay, onSend, onBack }: ReasonProps) {
   const [reason, setReason] = useState("");
   const field = useRef<HTMLInputElement>(null);
   // Somebody pressed Deny to come here; nothing else moves the focus.
@@ -165,6 +174,7 @@ function Reason({ isOff, onSend, onBack }: ReasonProps) {
         placeholder="Why not? (optional)"
         aria-label="Reason for the agent"
         data-testid="deny-reason"
+        disabled={isUnderWay}
         value={reason}
         onInput={(event) => setReason(event.currentTarget.value)}
       />
@@ -206,6 +216,5 @@ const WORDS: Record<Outcome, string> = {
   once: "Approved once",
   conversation: "Allowed for this conversation",
   denied: "Denied",
-  expired: "Expired: nobody answered in time",
   unanswered: "Not answered",
 };

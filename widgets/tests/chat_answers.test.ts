@@ -1,0 +1,177 @@
+/** Answers of the kernel that come late, never, or to another page. */
+
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+import { CHANNEL_GETS } from "../src/shared/second_road.ts";
+import { open, turn } from "./chat_kernel.ts";
+
+const BUSY = { type: "Unavailable", message: "away", retryable: true };
+const PONG = { type: "pong", seq: 1, now: 0 };
+
+/** A store whose clock the test moves. */
+function openByClock() {
+  mock.timers.reset(); // also after a test that failed
+  mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"] });
+  const kernel = open();
+  const end = () => {
+    kernel.store.dispose();
+    mock.timers.reset();
+  };
+  return { ...kernel, end, wait: (ms: number) => mock.timers.tick(ms) };
+}
+
+test("Stop of a message on its way is sent again once the message is a turn", () => {
+  const { store, sentOf, show, wait, end } = openByClock();
+  store.say("do it");
+  const id = store.sending.value[0]?.id ?? "";
+
+  store.stop(id);
+  wait(CHANNEL_GETS);
+  const held = store.road.presses.value.get(id)?.state;
+  show({ turns: [turn(1, { id, status: "running" })] });
+
+  assert.equal(held, "held");
+  assert.deepEqual(store.road.presses.value.get(id), { state: "sent", reason: "" });
+  assert.deepEqual(
+    sentOf("stop").map(({ message_id, instance_id }) => [message_id, instance_id]),
+    [
+      [id, "c1"],
+      [id, "c1"],
+    ],
+  );
+  end();
+});
+
+test("what was held up is sent again when the kernel answers", () => {
+  const { store, sentOf, show, tell, wait, end } = openByClock();
+  show({ turns: [turn(1, { status: "running" })] });
+  store.stop("t1");
+  wait(CHANNEL_GETS);
+
+  tell({ ...PONG, seq: 2 });
+
+  assert.equal(store.road.presses.value.get("t1")?.reason, "");
+  assert.equal(sentOf("stop").length, 2);
+  end();
+});
+
+test("a message that was refused is not stopped any more", () => {
+  const { store, sentOf, tell, wait, end } = openByClock();
+  store.say("do it");
+  const id = store.sending.value[0]?.id ?? "";
+  store.stop(id);
+  wait(CHANNEL_GETS);
+
+  tell({ type: "refused", message_id: id, error: BUSY });
+  tell(PONG);
+
+  assert.equal(store.road.presses.value.size, 0);
+  assert.equal(sentOf("stop").length, 1);
+  end();
+});
+
+test("what was pressed in one conversation is not sent again in another", () => {
+  const { store, sentOf, show, tell, wait, end } = openByClock();
+  show({ turns: [turn(1, { status: "running" })] });
+  store.stop("t1");
+  wait(CHANNEL_GETS);
+
+  show({ instance_id: "c2" });
+  tell({ ...PONG, seq: 2 });
+
+  assert.equal(store.road.presses.value.size, 0);
+  assert.equal(sentOf("stop").length, 1);
+  end();
+});
+
+test("what another page was refused is not told here", () => {
+  const { store, tell } = open();
+
+  tell({ type: "refused", message_id: "of-another-page", error: BUSY });
+  tell({ type: "refused", message_id: "t3", what: "retry", error: BUSY });
+  tell({ type: "refused", message_id: "", what: "rename", error: BUSY });
+
+  assert.equal(store.problem.value, null);
+  store.dispose();
+});
+
+test("what was asked here is told when it is refused, each kind by its own mark", () => {
+  const { store, tell } = open();
+  const told: unknown[] = [];
+  const refuse = (message_id: string, what?: string) => {
+    store.problem.value = null;
+    tell({ type: "refused", message_id, what, error: BUSY });
+    told.push([what, store.problem.value !== null]);
+  };
+
+  store.conversations.rename("c1", "Oslo");
+  store.answer(turn(4), "r1", "once");
+  store.stop("t5");
+  refuse("", "rename");
+  refuse("t4-answer");
+  refuse("t5", "stop");
+  refuse("", "forget");
+  store.conversations.rename("c1", "Rome");
+  tell({ type: "done", what: "rename", instance_id: "c1" });
+  refuse("", "rename");
+
+  assert.deepEqual(told, [
+    ["rename", true],
+    [undefined, true],
+    ["stop", true],
+    ["forget", false],
+    ["rename", false],
+  ]);
+  store.dispose();
+});
+
+test("a page of earlier turns that never comes can be asked for again", () => {
+  const { store, sentOf, show, tell, wait, end } = openByClock();
+  show({ turns: [turn(9)], more: true });
+  store.loadEarlier();
+
+  tell({ ...PONG, seq: 2 });
+  const atOnce = store.loadingEarlier.value;
+  wait(5_001);
+  tell({ ...PONG, seq: 2 });
+
+  assert.deepEqual([atOnce, store.loadingEarlier.value], [true, false]);
+  store.loadEarlier();
+  assert.equal(sentOf("earlier").length, 2);
+  end();
+});
+
+test("a retry of which nothing is heard can be pressed again", () => {
+  const { store, show, tell, wait, end } = openByClock();
+  show({ turns: [turn(3, { status: "failed" })] });
+  store.retry(turn(3));
+
+  tell({ ...PONG, seq: 2 });
+  const atOnce = store.pressed.value.has("t3");
+  wait(5_001);
+  tell({ ...PONG, seq: 2 });
+
+  assert.deepEqual([atOnce, store.pressed.value.has("t3")], [true, false]);
+  end();
+});
+
+test("a message that a kernel does not take, though it answers, is given up", () => {
+  const { store, sentOf, tell, wait, end } = openByClock();
+  store.say("Hello");
+  const id = store.sending.value[0]?.id;
+
+  for (let pongs = 0; pongs < 20; pongs += 1) {
+    wait(6_000);
+    tell(PONG);
+    tell(PONG);
+  }
+
+  const [message] = store.sending.value;
+  assert.equal(sentOf("send").length, 4);
+  assert.match(message?.refused?.message ?? "", /does not take/);
+  // Its id stays: if the kernel has it after all, it is not said twice.
+  if (message) store.sayAgain(message);
+  assert.equal(sentOf("send").at(-1)?.message_id, id);
+  assert.equal(store.sending.value[0]?.refused, undefined);
+  end();
+});
