@@ -120,7 +120,7 @@ const turns: Story[] = [
     {
       picture: lastTurn("streaming", {
         stop: "refused",
-        stop_detail: "Could not stop: the answer is being saved already.",
+        stop_detail: "It was too late to stop this turn: its answer is being stored.",
       }),
     },
   ),

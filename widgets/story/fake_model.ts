@@ -3,7 +3,7 @@
 export type Answer = { type: string } & Record<string, unknown>;
 
 export interface Habits {
-  /** "silent" answers the first ping and then nothing, "gone" nothing at all. */
+  /** "silent" answers the first ping and then nothing, "gone" has no comm, as Lab after a restart. */
   link?: "live" | "silent" | "gone";
   /** Answers to messages, by the type of the message. */
   answers?: Record<string, Answer | ((message: Answer) => Answer)>;
@@ -41,6 +41,7 @@ export class FakeModel {
   }
 
   send(message: Answer): void {
+    if (this.#habits.link === "gone") throw new Error("Cannot send");
     this.sent.push(message);
     if (message.type === "ping") {
       this.#pong();
@@ -60,7 +61,7 @@ export class FakeModel {
     const { link = "live" } = this.#habits;
     const { seq } = this.#snapshot as { seq: number };
     this.#pings += 1;
-    if (link === "gone" || (link === "silent" && this.#pings > 1)) return;
+    if (link === "silent" && this.#pings > 1) return;
     this.receive({ type: "pong", seq, now: Date.now() / 1000 });
   }
 

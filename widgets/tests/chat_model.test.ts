@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { toMarkdown } from "../src/chat_panel/export.ts";
 import {
   asksForApproval,
   branchPlaces,
@@ -19,7 +18,7 @@ import {
 } from "../src/chat_panel/model.ts";
 import { completeSentences, speakable } from "../src/chat_panel/sentences.ts";
 import { status } from "../src/chat_panel/status.ts";
-import { said, turn } from "./chat_kernel.ts";
+import { turn } from "./chat_kernel.ts";
 
 function conversation(turns: Turn[], more: Partial<Conversation> = {}): Conversation {
   const base = { ...EMPTY, type_name: "a", instance_id: "c", phase: "live" as const };
@@ -209,34 +208,6 @@ test("the status names what matters most", () => {
   for (const [picture, link, sending, text] of cases) {
     assert.equal(status(picture, link, sending).text, text);
   }
-});
-
-test("the copied transcript is Markdown with endings", () => {
-  const picture = conversation(
-    [
-      turn(1, {
-        status: "cancelled",
-        items: [
-          { kind: "user", text: "Hi\nthere", media: [] },
-          { kind: "text", text: "Hel" },
-        ],
-      }),
-    ],
-    { title: "a" },
-  );
-
-  assert.equal(toMarkdown(picture), "# a · c\n\n> Hi\n> there\n\nHel\n\n*Stopped*\n");
-});
-
-test("the copied transcript leaves out what was tried again, and has the name", () => {
-  const turns = [
-    turn(1, { status: "failed", items: said("Hi") }),
-    turn(2, { retry_of: "t1", items: said("Hi") }),
-  ];
-
-  const text = toMarkdown(conversation(turns, { title: "a", name: "Oslo" }));
-
-  assert.equal(text, "# a · Oslo\n\n> Hi\n");
 });
 
 test("only whole sentences are announced", () => {

@@ -84,12 +84,15 @@ test("a pong with a higher number finds a lost last batch", () => {
   end();
 });
 
-test("no answer at the start means that there is no kernel", () => {
-  const { connection, end } = connect();
+test("no answer at the start may be a busy kernel, or none", () => {
+  const { model, connection, end } = connect();
 
   mock.timers.tick(6_000);
+  const before = [connection.link.value, connection.hasAnswered];
+  model.tell("msg:custom", { type: "pong", seq: 0, now: 0 });
 
-  assert.equal(connection.link.value, "gone");
+  assert.deepEqual(before, ["silent", false]);
+  assert.deepEqual([connection.link.value, connection.hasAnswered], ["live", true]);
   end();
 });
 

@@ -37,6 +37,11 @@ function obstacle(store: ChatStore): { tone: string; text: string } | null {
       "No kernel is connected to this panel. Run the start cell, then this one: the conversation is kept.";
     return { tone: "warning", text };
   }
+  if (link === "silent" && !store.connection.hasAnswered) {
+    const text =
+      "The kernel has not answered yet: a cell is running, or there is no kernel. If none runs, run the start cell, then this one.";
+    return { tone: "info", text };
+  }
   if (link === "silent") {
     const waiting = store.sending.value.length;
     const then =

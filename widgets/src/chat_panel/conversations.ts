@@ -37,7 +37,8 @@ export class Conversations {
   #send: (message: Message) => void;
   #search = "";
   #isGoingOn = false;
-  #exports = 0;
+  /** What is done with the exports that were asked for, in order. */
+  #takers: (typeof download)[] = [];
   #download: typeof download;
 
   constructor(send: (message: Message) => void, offer = download) {
@@ -89,8 +90,8 @@ export class Conversations {
     this.#send({ type: "freeze" });
   }
 
-  export(instanceId: string, format: ExportFormat): void {
-    this.#exports += 1;
+  export(instanceId: string, format: ExportFormat, take = this.#download): void {
+    this.#takers.push(take);
     this.#send({ type: "export", instance_id: instanceId, format });
   }
 
@@ -113,7 +114,7 @@ export class Conversations {
 
   /** The kernel would not do it. */
   refused(what: unknown): void {
-    if (what === "export") this.#exports = 0;
+    if (what === "export") this.#takers = [];
     if (what === "list") this.#isGoingOn = false;
   }
 
@@ -127,8 +128,6 @@ export class Conversations {
 
   /** The answer goes to every page that shows the panel; one has asked. */
   #offer({ file_name = "conversation", media_type = "", text = "" }): void {
-    if (this.#exports === 0) return;
-    this.#exports -= 1;
-    this.#download(file_name, media_type, text);
+    this.#takers.shift()?.(file_name, media_type, text);
   }
 }

@@ -1,17 +1,21 @@
 /**
- * Finds formulas in Markdown that streams in: `$$…$$`, `\[…\]` and `\(…\)`.
+ * Formulas in Markdown: `$$…$$`, `\[…\]`, `\(…\)` and, within a line, `$…$`.
  *
- * A formula is held back until it closes and then written as `\(n\)`, which Markdown
- * takes for a formula in any place where text may stand; `formulas[n]` has its source.
- * So nothing of the source is read as Markdown, and what does not close, or spans a
- * blank line, becomes text like any other. A single dollar is money, never a formula.
+ * A single dollar begins a formula if a letter, a digit, a backslash or a dollar does
+ * not stand before it and a space not after it; the next dollar ends it if no space
+ * stands before that and no digit after. All other single dollars are money.
  */
 
-const LONGEST = 4_000;
+/** No more characters than this are waited for. */
+export const LONGEST_FORMULA = 4_000;
 const CLOSERS: Record<string, string> = { $$: "$$", "\\(": "\\)", "\\[": "\\]" };
 
 const BLANK_LINE = /\n[ \t]*\n/;
 const BLANK_LINE_OR_OPENER = /\n[ \t]*\n|(?<!\\)\\[([]/;
+const IN_LINE = /\$((?:[^$`\\\n]|\\[^\n]){1,200})\$/y;
+/** Of one that may still come to its end. */
+const IN_LINE_SO_FAR = /\$(?:[^$`\\\n]|\\[^\n]){0,200}\\?$/y;
+const NO_OPENER = /[\p{L}\p{N}\\$]$/u;
 
 export interface Formula {
   source: string;
@@ -19,81 +23,56 @@ export interface Formula {
   display: boolean;
 }
 
-export interface Sink {
-  write(text: string): void;
-  /** Whether the next character is code or an address, which have no formulas. */
-  isLiteral(): boolean;
+export interface FoundFormula extends Formula {
+  /** How many characters of Markdown it takes. */
+  length: number;
 }
 
-export class FormulaScanner {
-  readonly formulas: Formula[] = [];
-  #sink: Sink;
-  /** What is not written yet: the beginning of an opener, or a formula from there. */
-  #held = "";
+/** The beginning of a text that streams in. */
+export interface Excerpt {
+  text: string;
+  /** No more text is waited for. */
+  isComplete: boolean;
+  /** Because the excerpt has grown long, not because it has ended. */
+  isCut: boolean;
+}
 
-  constructor(sink: Sink) {
-    this.#sink = sink;
-  }
+/** What begins a formula that may span lines, if something at that place does. */
+export function formulaOpener(text: string, at: number): string | undefined {
+  const opener = text.slice(at, at + 2);
+  return opener in CLOSERS ? opener : undefined;
+}
 
-  write(text: string): void {
-    let rest = this.#held + text;
-    this.#held = "";
-    while (rest) {
-      const taken = this.#take(rest);
-      if (taken === 0) {
-        this.#held = rest;
-        return;
-      }
-      rest = rest.slice(taken);
-    }
-  }
+/** The formula that begins there, with a dollar or a backslash; undefined if none does, "more" if that is not known. */
+export function formulaAt(
+  { text, isComplete }: Excerpt,
+  at: number,
+  before: string,
+): FoundFormula | "more" | undefined {
+  if (at + 1 === text.length && !isComplete) return "more";
+  const opener = formulaOpener(text, at);
+  if (!opener)
+    return text[at] === "$" ? inLine(text, at, before, isComplete) : undefined;
+  const rest = text.slice(at + 2);
+  const obstacle = rest.search(opener === "$$" ? BLANK_LINE : BLANK_LINE_OR_OPENER);
+  const possible = obstacle < 0 ? rest : rest.slice(0, obstacle);
+  const closer = CLOSERS[opener] ?? "";
+  const end = possible.indexOf(closer);
+  if (end < 0 && obstacle < 0 && !isComplete) return "more";
+  const source = possible.slice(0, Math.max(0, end)).trim();
+  const display = opener !== "\\(";
+  return source ? { source, display, length: 2 + end + closer.length } : undefined;
+}
 
-  /** No more text comes: what is held back is text. */
-  end(): void {
-    while (this.#held) {
-      const text = this.#held;
-      this.#held = "";
-      const length = text.length === 1 ? 1 : 2;
-      this.#writeOpener(text.slice(0, length));
-      this.write(text.slice(length));
-    }
+function inLine(text: string, at: number, before: string, isComplete: boolean) {
+  if (NO_OPENER.test(before) || /^\s/.test(text.slice(at + 1))) return undefined;
+  IN_LINE.lastIndex = IN_LINE_SO_FAR.lastIndex = at;
+  const [found = "", source = ""] = IN_LINE.exec(text) ?? [];
+  if (!found) {
+    return !isComplete && IN_LINE_SO_FAR.test(text) ? "more" : undefined;
   }
-
-  /** How many characters were written; 0 if more must come to know. */
-  #take(rest: string): number {
-    const plain = rest.search(/[$\\]/);
-    if (plain !== 0) return this.#writePlain(plain < 0 ? rest : rest.slice(0, plain));
-    if (this.#sink.isLiteral()) return this.#writePlain(rest.charAt(0));
-    if (rest.length === 1) return 0;
-    const opener = rest.slice(0, 2);
-    const closer = CLOSERS[opener];
-    if (closer) return this.#takeFormula(rest, opener, closer);
-    const length = opener.startsWith("$") ? 1 : 2;
-    return this.#writeOpener(opener.slice(0, length));
-  }
-
-  #takeFormula(rest: string, opener: string, closer: string): number {
-    const text = rest.slice(2, LONGEST);
-    const obstacle = text.search(opener === "$$" ? BLANK_LINE : BLANK_LINE_OR_OPENER);
-    const possible = obstacle < 0 ? text : text.slice(0, obstacle);
-    const end = possible.indexOf(closer);
-    if (end < 0 && obstacle < 0 && rest.length < LONGEST) return 0;
-    const source = possible.slice(0, Math.max(0, end)).trim();
-    if (!source) return this.#writeOpener(opener);
-    this.formulas.push({ source, display: opener !== "\\(" });
-    this.#sink.write(`\\(${this.formulas.length - 1}\\)`);
-    return 2 + end + closer.length;
-  }
-
-  #writePlain(text: string): number {
-    this.#sink.write(text);
-    return text.length;
-  }
-
-  /** As text: `\(` keeps its backslash, a dollar begins nothing. */
-  #writeOpener(text: string): number {
-    if (text.startsWith("$")) this.#sink.write(text.replaceAll("$", "\\$"));
-    else this.#sink.write(text in CLOSERS ? `\\${text}` : text);
-    return text.length;
-  }
+  const after = text.charAt(at + found.length);
+  if (!after && !isComplete) return "more";
+  if (/\s$/.test(source) || /\d/.test(after)) return undefined;
+  return { source, display: false, length: found.length };
 }

@@ -7,9 +7,11 @@
 import * as smd from "streaming-markdown";
 import type { LazyModules } from "../shared/lazy_modules.ts";
 import { codeActions } from "./code_actions.ts";
-import { FormulaScanner } from "./formulas.ts";
 import { imageButton } from "./images.ts";
+import { plainText, readMarks } from "./marks.ts";
+import { placeOf } from "./place.ts";
 import { safeLink } from "./safety.ts";
+import { MarkdownScanner } from "./scanner.ts";
 
 const MAX_HIGHLIGHTED = 50_000;
 /** The names of languages that the highlighter knows. */
@@ -24,7 +26,7 @@ export class GrowingMarkdown {
   #modules: LazyModules | undefined;
   #text = "";
   #parser: smd.Parser | undefined;
-  #scanner: FormulaScanner | undefined;
+  #scanner: MarkdownScanner | undefined;
 
   /** Without modules code has no colours, and formulas are shown as their source. */
   constructor(root: HTMLElement, modules?: LazyModules) {
@@ -44,9 +46,9 @@ export class GrowingMarkdown {
   }
 
   #begin(): void {
-    const scanner: FormulaScanner = new FormulaScanner({
+    const scanner: MarkdownScanner = new MarkdownScanner({
       write: (text) => smd.parser_write(parser, text),
-      isLiteral: () => isLiteral(parser),
+      place: () => placeOf(parser),
     });
     const drawing = { scanner, modules: this.#modules };
     const parser = smd.parser(renderer(this.#root, drawing));
@@ -69,72 +71,98 @@ export class GrowingMarkdown {
   }
 }
 
-/** Whether what comes next is code or an address, where no formula begins. */
-function isLiteral({ token, pending, indent_len, spaces, len }: smd.Parser): boolean {
-  switch (token) {
-    case smd.CODE_BLOCK:
-    case smd.CODE_FENCE:
-    case smd.CODE_INLINE:
-    case smd.IMAGE:
-    case smd.RAW_URL:
-    case smd.MAYBE_URL:
-      return true;
-    case smd.LINK:
-      return pending.startsWith("](");
-    case smd.NEWLINE: {
-      const own = spaces.slice(0, len + 1).reduce((sum, width) => sum + width, 0);
-      return indent_len - own >= 4;
-    }
-    default:
-      return pending.startsWith("`");
-  }
-}
-
 interface Drawing {
-  scanner: FormulaScanner;
+  scanner: MarkdownScanner;
   modules: LazyModules | undefined;
 }
 
-type Data = smd.Default_Renderer_Data;
+/** Of the tokens in their order from DOCUMENT on; a place with "" is made below. */
+const TAGS =
+  ",,p,h1,h2,h3,h4,h5,h6,,,code,em,em,strong,strong,s,a,a,,blockquote,br,hr,ul,ol,li,input".split(
+    ",",
+  );
 
-function renderer(root: HTMLElement, drawing: Drawing): smd.Default_Renderer {
-  const base = smd.default_renderer(root);
-  const end_token = (data: Data) => endToken(data, drawing);
-  return { ...base, add_token: addToken, end_token, set_attr: setAttribute };
+interface Data {
+  drawing: Drawing;
+  /** From the root to where the next text comes. */
+  nodes: HTMLElement[];
 }
 
-function addToken(data: Data, type: smd.Token): void {
-  const parent = data.nodes[data.index] as HTMLElement;
+function renderer(root: HTMLElement, drawing: Drawing): smd.Renderer<Data> {
+  return {
+    data: { drawing, nodes: [root] },
+    add_token: (data, type) => push(data, element(last(data), type)),
+    end_token: endToken,
+    add_text: addText,
+    set_attr: (data, type, value) => setAttribute(last(data), type, plainText(value)),
+  };
+}
+
+const last = ({ nodes }: Data) => nodes.at(-1) as HTMLElement;
+
+/** Marks make elements too, which end with the parser's own at the latest. */
+function addText(data: Data, text: string): void {
+  readMarks(text, {
+    text: (piece) => last(data).append(piece),
+    begin: (tag) => {
+      const node = within(last(data), tag);
+      node.dataset.inline = "";
+      push(data, node);
+    },
+    end: () => {
+      if (isInline(data)) data.nodes.pop();
+    },
+  });
+}
+
+const isInline = (data: Data) => last(data).dataset.inline !== undefined;
+
+function element(parent: HTMLElement, type: smd.Token): HTMLElement {
   switch (type) {
     case smd.CODE_BLOCK:
     case smd.CODE_FENCE:
-      push(data, codeBlock(parent));
-      break;
+      return codeBlock(parent);
     case smd.TABLE:
-      push(data, within(parent, "div", "arn-table").appendChild(create("table")));
-      break;
+      return within(within(parent, "div", "arn-table"), "table");
+    case smd.TABLE_ROW:
+      return within(part(parent), "tr");
+    case smd.TABLE_CELL:
+      return within(parent, parent.parentElement?.tagName === "THEAD" ? "th" : "td");
     case smd.IMAGE:
-      push(data, parent.appendChild(create("span", "arn-image")));
-      break;
+      return within(parent, "span", "arn-image");
     case smd.EQUATION_BLOCK:
     case smd.EQUATION_INLINE:
-      push(data, formulaPlace(parent));
-      break;
+      return formulaPlace(parent);
+    case smd.CHECKBOX:
+      return checkbox(parent);
     default:
-      smd.default_add_token(data, type);
+      return within(parent, TAGS[type] || "span");
   }
 }
 
-function endToken(data: Data, drawing: Drawing): void {
-  const node = data.nodes[data.index] as HTMLElement;
+/** The first row is the head of the table. */
+function part(table: HTMLElement): HTMLElement {
+  if (!table.firstChild) return within(table, "thead");
+  return (table.children[1] as HTMLElement) ?? within(table, "tbody");
+}
+
+function checkbox(parent: HTMLElement): HTMLElement {
+  const box = within(parent, "input") as HTMLInputElement;
+  box.type = "checkbox";
+  box.disabled = true;
+  return box;
+}
+
+function endToken(data: Data): void {
+  while (isInline(data)) data.nodes.pop();
+  const node = data.nodes.pop() as HTMLElement;
+  const { drawing } = data;
   if (node.matches(".arn-code code")) highlight(node, drawing.modules);
   if (node.matches(".arn-image")) imagePlace(node);
   if (node.matches(".arn-math code")) formula(node, drawing);
-  smd.default_end_token(data);
 }
 
-function setAttribute(data: Data, type: smd.Attr, value: string): void {
-  const node = data.nodes[data.index] as HTMLElement;
+function setAttribute(node: HTMLElement, type: smd.Attr, value: string): void {
   switch (type) {
     case smd.HREF:
       setLink(node, value);
@@ -146,9 +174,10 @@ function setAttribute(data: Data, type: smd.Attr, value: string): void {
       setLanguage(node, value);
       break;
     case smd.CHECKED:
-    case smd.START:
-      smd.default_set_attr(data, type, value);
+      node.setAttribute("checked", "");
       break;
+    case smd.START:
+      node.setAttribute("start", value);
   }
 }
 
@@ -222,7 +251,7 @@ function imagePlace(place: HTMLElement): void {
 }
 
 function push(data: Data, node: HTMLElement): void {
-  data.nodes[++data.index] = node;
+  data.nodes.push(node);
 }
 
 function create(tag: string, className?: string): HTMLElement {

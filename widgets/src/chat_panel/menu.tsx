@@ -2,7 +2,6 @@ import { useEffect, useId, useLayoutEffect, useState } from "preact/hooks";
 import { count } from "../shared/format.ts";
 import { Icon } from "../shared/icons.tsx";
 import { copyText } from "./copy.ts";
-import { toMarkdown } from "./export.ts";
 import type { Conversation } from "./model.ts";
 import { usePopover } from "./popover.ts";
 import type { ChatStore } from "./store.ts";
@@ -83,7 +82,10 @@ function Choices({ store, onRename, onLoss, choose }: ChoicesProps) {
   const picture = store.picture.value;
   const { instance_id, storage, turns, allowed_tools, phase } = picture;
   const isEmpty = turns.length === 0;
-  const copy = () => void copyText(toMarkdown(picture));
+  const copy = () =>
+    conversations.export(picture.instance_id, "markdown", (_name, _type, text) => {
+      void copyText(text);
+    });
   const item = (id: string, text: string, action: () => void, disabled = isOff) => (
     <MenuItem id={id} onChoose={choose(action)} disabled={disabled}>
       {text}

@@ -51,14 +51,11 @@ function isBegin(isLineStart: boolean) {
   return { isCode: !isLineStart, isLineStart };
 }
 
-/** In or after a fence: what is less indented than its item of a list is outside. */
+/** In or after a fence; code is indented against the item of a list that it is in. */
 function afterNewline({ tokens, spaces, len, indent_len }: smd.Parser) {
-  let left = indent_len;
-  for (let index = 0; index <= len; index++) {
-    const width = spaces[index] ?? 0;
-    if (left < width) return { isCode: false, isLineStart: true };
-    left -= width;
-    if (tokens[index] === smd.CODE_FENCE) return { isCode: true, isLineStart: false };
-  }
-  return { isCode: left >= INDENTED, isLineStart: true };
+  const left = spaces
+    .subarray(0, len + 1)
+    .reduce((rest, own) => rest - own, indent_len);
+  const isFence = tokens[len] === smd.CODE_FENCE && left >= 0;
+  return { isCode: isFence || left >= INDENTED, isLineStart: !isFence };
 }

@@ -130,7 +130,7 @@ function StopState({ turn, store }: { turn: Turn; store: ChatStore }) {
   if (turn.stop !== "refused") return null;
   return (
     <p class="arn-warning" role="alert" data-testid="stop-refused">
-      {turn.stop_detail || "Could not stop."} {INTERRUPT}
+      {turn.stop_detail || `Could not stop. ${INTERRUPT}`}
     </p>
   );
 }

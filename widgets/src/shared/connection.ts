@@ -39,6 +39,8 @@ export class Connection<S extends Picture, C> {
   readonly pings = signal(0);
   /** How many of the last ones were not answered, though other things may be heard. */
   unanswered = 0;
+  /** Whether the kernel has ever said something here. */
+  hasAnswered = false;
   /** Seconds to add to this machine's clock to get the kernel's. */
   clockOffset = 0;
   #model: AnyModel;
@@ -87,8 +89,7 @@ export class Connection<S extends Picture, C> {
     this.pings.value += 1;
     this.#answerTimer ??= setTimeout(() => {
       this.#answerTimer = undefined;
-      const never = this.link.value === "connecting";
-      this.link.value = this.#disconnected || never ? "gone" : "silent";
+      this.link.value = this.#disconnected ? "gone" : "silent";
     }, ANSWER_WITHIN);
   }
 
@@ -158,6 +159,7 @@ export class Connection<S extends Picture, C> {
   }
 
   #heard(): void {
+    this.hasAnswered = true;
     clearTimeout(this.#answerTimer);
     this.#answerTimer = undefined;
     this.#disconnected = false;
