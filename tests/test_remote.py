@@ -48,6 +48,7 @@ def test_every_verb_that_looks_may_be_asked_again() -> None:
     assert set(_remote.VERBS) >= _remote.REPEATABLE
     once = {
         "delete_actor",
+        "disallow_tool",
         "discard",
         "fork",
         "import_turns",
