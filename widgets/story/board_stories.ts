@@ -44,7 +44,15 @@ export const boardStories: BoardStory[] = [
     says: "Many actors, none at work.",
     picture: {
       title: "Actors",
-      head: { phase: "stopped", storage: ".agent_runtime/state.db", loop_lag: 0.002 },
+      head: {
+        phase: "live",
+        status: "ok",
+        storage: ".agent_runtime/state.db",
+        loop_lag: 0.002,
+        resident: 30,
+        running: 0,
+        waiting: 0,
+      },
       hidden: 0,
       rows: quiet,
     },

@@ -116,7 +116,7 @@ const turns: Story[] = [
   story(
     "could-not-stop",
     "Stop did not land; the panel says so and names the other way.",
-    turnIs("running"),
+    id("stop-refused"),
     {
       picture: lastTurn("streaming", {
         stop: "refused",
@@ -133,7 +133,7 @@ const turns: Story[] = [
   story(
     "rate-limited",
     "The model's service asks for patience: a countdown.",
-    turnIs("failed"),
+    id("countdown"),
     {
       picture: lastTurn("failed", {
         ended_at: -1,
@@ -146,13 +146,13 @@ const turns: Story[] = [
       }),
     },
   ),
-  story("retried", "The earlier try is folded.", turnIs("failed")),
+  story("retried", "The earlier try is folded.", id("earlier-try")),
   story(
     "interrupted",
     "The kernel went away in the middle of an answer.",
     turnIs("interrupted"),
   ),
-  story("discarded", "The model does not see the turn any more.", id("turn")),
+  story("discarded", "The model does not see the turn any more.", id("discarded-note")),
 ];
 
 const tools: Story[] = [
@@ -168,7 +168,7 @@ const tools: Story[] = [
   story(
     "approval-with-hidden-characters",
     "Characters that hide are made visible.",
-    id("approve"),
+    id("hidden-character"),
   ),
   story(
     "denying",
@@ -207,8 +207,8 @@ const kernel: Story[] = [
     set: { phase: "offline", detail: "no connection to the storage" },
   }),
   story("runtime-stopped", "The runtime was stopped for good.", "[data-phase=stopped]"),
-  story("restored", "Turns of an earlier kernel, then new ones.", id("turn")),
-  story("read-only", "To read only.", id("turn")),
+  story("restored", "Turns of an earlier kernel, then new ones.", id("restored")),
+  story("read-only", "To read only.", id("read-only")),
 ];
 
 const conversation: Story[] = [
@@ -220,7 +220,7 @@ const conversation: Story[] = [
       answers: { earlier: scene("long-history").page as Answer },
     },
   ),
-  story("branches", "An edited message: two branches to choose from.", id("turn")),
+  story("branches", "An edited message: two branches to choose from.", id("branch")),
   story("editing", "An earlier message is changed and sent anew.", id("edit-input"), {
     of: "thought",
     act: ({ el }) => click(el, id("edit")),
@@ -260,14 +260,19 @@ const conversation: Story[] = [
 
 const content: Story[] = [
   story("maths", "Formulas.", `${id("answer")} math`),
-  story("image", "A picture in a message.", id("user-message")),
-  story("attachments", "Pictures that will be sent with the message.", id("composer"), {
-    of: "thought",
-    act: async ({ el }) => {
-      write(el, "What is on this picture?");
-      await paste(el, "harbour.png");
+  story("image", "A picture in a message.", `${id("user-message")} img`),
+  story(
+    "attachments",
+    "Pictures that will be sent with the message.",
+    id("attachment"),
+    {
+      of: "thought",
+      act: async ({ el }) => {
+        write(el, "What is on this picture?");
+        await paste(el, "harbour.png");
+      },
     },
-  }),
+  ),
   story("written", "A message of several lines, not sent yet.", id("composer"), {
     of: "thought",
     act: ({ el }) => {

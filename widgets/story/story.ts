@@ -6,7 +6,6 @@
  * The address may say ?only=<name>,<name> &theme=dark &width=320 &bare (no headings).
  */
 
-import "./lab.css";
 import { hurry, stories, type Told, tell } from "./teller.ts";
 import { frame } from "./visit.ts";
 

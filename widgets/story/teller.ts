@@ -1,5 +1,6 @@
 /** Shows one story: the widget with its fake model, and what a person did. */
 
+import "./lab.css"; // first: the widgets are drawn over it
 import boardWidget from "../src/actor_dashboard/index.tsx";
 import chatWidget from "../src/chat_panel/index.tsx";
 import { boardStories } from "./board_stories.ts";

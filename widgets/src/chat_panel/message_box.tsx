@@ -1,6 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Icon } from "../shared/icons.tsx";
 import { ACCEPTED, type Attachment, readImages } from "./attachments.ts";
+import { focusOn } from "./focus.ts";
 
 const MAX_HEIGHT = 160;
 
@@ -47,10 +48,11 @@ export function MessageBox(props: MessageBoxProps) {
 
   const attach = async (files: FileList | null | undefined) => {
     if (!files?.length || disabled) return;
+    // At once: who has gone on while the images are read is not called back.
+    focusOn(area.current);
     const read = await readImages([...files], latest.current);
     setProblem(read.problem);
     if (read.images.length > 0) onMedia((before) => [...before, ...read.images]);
-    area.current?.focus({ preventScroll: true });
   };
   const onPaste = (event: ClipboardEvent) => {
     const files = event.clipboardData?.files;
@@ -206,8 +208,9 @@ function useAutoHeight(
   useEffect(() => {
     const area = box.current;
     if (!area) return;
-    // A view in a hidden tab has no size until it is shown.
-    const observer = new ResizeObserver(fit);
+    // A view in a hidden tab has no size until it is shown. In the next frame: browsers
+    // complain of an observer that resizes what it observes.
+    const observer = new ResizeObserver(() => requestAnimationFrame(fit));
     observer.observe(area.parentElement ?? area);
     return () => observer.disconnect();
   }, []);

@@ -1,36 +1,10 @@
 /** Writing: keys, history, editing, the queue, the list, and what is tried again. */
 
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { userEvent } from "vitest/browser";
-import "../lab.css";
 import type { Turn } from "../../src/chat_panel/model.ts";
-import type { Answer } from "../fake_model.ts";
-import { stories, type Told, tell } from "../teller.ts";
-import { click, composer, find, frame, type Visit } from "../visit.ts";
-
-let visit: Visit | undefined;
-
-afterEach(() => {
-  visit?.close();
-  visit = undefined;
-  sessionStorage.clear(); // drafts
-  document.body.replaceChildren();
-});
-
-async function open(name: string): Promise<HTMLElement> {
-  const story = stories.find((one) => one.name === name) as Told;
-  const el = document.createElement("div");
-  document.body.append(el);
-  visit = await tell(story, el);
-  await frame();
-  return el;
-}
-
-const id = (name: string) => `[data-testid=${name}]`;
-
-function sent(type: string): Answer[] {
-  return visit?.model.sent.filter((message) => message.type === type) ?? [];
-}
+import { click, composer, find, frame } from "../visit.ts";
+import { id, leave, open, receive, sent, show, storyOf } from "./visiting.ts";
 
 const PIXEL =
   "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
@@ -124,19 +98,19 @@ test("Enter in the editor sends what is said instead, once", async () => {
 });
 
 test("pictures that are not sent again with an edit are counted", async () => {
-  const story = stories.find((one) => one.name === "thought") as Told;
-  const [turn] = story.picture.turns as Turn[];
+  const { picture } = storyOf("thought");
+  const [turn] = picture.turns as Turn[];
   const media = [null, "https://example.org/a.png", PIXEL].map((uri) => ({
     kind: "media" as const,
     uri,
     media_type: "image/png",
   }));
   const items: Turn["items"] = [{ kind: "user", text: "look", media }];
-  const el = document.createElement("div");
-  document.body.append(el);
   const turns = [{ ...(turn as Turn), items }];
-  const picture = { ...story.picture, turns };
-  visit = await tell({ ...story, picture, shows: id("user-message") }, el);
+  const el = await open("thought", {
+    picture: { ...picture, turns },
+    shows: id("user-message"),
+  });
 
   click(el, id("edit"));
   await frame();
@@ -149,10 +123,7 @@ test("buttons of a question look as dead as they are", async () => {
   const el = await open("approval");
   const live = getComputedStyle(find(el, id("approve"))).opacity;
 
-  const snapshot = { ...(visit?.model.get("snapshot") as object), phase: "stopped" };
-  visit?.model.receive({ type: "snapshot", snapshot });
-  await frame();
-  await frame();
+  await show({ phase: "stopped" });
 
   expect(live).toBe("1");
   expect(Number(getComputedStyle(find(el, id("deny"))).opacity)).toBeLessThan(0.7);
@@ -185,8 +156,7 @@ test("a new name is kept with Enter, and not with Escape", async () => {
   await press("Oslo{Enter}");
   const kept = sent("rename").map((message) => message.name);
   await expect.poll(focused).toBe("conversations");
-  visit?.close();
-  document.body.replaceChildren();
+  leave();
 
   await open("renaming");
   await press("Rome{Escape}");
@@ -238,21 +208,21 @@ test("a countdown that runs out while one looks tries again by itself", async ()
     { op: "patch", id: turn, set: { error, ended_at: Date.now() / 1000 } },
   ];
 
-  visit?.model.receive({ type: "batch", seq: 2, changes });
+  receive({ type: "batch", seq: 2, changes });
 
   await expect.poll(() => sent("retry").length, { timeout: 5_000 }).toBe(1);
   expect(find(el, id("countdown")).textContent).toMatch(/Trying again…/);
 });
 
 test("a countdown that ran out before one looked waits for a person", async () => {
-  const story = stories.find((one) => one.name === "rate-limited") as Told;
-  const last = story.picture.turns?.at(-1) as Turn;
+  const { picture } = storyOf("rate-limited");
+  const last = picture.turns?.at(-1) as Turn;
   const turns = [{ ...last, ended_at: Date.now() / 1000 - 100 }];
-  const el = document.createElement("div");
-  document.body.append(el);
 
-  visit = await tell({ ...story, picture: { ...story.picture, turns } }, el);
-  await frame();
+  const el = await open("rate-limited", {
+    picture: { ...picture, turns },
+    shows: id("retry"),
+  });
 
   expect(el.querySelector(id("countdown"))).toBeNull();
   expect(find(el, id("retry")).textContent).toContain("Retry");
@@ -351,7 +321,7 @@ test("what the turn says while it streams leaves focus and selection alone", asy
 
   for (const [index, text] of [" and", " more", " words"].entries()) {
     const changes = [{ op: "append", id: "m2", index: 1, field: "text", text }];
-    visit?.model.receive({ type: "batch", seq: index + 2, changes });
+    receive({ type: "batch", seq: index + 2, changes });
     await frame();
   }
 

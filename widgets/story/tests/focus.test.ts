@@ -1,32 +1,11 @@
 /** Whoever presses something that goes away by that is not lost: the focus stays near. */
 
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { userEvent } from "vitest/browser";
-import "../lab.css";
-import type { Conversation, Turn } from "../../src/chat_panel/model.ts";
+import type { Turn } from "../../src/chat_panel/model.ts";
 import { scene } from "../kernel.ts";
-import { stories, type Told, tell } from "../teller.ts";
-import { composer, fill, find, frame, type Visit, write } from "../visit.ts";
-
-let visit: Visit | undefined;
-
-afterEach(() => {
-  visit?.close();
-  visit = undefined;
-  sessionStorage.clear(); // drafts
-  document.body.replaceChildren();
-});
-
-async function open(name: string, more: Partial<Told> = {}): Promise<HTMLElement> {
-  const story = stories.find((one) => one.name === name) as Told;
-  const el = document.createElement("div");
-  document.body.append(el);
-  visit = await tell({ ...story, ...more }, el);
-  await frame();
-  return el;
-}
-
-const id = (name: string) => `[data-testid=${name}]`;
+import { composer, fill, find, frame, paste, write } from "../visit.ts";
+import { id, open, receive, sent, show } from "./visiting.ts";
 
 /** Where the focus is, once the browser has drawn what was done. */
 async function place(): Promise<string> {
@@ -39,11 +18,6 @@ async function press(el: HTMLElement, control: string, key = "Enter"): Promise<s
   find(el, control).focus();
   await userEvent.keyboard(`{${key}}`);
   return place();
-}
-
-function show(picture: Partial<Conversation>): void {
-  const snapshot = { ...(visit?.model.get("snapshot") as object), ...picture };
-  visit?.model.receive({ type: "snapshot", snapshot });
 }
 
 test.each([
@@ -89,9 +63,8 @@ test("Enter that is pressed twice on a button does not send the draft", async ()
   await userEvent.keyboard("{Enter}");
   await frame();
 
-  const sent = visit?.model.sent.map(({ type }) => type);
-  expect(sent).toContain("answer");
-  expect(sent).not.toContain("send");
+  expect(sent("answer").length).toBe(1);
+  expect(sent("send")).toEqual([]);
 });
 
 test("what is written at once after a press is sent by Enter", async () => {
@@ -101,8 +74,7 @@ test("what is written at once after a press is sent by Enter", async () => {
   await userEvent.keyboard("thanks{Enter}");
   await frame();
 
-  const sent = visit?.model.sent.filter(({ type }) => type === "send");
-  expect(sent).toMatchObject([{ text: "thanks" }]);
+  expect(sent("send")).toMatchObject([{ text: "thanks" }]);
 });
 
 test("whoever names the conversation is at its name, and can go on at once", async () => {
@@ -115,7 +87,7 @@ test("whoever names the conversation is at its name, and can go on at once", asy
   await frame();
 
   expect(at).toBe("conversations");
-  expect(visit?.model.sent.filter(({ type }) => type === "send").length).toBe(1);
+  expect(sent("send").length).toBe(1);
 });
 
 test("whoever loads earlier turns stays at the button while it loads", async () => {
@@ -123,7 +95,7 @@ test("whoever loads earlier turns stays at the button while it loads", async () 
 
   expect(await press(el, id("load-earlier"))).toBe("load-earlier");
   await press(el, id("load-earlier"));
-  expect(visit?.model.sent.filter(({ type }) => type === "earlier").length).toBe(1);
+  expect(sent("earlier").length).toBe(1);
 });
 
 test("whoever has loaded the beginning is at the first turn", async () => {
@@ -149,12 +121,12 @@ test("whoever goes to the last branch is at the other arrow", async () => {
   const instance_id = branch?.options[index]?.instance_id ?? "";
 
   await press(el, id(`branch-${pressed}`));
-  show({ seq: 2, instance_id, phase: "loading", turns: [] });
+  await show({ seq: 2, instance_id, phase: "loading", turns: [] });
   const between = await place();
   const turns = scene("branches").picture.turns.map(
     (turn, at): Turn => (at === 0 ? turn : { ...turn, id: `b${at}` }),
   );
-  show({
+  await show({
     seq: 3,
     instance_id,
     turns,
@@ -163,6 +135,17 @@ test("whoever goes to the last branch is at the other arrow", async () => {
 
   expect(between).not.toBe("BODY");
   expect(await place()).toBe(`branch-${other}`);
+});
+
+test("images that are read do not call back who has gone on", async () => {
+  const el = await open("thought");
+  await write(el, "What is on this picture?");
+  await paste(el, "harbour.png");
+  find(el, id("menu-button")).focus();
+
+  await expect.poll(() => el.querySelector(id("attachment"))).not.toBeNull();
+
+  expect(await place()).toBe("menu-button");
 });
 
 test("the focus stays where it is when the person did nothing", async () => {
@@ -175,7 +158,7 @@ test("the focus stays where it is when the person did nothing", async () => {
   outside.focus();
 
   const changes = [{ op: "patch", id: turn, set: { items: [] } }];
-  visit?.model.receive({ type: "batch", seq: 2, changes });
+  receive({ type: "batch", seq: 2, changes });
 
   expect(await place()).toBe("outside");
 });
@@ -225,6 +208,5 @@ test("a conversation is chosen by pointer where a press moves the focus outside"
   await userEvent.click(el.querySelectorAll(id("conversation-item"))[2] as Element);
   await frame();
 
-  const sent = visit?.model.sent.filter(({ type }) => type === "switch");
-  expect(sent?.length).toBe(1);
+  expect(sent("switch").length).toBe(1);
 });

@@ -1,44 +1,29 @@
 /** Everything in the panel can be reached and left by keyboard alone. */
 
-import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { page, userEvent } from "vitest/browser";
-import "../lab.css";
-import { hurry, stories, type Told, tell } from "../teller.ts";
-import { find, frame, type Visit } from "../visit.ts";
+import { hurry, stories } from "../teller.ts";
+import { find, frame } from "../visit.ts";
+import { id, open, sent } from "./visiting.ts";
 
 let slowDown: () => void;
-let visit: Visit | undefined;
 
 beforeAll(() => {
   slowDown = hurry();
 });
 afterAll(() => slowDown());
 
-afterEach(() => {
-  visit?.close();
-  visit = undefined;
-  sessionStorage.clear(); // drafts
-  document.body.replaceChildren();
-});
-
-/** The story between two buttons: where one comes from and where one should get. */
-async function open(name: string): Promise<HTMLElement> {
-  const story = stories.find((one) => one.name === name) as Told;
-  const el = document.createElement("div");
-  document.body.append(button("before"), el, button("after"));
-  visit = await tell(story, el);
-  await frame();
-  return el;
-}
-
 function button(id: string): HTMLButtonElement {
   return Object.assign(document.createElement("button"), { id, textContent: id });
 }
 
-/** Where Tab leads to, from one button to the other. */
-async function walk(): Promise<HTMLElement[]> {
+/** Where Tab leads to, from a button before the widget to one behind it. */
+async function walk(el: HTMLElement): Promise<HTMLElement[]> {
   const stations: HTMLElement[] = [];
-  find(document.body, "#before").focus();
+  const before = button("before");
+  el.before(before);
+  el.after(button("after"));
+  before.focus();
   for (let step = 0; step < 200; step += 1) {
     await userEvent.tab();
     const at = document.activeElement as HTMLElement;
@@ -74,7 +59,7 @@ test.each(WALKED)("Tab gets to every control of %s and out again", async (name) 
   await page.viewport(900, 800);
   const el = await open(name);
 
-  const stations = await walk();
+  const stations = await walk(el);
 
   const missed = controls(el).filter((control) => !stations.includes(control));
   expect(missed.map((control) => control.outerHTML.slice(0, 160))).toEqual([]);
@@ -88,7 +73,7 @@ test.each(WALKED)("Tab gets to every control of %s and out again", async (name) 
 
 test("the menu opens, is walked with arrows, and Escape closes it", async () => {
   const el = await open("thought");
-  const opener = find(el, "[data-testid=menu-button]");
+  const opener = find(el, id("menu-button"));
 
   opener.focus();
   await userEvent.keyboard("{Enter}");
@@ -101,13 +86,13 @@ test("the menu opens, is walked with arrows, and Escape closes it", async () => 
 
   expect(first?.closest("[role=menu], [role=dialog]")).not.toBeNull();
   expect(second).not.toBe(first);
-  expect(el.querySelector("[data-testid=menu]")).toBeNull();
+  expect(el.querySelector(id("menu"))).toBeNull();
   expect(document.activeElement).toBe(opener);
 });
 
 test("Enter sends, Shift+Enter begins a line, Escape stops", async () => {
   const el = await open("streaming");
-  const composer = find<HTMLTextAreaElement>(el, "[data-testid=composer]");
+  const composer = find<HTMLTextAreaElement>(el, id("composer"));
 
   composer.focus();
   await userEvent.keyboard("one{Shift>}{Enter}{/Shift}two{Enter}");
@@ -115,10 +100,7 @@ test("Enter sends, Shift+Enter begins a line, Escape stops", async () => {
   await userEvent.keyboard("{Escape}");
   await frame();
 
-  const sent = visit?.model.sent.filter(
-    ({ type }) => type === "send" || type === "stop",
-  );
-  expect(sent).toMatchObject([
+  expect(sent("send", "stop")).toMatchObject([
     { type: "send", text: "one\ntwo" },
     { type: "stop", message_id: "m2" },
   ]);

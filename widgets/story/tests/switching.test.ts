@@ -1,52 +1,17 @@
 /** Another view, or code, switches the panel to another conversation under a person. */
 
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { userEvent } from "vitest/browser";
-import "../lab.css";
 import type { Conversation, Turn } from "../../src/chat_panel/model.ts";
 import { scene } from "../kernel.ts";
-import { stories, type Told, tell } from "../teller.ts";
-import { click, composer, find, frame, paste, type Visit, write } from "../visit.ts";
+import { click, composer, find, frame, paste, write } from "../visit.ts";
+import { id, initial, leave, open, receive, sent, show } from "./visiting.ts";
 
-let visit: Visit | undefined;
-
-afterEach(() => {
-  visit?.close();
-  visit = undefined;
-  sessionStorage.clear(); // drafts
-  document.body.replaceChildren();
-});
-
-async function open(name: string): Promise<HTMLElement> {
-  const story = stories.find((one) => one.name === name) as Told;
-  const el = document.createElement("div");
-  document.body.append(el);
-  visit = await tell(story, el);
-  await frame();
-  return el;
-}
-
-const id = (name: string) => `[data-testid=${name}]`;
-
-function sent(type: string): Record<string, unknown>[] {
-  return visit?.model.sent.filter((message) => message.type === type) ?? [];
-}
-
-/** The conversation that the story begins with. */
-function shown(): string {
-  const picture = visit?.model.get("snapshot") as Conversation;
-  return picture.instance_id;
-}
-
-async function switchTo(
+function switchTo(
   instance_id: string,
   more: Partial<Conversation> = {},
 ): Promise<void> {
-  const before = visit?.model.get("snapshot") as object;
-  const snapshot = { ...before, instance_id, name: null, ...more };
-  visit?.model.receive({ type: "snapshot", snapshot });
-  await frame();
-  await frame();
+  return show({ instance_id, name: null, ...more });
 }
 
 async function askToForget(el: HTMLElement): Promise<void> {
@@ -65,7 +30,7 @@ test("what is to be forgotten is named, and goes with the message", async () => 
   click(el, id("forget-confirm"));
 
   expect(asked).toContain(name);
-  const instance_id = shown();
+  const instance_id = initial().instance_id;
   expect(sent("forget")).toMatchObject([{ instance_id }]);
 });
 
@@ -103,7 +68,7 @@ test("the menu closes too, and takes the focus from nobody", async () => {
 
 test("a draft stays in its conversation, over a reload of the page too", async () => {
   const el = await open("thought");
-  const instance_id = shown();
+  const instance_id = initial().instance_id;
   await write(el, "words for the first");
   await paste(el, "harbour.png");
   await expect.poll(() => el.querySelector(id("attachment"))).not.toBeNull();
@@ -119,8 +84,7 @@ test("a draft stays in its conversation, over a reload of the page too", async (
   expect(sent("send")).toEqual([]);
   expect(composer(el).value).toBe("words for the first");
   expect(el.querySelector(id("attachment"))).not.toBeNull();
-  visit?.close();
-  document.body.replaceChildren();
+  leave();
   const again = await open("thought");
   expect(composer(again).value).toBe("words for the first");
   await switchTo("other");
@@ -152,10 +116,7 @@ function longBranches(): { picture: Conversation; other: Partial<Conversation> }
 
 test("whoever goes to another branch sees the place where it begins", async () => {
   const { picture, other } = longBranches();
-  const story = stories.find((one) => one.name === "branches") as Told;
-  const el = document.createElement("div");
-  document.body.append(el);
-  visit = await tell({ ...story, picture }, el);
+  const el = await open("branches", { picture });
   const [branch] = picture.branches ?? [];
   const step = branch?.index === 0 ? "next" : "previous";
   const to = branch?.options[other.branches?.[0]?.index ?? 0]?.instance_id ?? "";
@@ -163,7 +124,7 @@ test("whoever goes to another branch sees the place where it begins", async () =
   click(el, id(`branch-${step}`));
   await switchTo(to, { phase: "loading", turns: [], branches: picture.branches ?? [] });
   await switchTo(to, { ...other, branches: picture.branches ?? [] });
-  visit.model.receive({
+  receive({
     type: "batch",
     seq: 2,
     changes: [{ op: "panel", set: { branches: other.branches } }],
