@@ -99,5 +99,18 @@ def click(panel: ChatPanel, button: Locator, seen: str, what: str) -> Press:
     return press
 
 
+def stop_while_blocked(lab: LabPage, panel: ChatPanel, what: str) -> Press:
+    """Let the counter begin, block the kernel and press Stop."""
+    turns = panel.turns.count()
+    panel.say("count")
+    expect(panel.turns).to_have_count(turns + 1)
+    panel.expect_words(10)
+    block_the_kernel(lab)
+    panel.expect_words(40)  # what the kernel sends arrives all the time
+    stop = panel.root.get_by_test_id("stop")
+    stopped = "[data-testid=turn]:last-of-type[data-status=cancelled]"
+    return click(panel, stop, stopped, what)
+
+
 def wait_for_road(lab: LabPage, panel: ChatPanel, state: str) -> None:
     expect(panel.root).to_have_attribute("data-road", state)

@@ -18,6 +18,7 @@ from tests.browser.blocked_kernel import (
     block_the_kernel,
     click,
     lands_at_once,
+    stop_while_blocked,
     wait_for_road,
 )
 from tests.browser.conftest import OpenNotebook
@@ -33,21 +34,8 @@ def test_stop_lands_within_a_second_while_a_cell_sleeps(
     panel = lab.panel()
     wait_for_road(lab, panel, "open")
 
-    def stop() -> Press:
-        turns = panel.turns.count()
-        panel.say("count")
-        expect(panel.turns).to_have_count(turns + 1)
-        panel.expect_words(10)
-        block_the_kernel(lab)
-        panel.expect_words(40)  # what the kernel sends arrives all the time
-        return click(
-            panel,
-            panel.root.get_by_test_id("stop"),
-            "[data-testid=turn]:last-of-type[data-status=cancelled]",
-            "Stop during a blocking cell, straight to the server",
-        )
-
-    assert lands_at_once(lab, stop)
+    what = "Stop during a blocking cell, straight to the server"
+    assert lands_at_once(lab, lambda: stop_while_blocked(lab, panel, what))
     expect(panel.last).to_have_attribute("data-status", "cancelled")
     expect(panel.root.get_by_test_id("press-reason")).to_have_count(0)
     lab.save()  # the notebooks that are saved are looked through for tickets

@@ -9,15 +9,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Playwright, expect
+from playwright.sync_api import Browser, Playwright
 
 from tests.browser.blocked_kernel import (
     COUNTER,
     START,
-    Press,
-    block_the_kernel,
-    click,
     lands_at_once,
+    stop_while_blocked,
     wait_for_road,
 )
 from tests.browser.jupyter_server import JupyterServer
@@ -71,20 +69,8 @@ def test_on_another_machine_stop_takes_the_way_through_jupyters_proxy(
     lab.run("serve")
     wait_for_road(lab, panel, "open")
 
-    def stop() -> Press:
-        turns = panel.turns.count()
-        panel.say("count")
-        expect(panel.turns).to_have_count(turns + 1)
-        panel.expect_words(10)
-        block_the_kernel(lab)
-        return click(
-            panel,
-            panel.root.get_by_test_id("stop"),
-            "[data-testid=turn]:last-of-type[data-status=cancelled]",
-            "Stop during a blocking cell, through Jupyter's proxy",
-        )
-
-    assert lands_at_once(lab, stop)
+    what = "Stop during a blocking cell, through Jupyter's proxy"
+    assert lands_at_once(lab, lambda: stop_while_blocked(lab, panel, what))
     taken = [url for url in asked if "/tickets/" in url]
     assert taken
     assert all(f"{name}/proxy/" in url for url in taken)
