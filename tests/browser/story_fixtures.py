@@ -110,7 +110,6 @@ class Steady:
             "now": lambda _: 0,
             "started_at": lambda _: -4.0,
             "ended_at": lambda _: -1.0,
-            "expires_at": lambda _: 540.0,
             "duration": lambda _: 2.4,
         }
 
