@@ -7,6 +7,7 @@ from tests.browser.lab_page import LabPage
 OPEN = "open ms"
 EARLIER = "slowest page ms"
 FRAME = "longest frame ms"
+BARE_FRAME = "longest frame of bare HTML ms"
 
 _TURNS = 2500
 
@@ -75,6 +76,15 @@ async () => {
 }
 """
 
+# The same elements in the same place, with nobody who looks after them: what the browser
+# and the machine need by themselves.
+_BARE = """
+() => {
+  const panel = document.querySelector("[data-testid=chat-panel]");
+  panel.replaceWith(panel.cloneNode(true));
+}
+"""
+
 
 def run(scale: float) -> Figures:
     """Measure."""
@@ -91,4 +101,7 @@ def _measured(lab: LabPage, turns: int) -> Figures:
     found = lab.panel().turns.count()
     if found != turns:
         raise RuntimeError(f"{found} turns are shown, not {turns}")
-    return {OPEN: opened, EARLIER: slowest, FRAME: lab.page.evaluate(_SCROLL)}
+    longest = lab.page.evaluate(_SCROLL)
+    lab.page.evaluate(_BARE)
+    bare = lab.page.evaluate(_SCROLL)
+    return {OPEN: opened, EARLIER: slowest, FRAME: longest, BARE_FRAME: bare}
