@@ -54,6 +54,11 @@ from agent_runtime_nb._approvals import (
     reasons_of,
     with_allowed_tools,
 )
+from agent_runtime_nb._session_snapshot import (
+    SESSION_KEY,
+    restore_session,
+    session_snapshot,
+)
 from agent_runtime_nb._unheard import unheard
 from agent_runtime_nb.exceptions import NotJson, StorageError
 from agent_runtime_nb.runtime_abstractions import (
@@ -64,12 +69,9 @@ from agent_runtime_nb.runtime_abstractions import (
     RequestStatus,
 )
 from agent_runtime_nb.sessions import (
-    SESSION_KEY,
     Entry,
     load_history,
     repair,
-    restore_session,
-    session_snapshot,
     to_entries,
 )
 

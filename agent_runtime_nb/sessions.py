@@ -1,6 +1,7 @@
 """A conversation (agent session), to and from stored values.
 
-A conversation is stored as the entries of its turns plus one small snapshot.
+A conversation is stored as the entries of its turns plus one small snapshot, see
+`_session_snapshot`.
 
 An **entry** is one message of the framework:
 
@@ -13,14 +14,6 @@ A turn appends its entries when it ends, the user's message first; entries are n
 rewritten. An entry without a `message_id` of its own gets `<request id>.<index>`, so the
 same message has the same id in every reading.
 
-The **snapshot**, under the state key `SESSION_KEY`, holds what is not a message:
-
-    {"version": 1, "session": AgentSession.to_dict()}
-
-pending approvals, the state of context providers, the id of a conversation that the
-service keeps. Only a turn that COMPLETED writes it (and one that used up an approval,
-so that a tool which needs one never runs twice on one approval).
-
 A turn that ended otherwise stays in the conversation: `turn_entries` composes what is
 shown, `load_history` what the model sees, with a note where the answer broke off. Such a
 turn is repaired first, because a service refuses a conversation in which a tool call has
@@ -28,13 +21,14 @@ no result.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias, cast
 
-from agent_framework import AgentSession, Content, Message
+from agent_framework import Content, Message
 
 from agent_runtime_nb._plain_dicts import content_to_dict
-from agent_runtime_nb.exceptions import Corrupt, InvalidRequest, SchemaTooNew
+from agent_runtime_nb.exceptions import InvalidRequest
 from agent_runtime_nb.runtime_abstractions import (
     DISCARDED,
     RETRY_OF,
@@ -47,11 +41,6 @@ from agent_runtime_nb.runtime_abstractions import (
 Entry: TypeAlias = dict[str, Any]
 """A message of a conversation as it is stored; see the head of this module."""
 
-SESSION_KEY = "session"
-"""The state key of the session's snapshot."""
-
-VERSION = 1
-
 _PAGE = 200
 _ROLES = ("user", "assistant", "system", "tool")
 END_NOTES = {
@@ -61,6 +50,7 @@ END_NOTES = {
 }
 """What is said in the place where an answer broke off."""
 
+_DATA_URI = re.compile("data:[^,]*,", re.IGNORECASE)
 _NOT_FINISHED = "Stopped before the tool finished; it is not known what it has done."
 
 CONTENT_FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -152,6 +142,8 @@ def _parse_content(part: object, field: str) -> Content:
             raise InvalidRequest(f"{field}.{name}", f"is needed in a {kind} content")
     if kind == "text" and not isinstance(content["text"], str):
         raise InvalidRequest(f"{field}.text", "must be a string")
+    if kind == "data" and not _DATA_URI.match(str(content["uri"])):
+        raise InvalidRequest(f"{field}.uri", "must be a data URI, data:<type>,<data>")
     try:
         made = Content.from_dict(content)
         # What cannot be stored and read again would break every later turn too.
@@ -366,35 +358,3 @@ def _turn_messages(turn: TurnView) -> list[Message]:
         note_id = f"{turn.message_id}.note"
         messages.append(Message("assistant", [note], message_id=note_id))
     return messages
-
-
-# --- the session's snapshot -----------------------------------------------------------
-
-
-def session_snapshot(session: AgentSession) -> JsonValue:
-    """The stored form of everything in a session that is not a message."""
-    return {"version": VERSION, "session": session.to_dict()}
-
-
-def restore_session(
-    fresh: AgentSession, snapshot: JsonValue, where: str
-) -> AgentSession:
-    """The session of a snapshot, or `fresh` if there is none.
-
-    Args:
-        fresh: a new session of the agent; its class reads the snapshot.
-        snapshot: what `session_snapshot` gave, or None.
-        where: the conversation, for messages.
-
-    Raises:
-        SchemaTooNew: if a newer version of this package wrote it.
-        Corrupt: if it cannot be read.
-    """
-    if snapshot is None:
-        return fresh
-    try:
-        if (version := int(snapshot["version"])) > VERSION:
-            raise SchemaTooNew(f"of {where}", version, VERSION)
-        return type(fresh).from_dict(snapshot["session"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Corrupt(f"of {where}", f"its session cannot be read: {error}") from error

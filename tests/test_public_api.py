@@ -3,7 +3,6 @@
 import ast
 import importlib
 import json
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -187,9 +186,10 @@ def test_the_core_needs_no_agent_framework_no_notebook_and_no_server() -> None:
 
 
 def test_importing_the_package_adds_less_than_the_limit() -> None:
-    timed = "import time; t = time.perf_counter(); {}; print(time.perf_counter() - t)"
+    # The processor's time, of which another process on a busy machine takes none.
+    timed = "import time; t = time.process_time(); {}; print(time.process_time() - t)"
 
     bare = [float(python(timed.format("pass"))) for _ in range(5)]
     ours = [float(python(timed.format("import agent_runtime_nb"))) for _ in range(5)]
 
-    assert statistics.median(ours) - statistics.median(bare) < IMPORT_LIMIT
+    assert min(ours) - min(bare) < IMPORT_LIMIT

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from agent_framework import AgentSession, Content, Message
 
+from agent_runtime_nb._session_snapshot import restore_session, session_snapshot
 from agent_runtime_nb.exceptions import Corrupt, InvalidRequest, SchemaTooNew
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
@@ -17,8 +18,6 @@ from agent_runtime_nb.sessions import (
     load_history,
     parse_messages,
     repair,
-    restore_session,
-    session_snapshot,
     text_of,
     to_entries,
     to_message,
@@ -111,6 +110,10 @@ def test_the_text_of_an_entry_is_its_text_contents_only() -> None:
         {"type": "text", "text": 5},
         {"type": "text", "text": "a", "bogus": 1},
         {"type": ["text"]},
+        {"type": "data", "uri": 5},
+        {"type": "data", "uri": "nonsense"},
+        {"type": "data", "uri": "data:nonsense"},
+        {"type": "data", "uri": "https://example.org/a.png"},
         {"type": "function_approval_response", "id": "f", "approved": True},
         7,
     ],

@@ -239,17 +239,10 @@ def _check_parts(params: dict[str, JsonValue]) -> None:
 
     Kinds of parts that no agent knows are for actors that are none.
     """
-    parts = {
-        f"messages[{index}].content[{place}]": part
-        for index, message in enumerate(params["messages"])
-        for place, part in enumerate(_parts(message))
-    }
-    if not parts or any(one["type"] not in CONTENT_FIELDS for one in parts.values()):
+    parts = [part for message in params["messages"] for part in _parts(message)]
+    if not parts or any(part["type"] not in CONTENT_FIELDS for part in parts):
         return
     parse_messages(params, "-")
-    for field, part in parts.items():
-        if part["type"] == "data" and not str(part["uri"]).lower().startswith("data:"):
-            raise InvalidRequest(f"{field}.uri", "must be a data URI")
 
 
 def _asking(turns: list[TurnView], decisions: Iterable[str]) -> TurnView:

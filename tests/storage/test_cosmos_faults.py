@@ -57,17 +57,17 @@ async def test_a_throttled_actor_does_not_hold_others_up(
 async def test_a_service_that_only_throttles_is_unavailable_in_time(
     cosmos_kind: CosmosKind, open_cosmos: Open
 ):
-    storage, wire = await open_cosmos(timeout=1.0), cosmos_kind.wire
+    storage, wire = await open_cosmos(timeout=2 * BOUND), cosmos_kind.wire
     epoch = (await storage.claim(A)).epoch
     before = len(wire.batches)
-    wire.refuse(429, retry_after=7.0)
+    wire.refuse(429, retry_after=5 * BOUND)
 
     begun = time.monotonic()
     with pytest.raises(Unavailable, match="throughput") as refused:
         await storage.apply(A, accepted(epoch, 1))
 
-    assert time.monotonic() - begun < 1.0
-    assert refused.value.retry_after == 7.0
+    assert time.monotonic() - begun < BOUND  # it does not wait for what is too late
+    assert refused.value.retry_after == 5 * BOUND
     assert len(wire.batches) - before == 1
     wire.heal()
     assert await storage.apply(A, accepted(epoch, 1)) == ()
