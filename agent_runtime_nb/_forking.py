@@ -86,7 +86,7 @@ async def rename(actors: ActorRegistry, actor_id: ActorId, name: str | None) -> 
     shown = None if name is None else _checked_name(name)
     state = await actors.storage.read_state(actor_id, (NOTE,))
     if state.epoch == 0 and state.etag is None:
-        raise RequestNotFound(actor_id, "any request")
+        raise RequestNotFound(actor_id, "")
     resident = await owned(actors, actor_id)
     note = decode(state.values.get(NOTE, b"{}")) | {"name": shown}
     await set_values(resident, {NOTE: encode(note)})

@@ -120,10 +120,13 @@ class UnknownActorType(AgentRuntimeError, LookupError):
 
 
 class RequestNotFound(AgentRuntimeError, LookupError):
-    """A message id that this actor never accepted."""
+    """A message id that this actor never accepted; "": nothing is stored of it."""
 
     def __init__(self, actor_id: object, message_id: str) -> None:
-        super().__init__(f"{actor_id} has never accepted a request {message_id!r}")
+        known = f"has never accepted a request {message_id!r}"
+        super().__init__(
+            f"{actor_id} {known if message_id else 'is not stored: nothing was said'}"
+        )
         self.message_id = message_id
 
 

@@ -136,7 +136,7 @@ async def test_a_name_that_cannot_be_shown_is_refused(host: Host, name: str):
 
 
 async def test_what_does_not_exist_cannot_be_named_and_does_not_come_to_be(host: Host):
-    with pytest.raises(RequestNotFound):
+    with pytest.raises(RequestNotFound, match="agent/c1 is not stored"):
         await host.runtime.rename(ME, "a name")
 
     assert [one async for one in list_conversations(host.runtime)] == []

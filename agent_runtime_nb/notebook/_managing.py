@@ -243,10 +243,29 @@ class Managing:
 
         return self._pending(work(), "dead letters")
 
-    def requeue(self, letter: DeadLetterInfo) -> Pending[str]:
-        """Send a dead letter again; await it for the new request's message id."""
-        work = self.directory.requeue(letter.actor_id, letter.message_id)
-        return self._pending(work, "requeue")
+    def requeue(self, letter: DeadLetterInfo | str) -> Pending[str]:
+        """Send a dead letter again; await it for the new request's message id.
+
+        Args:
+            letter: one that `dead_letters` gave, or its message id.
+
+        Raises:
+            InvalidRequest: awaited, if no dead letter, or more than one, has this id.
+        """
+
+        async def work() -> str:
+            found = await self._letter(letter) if isinstance(letter, str) else letter
+            return await self.directory.requeue(found.actor_id, found.message_id)
+
+        return self._pending(work(), "requeue")
+
+    async def _letter(self, message_id: str) -> DeadLetterInfo:
+        letters = await self.dead_letters()
+        found = [letter for letter in letters if letter.message_id == message_id]
+        if len(found) == 1:
+            return found[0]
+        problem = f"{len(found)} of the {len(letters)} dead letters have this id"
+        raise InvalidRequest("letter", f"{problem}; see await rt.dead_letters()")
 
     def revive(
         self, agent: Any = None, *, conversation: str | None = None

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from agent_runtime_nb._extras import load
-from agent_runtime_nb.exceptions import NotRunning
+from agent_runtime_nb.exceptions import InvalidRequest, NotRunning
 from agent_runtime_nb.hosting import Host, HostedAgent
 from agent_runtime_nb.notebook._card import as_html, as_text
 from agent_runtime_nb.notebook._gate import Gate, GatedClient, GatedDirectory, opening
@@ -68,6 +68,7 @@ class NotebookRuntime(Managing):
         self._conversations: dict[str, str] = {}
         self._new_names: set[tuple[str, str]] = set()
         self._server: Any = None
+        self._served: tuple[int, str | None, dict[str, Any]] | None = None
         self._road = ServedRoad(home.kind)
         self._stopped: Future[None] | None = None
         self._opened = home.submit(self._open(after), name="open")
@@ -240,11 +241,17 @@ class NotebookRuntime(Managing):
             The `EmbeddedServer`; the same one if it serves already.
 
         Raises:
+            InvalidRequest: if it serves already, and otherwise than is asked for.
             MissingExtra: without the extra `http`.
             NotRunning: if it was stopped; so do `chat` and `dashboard`.
         """
         self._check_life()
-        if self._server is None or not self._server.running:
+        asked = (port, token, options)
+        if self._server is not None and self._server.running:
+            if asked not in (self._served, (0, None, {})):
+                problem = f"it serves at {self._server.url} already: stop() that first"
+                raise InvalidRequest("serve", problem)
+        else:
             server = load("agent_runtime_nb.http_api.server", "http").EmbeddedServer
             self._server = server(
                 self._client,
@@ -256,6 +263,7 @@ class NotebookRuntime(Managing):
             )
             self._road.lead_to(self._server)
             self._server.start()
+            self._served = asked
         return self._server
 
     # --- life -------------------------------------------------------------------------

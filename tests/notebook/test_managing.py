@@ -118,3 +118,5 @@ async def test_nobody_is_dead_or_in_quarantine_at_the_beginning(begin: Start) ->
 
     assert await rt.dead_letters() == ()
     assert await rt.revive() is False
+    with pytest.raises(InvalidRequest, match="0 of the 0 dead letters have this id"):
+        await rt.requeue("never")

@@ -415,6 +415,8 @@ async def test_the_agents_answer_over_http_and_one_server_is_enough(
 
     assert body["messages"][-1]["content"] == "Echo: Hi"
     assert rt.serve() is server
+    with pytest.raises(InvalidRequest, match=f"{server.url} already: stop"):
+        rt.serve(port=1)
     await rt.stop()
     assert not server.running
 
