@@ -26,7 +26,7 @@ from agent_runtime_nb.runtime_abstractions import (
     TurnView,
 )
 from agent_runtime_nb.runtime_directory import ConversationInfo, RuntimeDirectory
-from agent_runtime_nb.sessions import Entry, turn_entries, was_withdrawn
+from agent_runtime_nb.sessions import Entry, to_message, turn_entries, was_withdrawn
 
 FORMAT = "agent-runtime-nb conversation"
 VERSION = 1
@@ -253,7 +253,10 @@ def _turn_from_json(value: JsonValue, position: int) -> TurnView:
             params=turn["params"],
             metadata=_object(turn["metadata"], f"{place}.metadata"),
             data=turn["data"],
-            entries=list(turn["entries"]),
+            entries=[
+                _entry_from_json(entry, f"{place}.entries[{index}]")
+                for index, entry in enumerate(turn["entries"])
+            ],
             checkpoint=turn["checkpoint"],
             accepted_at=datetime.fromisoformat(turn["accepted_at"]),
             ended_at=None if ended is None else datetime.fromisoformat(ended),
@@ -262,6 +265,16 @@ def _turn_from_json(value: JsonValue, position: int) -> TurnView:
         raise InvalidRequest(f"{place}.{error.args[0]}", "is missing") from error
     except (TypeError, ValueError) as error:
         raise InvalidRequest(place, str(error)) from error
+
+
+def _entry_from_json(value: JsonValue, place: str) -> JsonValue:
+    """An actor that is no agent has entries of its own; one that has a role is read."""
+    if isinstance(value, dict) and "role" in value:
+        try:
+            to_message(cast("Entry", value))
+        except Exception as error:
+            raise InvalidRequest(place, f"is no message: {error!r}") from error
+    return cast("JsonValue", value)
 
 
 def _object(value: JsonValue, place: str) -> dict[str, Any]:

@@ -338,6 +338,29 @@ async def test_a_file_that_is_no_conversation_is_refused_by_its_place(
         await import_conversation(host.runtime, exported, to=OTHER)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"contents": [{"type": "nonsense?", "text": 5}, 17]},
+        {"contents": None},
+        {"message_id": None, "role": "user", "contents": "Hello"},
+    ],
+)
+async def test_a_file_with_a_message_that_cannot_be_read_is_refused_whole(
+    host: Host, change: dict[str, Any]
+):
+    await host.ask("one")
+    exported = to_json(await read_conversation(host.runtime, ME))
+    exported["turns"][0]["entries"][1] |= change
+
+    with pytest.raises(
+        InvalidRequest, match=r"turns\[0\]\.entries\[1\]: is no message"
+    ):
+        await import_conversation(host.runtime, exported, to=OTHER)
+
+    assert not (await host.runtime.read_actor(OTHER)).turns
+
+
 async def test_a_conversation_of_a_newer_version_is_refused(host: Host):
     await host.ask("one")
     exported = to_json(await read_conversation(host.runtime, ME)) | {"version": 2}
