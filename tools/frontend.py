@@ -28,6 +28,7 @@ SETTINGS = (
     "package-lock.json",
     "tsconfig.json",
     "build.mjs",
+    "internal_names.mjs",
     "lazy.mjs",
 )
 

@@ -15,6 +15,7 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { minify } from "terser";
+import { INTERNAL } from "./internal_names.mjs";
 import { buildLazy } from "./lazy.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
@@ -80,7 +81,13 @@ function report(path, contents) {
 /** A bundle as small as it gets: every instance carries it over the wire. */
 async function smallest({ path, contents, text }) {
   if (!path.endsWith(".js")) return { path, contents };
-  const compress = { passes: 3, unsafe_arrows: true, drop_console: ["assert"] };
+  const compress = {
+    passes: 3,
+    unsafe: true,
+    unsafe_arrows: true,
+    lhs_constants: false, // the same order everywhere is smaller when zipped
+    drop_console: ["assert"],
+  };
   const options = { module: true, ecma: 2022, compress };
   const { code } = await minify(text, options);
   return { path, contents: Buffer.from(code ?? text) };
@@ -96,6 +103,7 @@ const { metafile, outputFiles: bundled } = await build({
   outdir: OUT,
   bundle: true,
   minify: true,
+  mangleProps: INTERNAL,
   format: "esm",
   target: "es2022",
   jsx: "automatic",

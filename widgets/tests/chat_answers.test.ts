@@ -1,23 +1,19 @@
 /** Answers of the kernel that come late, never, or to another page. */
 
 import assert from "node:assert/strict";
-import { mock, test } from "node:test";
+import { test } from "node:test";
 import { CHANNEL_GETS } from "../src/shared/second_road.ts";
-import { open, turn } from "./chat_kernel.ts";
+import { open, openByClock, PONG, turn } from "./chat_kernel.ts";
 
 const BUSY = { type: "Unavailable", message: "away", retryable: true };
-const PONG = { type: "pong", seq: 1, now: 0 };
 
-/** A store whose clock the test moves. */
-function openByClock() {
-  mock.timers.reset(); // also after a test that failed
-  mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"] });
-  const kernel = open();
-  const end = () => {
-    kernel.store.dispose();
-    mock.timers.reset();
-  };
-  return { ...kernel, end, wait: (ms: number) => mock.timers.tick(ms) };
+/** Stop of the turn in work was pressed, and nothing was heard of it. */
+function withHeldStop() {
+  const kernel = openByClock();
+  kernel.show({ turns: [turn(1, { status: "running" })] });
+  kernel.store.stop("t1");
+  kernel.wait(CHANNEL_GETS);
+  return kernel;
 }
 
 test("Stop of a message on its way is sent again once the message is a turn", () => {
@@ -43,10 +39,7 @@ test("Stop of a message on its way is sent again once the message is a turn", ()
 });
 
 test("what was held up is sent again when the kernel answers", () => {
-  const { store, sentOf, show, tell, wait, end } = openByClock();
-  show({ turns: [turn(1, { status: "running" })] });
-  store.stop("t1");
-  wait(CHANNEL_GETS);
+  const { store, sentOf, tell, end } = withHeldStop();
 
   tell({ ...PONG, seq: 2 });
 
@@ -71,10 +64,7 @@ test("a message that was refused is not stopped any more", () => {
 });
 
 test("what was pressed in one conversation is not sent again in another", () => {
-  const { store, sentOf, show, tell, wait, end } = openByClock();
-  show({ turns: [turn(1, { status: "running" })] });
-  store.stop("t1");
-  wait(CHANNEL_GETS);
+  const { store, sentOf, show, tell, end } = withHeldStop();
 
   show({ instance_id: "c2" });
   tell({ ...PONG, seq: 2 });
@@ -174,4 +164,62 @@ test("a message that a kernel does not take, though it answers, is given up", ()
   assert.equal(sentOf("send").at(-1)?.message_id, id);
   assert.equal(store.sending.value[0]?.refused, undefined);
   end();
+});
+
+const approval = (answer: string | null) =>
+  turn(1, {
+    items: [{ kind: "approval", id: "r1", name: "book", arguments: "{}", answer }],
+  } as Parameters<typeof turn>[1]);
+
+test("who answered a question too late is told what held", () => {
+  const told = (["once", "deny"] as const).map((decision) => {
+    const { store, show } = open();
+    show({ turns: [approval(null)] });
+    store.answer(approval(null), "r1", decision);
+    show({ turns: [approval(decision === "deny" ? "conversation" : "denied")] });
+    store.dispose();
+    return store.problem.value?.message;
+  });
+
+  assert.deepEqual(told, [
+    "Another view answered first: denied.",
+    "Another view answered first: approved.",
+  ]);
+});
+
+test("an answer that holds, and one that another view gave alone, is not told", () => {
+  const { store, show } = open();
+  show({ turns: [approval(null)] });
+  store.answer(approval(null), "r1", "deny");
+  show({ turns: [approval("denied")] });
+  const own = store.problem.value;
+
+  show({ turns: [approval("once")] });
+
+  assert.deepEqual([own, store.problem.value], [null, null]);
+  store.dispose();
+});
+
+test("it is said when a conversation was emptied elsewhere, and only then", () => {
+  const live = { phase: "live" as const };
+  const full = { ...live, turns: [turn(1)] };
+  const elsewhere = open("c1");
+  elsewhere.show(full);
+  elsewhere.show(live);
+  const here = open("c1");
+  here.show(full);
+  here.store.conversations.forget("c1");
+  here.show(live);
+  const switched = open("c1");
+  switched.show(full);
+  switched.show({ ...live, instance_id: "c2" });
+  const away = open("c1");
+  away.show(full);
+  away.show({ phase: "loading" });
+
+  assert.deepEqual(
+    [elsewhere, here, switched, away].map(({ store }) => store.problem.value?.message),
+    ["What was said here was deleted elsewhere.", undefined, undefined, undefined],
+  );
+  for (const { store } of [elsewhere, here, switched, away]) store.dispose();
 });

@@ -95,10 +95,10 @@ test("a snapshot of another conversation keeps nothing", () => {
 });
 
 test("a page that came twice is shown once", () => {
-  const page = [turn(1), turn(2)];
-  const once = withPage(conversation([turn(3)], { more: true }), page, false);
+  const page = conversation([turn(1), turn(2)]);
+  const once = withPage(conversation([turn(3)], { more: true }), page);
 
-  const twice = withPage(once, page, false);
+  const twice = withPage(once, page);
 
   assert.deepEqual(positions(twice), [1, 2, 3]);
 });

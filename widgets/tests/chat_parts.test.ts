@@ -5,7 +5,6 @@ import { BLOCK, inBlocks } from "../src/chat_panel/blocks.ts";
 import { Conversations } from "../src/chat_panel/conversations.ts";
 import { InputHistory, written } from "../src/chat_panel/history.ts";
 import { secondsLeft, triesInARow } from "../src/chat_panel/limits.ts";
-import { news, type Said } from "../src/chat_panel/news.ts";
 import { earlierThan } from "../src/chat_panel/window.ts";
 import { said, turn } from "./chat_kernel.ts";
 
@@ -193,47 +192,4 @@ test("a file that cannot be sent is named with the reason", () => {
   const moving = { ...image, type: "image/gif", size: 6_000_000 };
   assert.match(whyNot(moving, 0) ?? "", /5\.7 MB.*5 MB/);
   assert.match(whyNot(image, 10) ?? "", /10 images/);
-});
-
-function listener(): Said {
-  return { id: "", length: 0, open: false, asked: "" };
-}
-
-test("a question for approval is told once, and is not the end of an answer", () => {
-  const ear = listener();
-  const items = [
-    { kind: "approval" as const, id: "r", name: "book", arguments: "{}", answer: null },
-  ];
-  news(ear, turn(1, { status: "running" }));
-
-  const first = news(ear, turn(1, { items }));
-  const second = news(ear, turn(1, { items }));
-
-  assert.equal(first, "The agent asks for your approval to run book.");
-  assert.equal(second, "");
-});
-
-test("a turn that is stopped is told with what it still said", () => {
-  const ear = listener();
-  const items = [{ kind: "text" as const, text: "One. Tw" }];
-  news(ear, turn(1, { status: "running", items }));
-
-  const words = news(ear, turn(1, { status: "cancelled", items }));
-
-  assert.equal(words, "Tw Stopped.");
-});
-
-test("a busy service is said to be asked again only when it is", () => {
-  const error = { type: "E", message: "", retryable: true, retry_after: 8 };
-  const busy = turn(1, { status: "failed", error });
-  const told = [true, false].map((isTriedAgain) => {
-    const ear = listener();
-    news(ear, turn(1, { status: "running" }));
-    return news(ear, busy, isTriedAgain);
-  });
-
-  assert.deepEqual(told, [
-    "The model's service is busy; it is tried again.",
-    "The model's service is busy.",
-  ]);
 });

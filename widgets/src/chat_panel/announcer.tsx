@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { isOpen } from "./model.ts";
-import { news, type Said } from "./news.ts";
+import { audible, changed, news, type Said } from "./news.ts";
 import type { ChatStore } from "./store.ts";
 
 const EVERY = 2_500;
@@ -13,18 +13,13 @@ const EVERY = 2_500;
 export function Announcer({ store }: { store: ChatStore }) {
   const [text, setText] = useState("");
   const said = useRef<Said>({ id: "", length: 0, open: false, asked: "" });
-  const { turns } = store.picture.value;
-  // What waits in the queue says nothing yet.
-  const turn = turns.findLast((one) => one.status !== "waiting") ?? turns.at(-1);
-  const latest = useRef(turn);
-  latest.current = turn;
-
+  const turn = audible(store.picture.value.turns);
+  const tell = (words: string) => {
+    if (words) setText((before) => changed(before, words));
+  };
   const speak = () => {
-    const current = latest.current;
-    if (!current) return;
-    const isTriedAgain = store.countingDown.peek() === current.id;
-    const words = news(said.current, current, isTriedAgain);
-    if (words) setText(words);
+    const { turns } = store.picture.peek();
+    tell(news(said.current, turns, store.countingDown.peek()));
   };
   const open = turn !== undefined && isOpen(turn);
   useEffect(() => {
@@ -34,9 +29,7 @@ export function Announcer({ store }: { store: ChatStore }) {
     return () => clearInterval(timer);
   }, [open, turn?.id]);
   const done = store.conversations.said.value;
-  useEffect(() => {
-    if (done) setText(done);
-  }, [done]);
+  useEffect(() => tell(done.words), [done]);
 
   return (
     <p class="arn-hidden" role="status" aria-live="polite" data-testid="announcer">

@@ -71,7 +71,7 @@ function List({ store, onClose }: { store: ChatStore; onClose: () => void }) {
     <div class="arn-menu arn-list" role="dialog" aria-label="Conversations">
       <input
         ref={field}
-        class="arn-search"
+        class="arn-field arn-search"
         type="text"
         role="combobox"
         aria-expanded="true"

@@ -33,7 +33,7 @@ export class Conversations {
   /** Null until the kernel has answered. */
   readonly listed = signal<Listed | null>(null);
   /** What was done last, for those who listen. */
-  readonly said = signal("");
+  readonly said = signal({ words: "" });
   #send: (message: Message) => void;
   #search = "";
   #isGoingOn = false;
@@ -105,7 +105,7 @@ export class Conversations {
         this.#offer(message as unknown as Record<string, string>);
         return true;
       case "done":
-        this.said.value = SAID[String(message.what)] ?? "";
+        this.said.value = { words: SAID[String(message.what)] ?? "" };
         return true;
       default:
         return false;

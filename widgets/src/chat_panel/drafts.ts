@@ -5,9 +5,6 @@ import type { Attachment } from "./attachments.ts";
 
 const KEY = "agent-runtime-nb:draft:";
 
-/** The conversation of what is written before the kernel has told which one it is. */
-const UNKNOWN = "";
-
 /**
  * The words are kept over a reload of the page, the images as long as the page lives.
  *
@@ -16,7 +13,10 @@ const UNKNOWN = "";
 export class Drafts {
   readonly text = signal("");
   readonly media = signal<Attachment[]>([]);
-  #key = UNKNOWN;
+  /** What is written for a conversation that is to come, another one each time. */
+  #coming = "";
+  #key = this.#coming;
+  #became = new Map<string, string>();
   #texts = new Map<string, string>();
   #media = new Map<string, Attachment[]>();
 
@@ -25,19 +25,35 @@ export class Drafts {
     return this.#key;
   }
 
-  /** Show the draft of another conversation; `name` is "" while none is known. */
+  /**
+   * Show the draft of another conversation, "" is one that is to come. Once it has, what
+   * was written for it is added to its draft.
+   */
   open(name: string): void {
-    const begun = this.#key === UNKNOWN ? this.text.peek() : "";
-    this.#key = name;
-    this.text.value = this.#texts.get(name) ?? kept(name);
-    this.media.value = this.#media.get(name) ?? [];
-    if (begun && this.text.value === "") this.write(begun);
+    const key = name || this.#coming;
+    if (key === this.#key) return;
+    const [text, media] = [this.text.peek(), this.media.peek()];
+    const hasCome = this.#key === this.#coming;
+    this.#key = key;
+    this.text.value = this.#texts.get(key) ?? kept(key);
+    this.media.value = this.#media.get(key) ?? [];
+    if (!hasCome) return;
+    this.#became.set(this.#coming, key);
+    this.#coming += "?";
+    this.write(joined([this.text.peek(), text]));
+    this.attach((before) => [...before, ...media]);
   }
 
   write(text: string): void {
     this.text.value = text;
     this.#texts.set(this.#key, text);
-    if (this.#key !== UNKNOWN) keep(this.#key, text);
+    if (this.#key !== this.#coming) keep(this.#key, text);
+  }
+
+  /** What was not sent after all comes before the rest. */
+  putBefore(said: { text: string; media: Attachment[] }[]): void {
+    this.write(joined([...said.map(({ text }) => text), this.text.peek()]));
+    this.attach((media) => [...said.flatMap((one) => one.media), ...media]);
   }
 
   /** What was taken back is a draft again, unless there is another one. */
@@ -47,12 +63,17 @@ export class Drafts {
     this.attach(() => media);
   }
 
-  /** Change the images; `key` where it was begun, as reading a file takes a while. */
-  attach(change: (media: Attachment[]) => Attachment[], key = this.#key): void {
+  /** Change the images; `begunAt` a key, as reading a file takes a while. */
+  attach(change: (media: Attachment[]) => Attachment[], begunAt = this.#key): void {
+    const key = this.#became.get(begunAt) ?? begunAt;
     const media = change(this.#media.get(key) ?? []);
     this.#media.set(key, media);
     if (key === this.#key) this.media.value = media;
   }
+}
+
+function joined(texts: string[]): string {
+  return texts.filter(Boolean).join("\n");
 }
 
 function kept(name: string): string {

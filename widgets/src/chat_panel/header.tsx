@@ -77,7 +77,7 @@ function NameField({ store, onEnd }: NameFieldProps) {
   return (
     <input
       ref={field}
-      class="arn-name-field"
+      class="arn-field"
       defaultValue={name ?? ""}
       placeholder={instance_id}
       maxLength={120}

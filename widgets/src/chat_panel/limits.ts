@@ -15,6 +15,13 @@ export function secondsLeft(turn: Turn, now: number): number {
   return Math.max(0, Math.ceil(end - now));
 }
 
+/** The last turn, if a service has put it off and it is not tried too often yet. */
+export function putOff(turns: Turn[]): string | undefined {
+  const last = turns.at(-1);
+  if (!last || !isRateLimited(last) || last.discarded) return undefined;
+  return triesInARow(turns, last) <= MOST_TRIES ? last.id : undefined;
+}
+
 /** How many tries in a row, up to this turn, a service has put off. */
 export function triesInARow(turns: Turn[], last: Turn): number {
   let tries = 0;

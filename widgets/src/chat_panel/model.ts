@@ -178,9 +178,7 @@ export function mergeSnapshot(old: Conversation, next: Conversation): Conversati
 /** A page of earlier turns, in front of what is there. */
 export function withPage(
   picture: Conversation,
-  turns: Turn[],
-  more: boolean,
-  restored: number | null = null,
+  { turns, more, restored_until = null }: Conversation,
 ): Conversation {
   const first = picture.turns[0]?.position ?? Number.POSITIVE_INFINITY;
   const earlier = turns.filter((turn) => turn.position < first);
@@ -188,7 +186,7 @@ export function withPage(
     ...picture,
     turns: [...earlier, ...picture.turns],
     more,
-    restored_until: picture.restored_until ?? restored,
+    restored_until: picture.restored_until ?? restored_until,
   };
 }
 
@@ -207,6 +205,20 @@ export function asksForApproval(turns: Turn[]): Turn | undefined {
     (item) => item.kind === "approval" && item.answer === null,
   );
   return asks && last && !isOpen(last) ? last : undefined;
+}
+
+/** Whether Stop has come to the turn; one that was refused before is asked anew. */
+export function tookStop(turn: Turn | undefined, wasRefused: boolean): boolean {
+  if (!turn) return false;
+  const isRefused = turn.stop === "refused" && !wasRefused;
+  return isRefused || (turn.status !== "waiting" && turn.status !== "running");
+}
+
+/** Whether a question of a turn has its answer. */
+export function isAnswered(turn: Turn | undefined, id: string): boolean {
+  return (turn?.items ?? []).some(
+    (item) => item.kind === "approval" && item.id === id && item.answer !== null,
+  );
 }
 
 /** The ids of the turns that were sent again. */

@@ -20,27 +20,59 @@ export interface Said {
   asked: string;
 }
 
+/** The turn that is told of: what waits, or was withdrawn, says nothing. */
+export function audible(turns: Turn[]): Turn | undefined {
+  return turns.findLast(hasBegun) ?? turns.at(-1);
+}
+
 /**
  * The words for what was not told yet, "" if there is nothing; `said` is brought up.
  *
- * `isTriedAgain`: a turn that a busy service has put off is tried again by itself.
+ * `triedAgain`: the turn that a busy service has put off and that is tried again by
+ * itself.
  */
-export function news(said: Said, turn: Turn, isTriedAgain = false): string {
+export function news(said: Said, turns: Turn[], triedAgain?: string): string {
+  const isTold = ({ id }: Turn) => id === said.id;
+  if (!turns.some(isTold)) startAt(said, audible(turns));
+  return turns
+    .slice(turns.findIndex(isTold))
+    .filter(hasBegun)
+    .map((turn) => newsOf(said, turn, turn.id === triedAgain))
+    .filter(Boolean)
+    .join(" ");
+}
+
+/** Another text for the same words: one that does not change is not told again. */
+export function changed(before: string, words: string): string {
+  return before === words ? `${words}\u00a0` : words;
+}
+
+function hasBegun({ status, began }: Turn): boolean {
+  return status !== "waiting" && began !== false;
+}
+
+/** What was there before somebody looked is read in the log, not announced. */
+function startAt(said: Said, turn: Turn | undefined): void {
+  if (!turn) return;
+  const open = isOpen(turn);
+  const length = open ? 0 : answerText(turn).length;
+  Object.assign(said, { id: turn.id, length, open, asked: "" });
+}
+
+function newsOf(said: Said, turn: Turn, isTriedAgain: boolean): string {
+  if (said.id !== turn.id) {
+    Object.assign(said, { id: turn.id, length: 0, open: true, asked: "" });
+  }
   const answer = answerText(turn);
   const open = isOpen(turn);
-  if (said.id !== turn.id) {
-    // What was there before somebody looked is read in the log, not announced.
-    const length = open ? 0 : answer.length;
-    Object.assign(said, { id: turn.id, length, open, asked: "" });
-  }
   const rest = open
     ? completeSentences(answer, said.length)
     : answer.slice(said.length);
   said.length += rest.length;
   const ending = said.open && !open ? endingOf(turn, isTriedAgain) : "";
   said.open = open;
-  const parts = [rest, using(turn, open), asking(said, turn), ending];
-  return speakable(parts.filter(Boolean).join(" "));
+  const parts = [speakable(rest), using(turn, open), asking(said, turn), ending];
+  return parts.filter(Boolean).join(" ");
 }
 
 function using(turn: Turn, open: boolean): string {

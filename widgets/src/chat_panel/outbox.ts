@@ -1,7 +1,8 @@
 /** Messages that the kernel has not confirmed. */
 
 import type { Attachment } from "./attachments.ts";
-import type { Conversation, Failure } from "./model.ts";
+import { COMING } from "./departure.ts";
+import type { Conversation, Failure, Turn } from "./model.ts";
 
 /** Shown at once, and sent again if needed. */
 export interface Sending {
@@ -17,6 +18,14 @@ export interface Sending {
   refused?: Failure;
 }
 
+/** A message that is being written anew. */
+export interface Editing {
+  turn: string;
+  /** What was sent; until then it is only written. */
+  sent?: Sending;
+  refused?: Failure;
+}
+
 /** How often a message is sent to a kernel that answers, but does not take it. */
 const MOST_TIMES = 4;
 
@@ -26,6 +35,15 @@ const NOT_TAKEN: Failure = {
   message: "the kernel answers, but does not take it.",
   retryable: true,
 };
+
+/** A new message for a conversation. */
+export function written(
+  conversation: string,
+  text: string,
+  media: Attachment[],
+): Sending {
+  return { id: newId(), conversation, text, media, sentAt: Date.now(), times: 1 };
+}
 
 /** The message as it is when nothing was heard of it: sent once more, or given up. */
 export function onceMore(message: Sending): Sending {
@@ -40,13 +58,23 @@ export function anew(message: Sending): Sending {
   return { ...rest, id, times: 1, sentAt: Date.now() };
 }
 
+/** Whether it is for a conversation that is to come, and is sent then. */
+export function isHeld({ conversation }: Sending): boolean {
+  return conversation === COMING;
+}
+
 /** What was written here and is no turn yet. */
 export function unconfirmed(outbox: Sending[], picture: Conversation): Sending[] {
-  if (outbox.length === 0) return outbox;
-  const known = new Set(picture.turns.map((turn) => turn.id));
-  return outbox.filter(
-    (message) => message.conversation === picture.instance_id && !known.has(message.id),
+  return withoutTurns(outbox, picture.turns).filter(
+    (message) => message.conversation === picture.instance_id && !isHeld(message),
   );
+}
+
+/** Messages that are no turns yet. */
+export function withoutTurns(outbox: Sending[], turns: Turn[]): Sending[] {
+  if (outbox.length === 0) return outbox;
+  const known = new Set(turns.map((turn) => turn.id));
+  return outbox.filter((message) => !known.has(message.id));
 }
 
 export function newId(): string {

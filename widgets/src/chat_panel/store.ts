@@ -1,27 +1,39 @@
 /** The panel's state and what a person can do, shared by all views of one model. */
 
 import type { AnyModel } from "@anywidget/types";
-import { computed, signal } from "@preact/signals";
+import { computed, type Signal, signal } from "@preact/signals";
 import { Connection, type Message } from "../shared/connection.ts";
 import { SecondRoad } from "../shared/second_road.ts";
 import { type Attachment, attachmentsOf } from "./attachments.ts";
 import { Conversations } from "./conversations.ts";
+import { COMING, Departure, NOT_SHOWN } from "./departure.ts";
 import { Drafts } from "./drafts.ts";
-import { isRateLimited, MOST_TRIES, secondsLeft, triesInARow } from "./limits.ts";
+import { putOff, secondsLeft } from "./limits.ts";
 import {
   type Change,
   type Conversation,
   type Decision,
   EMPTY,
   type Failure,
+  isAnswered,
   isInWork,
   mergeSnapshot,
   reduce,
   stoppable,
   type Turn,
+  tookStop,
   withPage,
 } from "./model.ts";
-import { anew, newId, onceMore, type Sending, unconfirmed } from "./outbox.ts";
+import {
+  anew,
+  type Editing,
+  isHeld,
+  onceMore,
+  type Sending,
+  unconfirmed,
+  withoutTurns,
+  written,
+} from "./outbox.ts";
 import { PressedTurns } from "./pressed_turns.ts";
 import { Asked } from "./refusals.ts";
 import { status } from "./status.ts";
@@ -31,16 +43,9 @@ const LOST_AFTER = 5_000;
 /** Milliseconds in which the same key does not stop a second turn. */
 const STOPS_APART = 1_000;
 
-/** A message that is being written anew. */
-export interface Editing {
-  turn: string;
-  /** What was sent; until then it is only written. */
-  sent?: Sending;
-  refused?: Failure;
-}
-
 export class ChatStore {
   readonly connection: Connection<Conversation, Change>;
+  readonly picture: Signal<Conversation>;
   readonly road: SecondRoad;
   readonly conversations: Conversations;
   readonly outbox = signal<Sending[]>([]);
@@ -55,6 +60,7 @@ export class ChatStore {
   /** The kernel's clock in POSIX seconds, as fine as somebody needs to look at it. */
   readonly now = signal(Date.now() / 1000);
   readonly sending = computed(() => unconfirmed(this.outbox.value, this.picture.value));
+  #going = computed(() => this.sending.value.filter((message) => !message.refused));
   /** Nobody is there who could do something, and nobody will be. */
   readonly dead = computed(
     () =>
@@ -62,34 +68,28 @@ export class ChatStore {
   );
   readonly readOnly = computed(() => this.picture.value.read_only === true);
   readonly status = computed(() =>
-    status(
-      this.picture.value,
-      this.connection.link.value,
-      this.sending.value.filter((message) => !message.refused).length,
-    ),
+    status(this.picture.value, this.connection.link.value, this.#going.value.length),
   );
   /** The id of what Stop would stop: a turn, or a message on its way. */
   readonly stopTarget = computed(() => {
     const turn = stoppable(this.picture.value.turns);
-    return turn?.id ?? this.sending.value.find((message) => !message.refused)?.id;
+    return turn?.id ?? this.#going.value[0]?.id;
   });
-  /** Messages on their way that will wait behind a turn. */
-  readonly comingQueued = computed(() =>
-    this.picture.value.turns.some(isInWork)
-      ? this.sending.value.filter((message) => !message.refused)
-      : [],
-  );
+  /** Messages on their way that will wait behind a turn, or for their conversation. */
+  readonly comingQueued = computed(() => [
+    ...(this.picture.value.turns.some(isInWork) ? this.#going.value : []),
+    ...this.outbox.value.filter(isHeld),
+  ]);
   /** The turn that is tried again by itself after a while. */
   readonly countingDown = computed(() => {
-    const { turns } = this.picture.value;
-    const last = turns.at(-1);
-    if (!last || !isRateLimited(last) || last.discarded) return undefined;
-    if (this.readOnly.value || this.givenUp.value.has(last.id)) return undefined;
-    return triesInARow(turns, last) <= MOST_TRIES ? last.id : undefined;
+    const id = putOff(this.picture.value.turns);
+    const isOff = this.readOnly.value || (id && this.givenUp.value.has(id));
+    return isOff ? undefined : id;
   });
   /** A branch that somebody goes to by an arrow; done once it is there. */
   stepping: { to: string; step: number; isDone?: boolean } | undefined;
   #asked = new Asked();
+  #departure = new Departure();
   #earlierAskedAt = 0;
   #lastStop = { id: "", at: 0 };
   /** An edit that was on its way when its branch, or something else, was shown. */
@@ -104,15 +104,13 @@ export class ChatStore {
       onMessage: (message) => this.#take(message),
       onPong: () => this.#recover(),
     });
+    this.picture = this.connection.picture;
     this.road = new SecondRoad(this.connection);
     this.conversations = new Conversations((message) => this.#send(message));
     this.#shown = this.picture.value.instance_id;
     this.#openDraft();
     this.picture.subscribe((picture) => this.#follow(picture));
-  }
-
-  get picture() {
-    return this.connection.picture;
+    this.connection.link.subscribe((link) => link === "gone" && this.#stay());
   }
 
   tick(): void {
@@ -136,7 +134,8 @@ export class ChatStore {
   // --- messages -----------------------------------------------------------------------
 
   say(text: string, media: Attachment[] = []): void {
-    this.#deliver(this.#written(text, media));
+    const conversation = this.#departure.what ? COMING : this.#shown;
+    this.#deliver(written(conversation, text, media));
   }
 
   sayAgain(message: Sending): void {
@@ -156,7 +155,7 @@ export class ChatStore {
 
   /** Say something else in a turn's place: the kernel forks the conversation. */
   sayInstead(turn: string, text: string, media: Attachment[]): void {
-    const sent = this.#written(text, media);
+    const sent = written(this.#shown, text, media);
     this.editing.value = { turn, sent };
     const images = media.map(({ uri }) => uri);
     this.#ask({ type: "edit", turn, message_id: sent.id, text, media: images });
@@ -176,17 +175,13 @@ export class ChatStore {
     const coming = this.outbox.value.find((message) => message.id === id);
     if (said) this.drafts.bringBack(said.text, attachmentsOf(said));
     else if (coming) this.drafts.bringBack(coming.text, coming.media);
-    this.#end(id);
+    if (coming && isHeld(coming)) this.drop(id);
+    else this.#end(id);
   }
 
   #end(id: string): void {
     const wasRefused = this.turn(id)?.stop === "refused";
-    const arrived = () => {
-      const turn = this.turn(id);
-      if (!turn) return false;
-      const isRefused = turn.stop === "refused" && !wasRefused;
-      return isRefused || (turn.status !== "waiting" && turn.status !== "running");
-    };
+    const arrived = () => tookStop(this.turn(id), wasRefused);
     this.#insist(id, { type: "stop", message_id: id }, arrived);
   }
 
@@ -221,14 +216,9 @@ export class ChatStore {
   }
 
   answer(turn: Turn, requestId: string, decision: Decision, reason?: string): void {
-    const isAnswered = () =>
-      this.turn(turn.id)?.items.some(
-        (item) =>
-          item.kind === "approval" && item.id === requestId && item.answer !== null,
-      ) ?? false;
     const said = reason ? { decision, reason } : { decision };
     const message = { type: "answer", turn: turn.id, request_id: requestId, ...said };
-    this.#insist(requestId, message, isAnswered);
+    this.#insist(requestId, message, () => isAnswered(this.turn(turn.id), requestId));
   }
 
   loadEarlier(): void {
@@ -241,15 +231,9 @@ export class ChatStore {
 
   // --- to the kernel ------------------------------------------------------------------
 
-  #written(text: string, media: Attachment[]): Sending {
-    const conversation = this.picture.value.instance_id;
-    const sentAt = Date.now();
-    return { id: newId(), conversation, text, media, sentAt, times: 1 };
-  }
-
   #deliver(message: Sending): void {
     this.outbox.value = [...this.outbox.value, message];
-    this.#post(message);
+    if (!isHeld(message)) this.#post(message);
   }
 
   #post({ id, conversation, text, media }: Sending): void {
@@ -260,6 +244,7 @@ export class ChatStore {
 
   #send(message: Message): void {
     this.#asked.note(message);
+    if (this.#departure.begin(message, this.#shown)) this.drafts.open(COMING);
     this.connection.send(message);
   }
 
@@ -284,21 +269,20 @@ export class ChatStore {
     const { turns, instance_id } = picture;
     if (instance_id !== this.#shown) this.#switched(instance_id);
     const outbox = this.outbox.peek();
-    if (outbox.length > 0) {
-      const known = new Set(turns.map((turn) => turn.id));
-      const left = outbox.filter((message) => !known.has(message.id));
-      if (left.length < outbox.length) {
-        this.outbox.value = left;
-        // The kernel listens again; what it has made a turn of can be stopped.
-        this.road.again();
-      }
+    const left = withoutTurns(outbox, turns);
+    if (left.length < outbox.length) {
+      this.outbox.value = left;
+      // The kernel listens again; what it has made a turn of can be stopped.
+      this.road.again();
     }
     this.#pressedTurns.settle(turns);
+    const message = this.#asked.overtaken(picture);
+    if (message) this.problem.value = { type: "Overtaken", message, retryable: false };
   }
 
   #switched(instanceId: string): void {
     this.#shown = instanceId;
-    this.#openDraft();
+    if (this.#departure.endsAt(instanceId)) this.#arrive();
     const { sent, refused } = this.editing.peek() ?? {};
     this.#left = sent && { sent, to: instanceId };
     this.editing.value = null;
@@ -308,6 +292,26 @@ export class ChatStore {
     if (this.stepping?.to !== instanceId) this.stepping = undefined;
     this.road.forget();
     if (sent && refused) this.#refusedEdit(sent.id, refused);
+  }
+
+  /** What was written for the conversation that has come is its own. */
+  #arrive(): void {
+    this.#departure.end();
+    this.#openDraft();
+    for (const message of this.outbox.peek().filter(isHeld)) {
+      this.drop(message.id);
+      this.#deliver({ ...message, conversation: this.#shown, sentAt: Date.now() });
+    }
+  }
+
+  /** One has not left: what was written meanwhile is added to the draft. */
+  #stay(): void {
+    if (!this.#departure.what) return;
+    const held = this.outbox.peek().filter(isHeld);
+    for (const { id } of held) this.drop(id);
+    this.drafts.putBefore(held);
+    this.#departure.end();
+    this.#openDraft();
   }
 
   #openDraft(): void {
@@ -331,6 +335,11 @@ export class ChatStore {
       if (!next.refused) this.#post(next);
     }
     this.road.again();
+    if (this.#departure.wasLost(before)) {
+      const { what } = this.#departure;
+      const message_id = this.editing.value?.sent?.id;
+      this.#refused({ type: "refused", what, message_id, error: NOT_SHOWN });
+    }
     if (this.#earlierAskedAt < before) this.loadingEarlier.value = false;
     this.#pressedTurns.dropBefore(before);
   }
@@ -341,21 +350,18 @@ export class ChatStore {
     if (message.type === "refused") {
       if (this.#asked.owns(message)) this.#refused(message);
     } else if (message.type === "page") {
-      this.#takePage(message as unknown as Conversation);
+      this.loadingEarlier.value = false;
+      const page = message as unknown as Conversation;
+      if (page.instance_id === this.#shown)
+        this.picture.value = withPage(this.picture.value, page);
     }
-  }
-
-  #takePage({ instance_id, turns, more, restored_until }: Conversation): void {
-    this.loadingEarlier.value = false;
-    const { value } = this.picture;
-    if (instance_id !== value.instance_id) return;
-    this.connection.picture.value = withPage(value, turns, more, restored_until);
   }
 
   #refused({ message_id, what, error }: Message): void {
     const id = String(message_id);
     const failure = error as Failure;
     this.conversations.refused(what);
+    if (what === this.#departure.what) this.#stay();
     this.road.forget(id);
     if (what === "earlier") this.loadingEarlier.value = false;
     this.#pressedTurns.drop(id);

@@ -91,6 +91,28 @@ test("a draft stays in its conversation, over a reload of the page too", async (
   expect(composer(again).value).toBe("words for the other");
 });
 
+test("what is written after New conversation is said in that one", async () => {
+  const el = await open("thought");
+  await write(el, "words for the first");
+  click(el, id("menu-button"));
+  await frame();
+  click(el, id("new-conversation"));
+  await frame();
+  const box = composer(el).value;
+
+  await write(el, "first words", "Enter");
+  await write(el, "and more");
+  const held = [sent("send"), find(el, id("queued")).textContent];
+  await switchTo("other", { turns: [] });
+
+  expect(box).toBe("");
+  expect(held).toEqual([[], "1first words"]);
+  expect(sent("send")).toMatchObject([{ instance_id: "other", text: "first words" }]);
+  expect(composer(el).value).toBe("and more");
+  await switchTo(initial().instance_id);
+  expect(composer(el).value).toBe("words for the first");
+});
+
 /** The branches with many turns behind the place where they part. */
 function longBranches(): { picture: Conversation; other: Partial<Conversation> } {
   const { picture } = scene("branches");

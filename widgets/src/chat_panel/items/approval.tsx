@@ -168,7 +168,7 @@ function Reason({ isOff, isUnderWay, onSend, onBack }: ReasonProps) {
     >
       <input
         ref={field}
-        class="arn-field-input"
+        class="arn-field arn-field-input"
         type="text"
         maxLength={2000}
         placeholder="Why not? (optional)"
