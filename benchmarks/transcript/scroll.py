@@ -55,9 +55,12 @@ async () => {
 }
 """
 
-# From the top to the bottom and back, half a screen in every frame.
+# From the top to the bottom and back, half a screen in every frame. Loading everything
+# within seconds leaves more garbage than anybody makes by pressing a button fifty times,
+# so the browser gets a while to itself before.
 _SCROLL = """
 async () => {
+  await new Promise((done) => setTimeout(done, 5000));
   const box = document.querySelector("[data-testid=transcript]");
   const step = box.clientHeight / 2;
   let longest = 0;
