@@ -139,7 +139,9 @@ def _watched(
 def _figures(lab: LabPage) -> dict[str, Any]:
     """What the kernel noted; it ends its notes half a second behind the stream."""
     until = time.monotonic() + _PATIENCE
-    while not (figures := json.loads(lab.execute("print(json.dumps(figures))"))):
+    # While Panel works, what is printed may go to a cell of its own.
+    ask = "print(json.dumps(figures))"
+    while not (figures := json.loads(lab.execute(ask) or "null")):
         if time.monotonic() > until:
             raise RuntimeError("the stream did not end")
         lab.page.wait_for_timeout(200)
