@@ -167,6 +167,9 @@ async def _answered(stage: Stage, decision: str, **more: str) -> FrontEnd:
     page.say("answer", turn="m1", **answer)
     await page.until(lambda picture: len(picture["turns"]) > 1)
     await page.until(lambda picture: picture["turns"][1]["status"] == "completed")
+    # It is read again behind the turn.
+    allowed = ["delete_file"] if decision == "conversation" else []
+    await page.until(lambda picture: picture["allowed_tools"] == allowed)
     return page
 
 
