@@ -26,6 +26,7 @@ server = rt.serve()
 after = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
 print(json.dumps([server.url, server.token, server.proxied_path, before == after]))
 """
+# It must not wait for its loop: that is what it holds up, until it is told to end.
 BLOCKED = """
 import pathlib, time
 while not pathlib.Path({!r}).exists():

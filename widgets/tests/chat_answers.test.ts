@@ -16,13 +16,19 @@ function withHeldStop() {
   return kernel;
 }
 
-test("Stop of a message on its way is sent again once the message is a turn", () => {
-  const { store, sentOf, show, wait, end } = openByClock();
-  store.say("do it");
-  const id = store.sending.value[0]?.id ?? "";
+/** Stop was pressed for a message on its way, and waits for the kernel. */
+function withStopOnItsWay() {
+  const kernel = openByClock();
+  kernel.store.say("do it");
+  const id = kernel.store.sending.value[0]?.id ?? "";
+  kernel.store.stop(id);
+  kernel.wait(CHANNEL_GETS);
+  return { ...kernel, id };
+}
 
-  store.stop(id);
-  wait(CHANNEL_GETS);
+test("Stop of a message on its way is sent again once the message is a turn", () => {
+  const { store, id, sentOf, show, end } = withStopOnItsWay();
+
   const held = store.road.presses.value.get(id)?.state;
   show({ turns: [turn(1, { id, status: "running" })] });
 
@@ -49,11 +55,7 @@ test("what was held up is sent again when the kernel answers", () => {
 });
 
 test("a message that was refused is not stopped any more", () => {
-  const { store, sentOf, tell, wait, end } = openByClock();
-  store.say("do it");
-  const id = store.sending.value[0]?.id ?? "";
-  store.stop(id);
-  wait(CHANNEL_GETS);
+  const { store, id, sentOf, tell, end } = withStopOnItsWay();
 
   tell({ type: "refused", message_id: id, error: BUSY });
   tell(PONG);
