@@ -7,15 +7,26 @@ that is added there can be carried without a word here.
 """
 
 import inspect
+import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from contextlib import suppress
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from types import NoneType
 from typing import Any, NamedTuple, cast, get_type_hints
 
+import orjson
 from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
 
 from agent_runtime_nb.exceptions import AgentRuntimeError, RemoteError
-from agent_runtime_nb.runtime_abstractions import JsonValue, TurnUpdate
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    ActorResponseMessage,
+    JsonValue,
+    RequestStatus,
+    TurnUpdate,
+)
 from agent_runtime_nb.runtime_directory import RuntimeDirectory
 from agent_runtime_nb.runtime_events import EVENT_KINDS, RuntimeEvent
 
@@ -39,6 +50,9 @@ PROBLEM = "urn:agent-runtime-nb:problem:"
 
 TURN_UPDATE: TypeAdapter[TurnUpdate] = TypeAdapter(TurnUpdate)
 
+_JSON_KINDS = frozenset({NoneType, bool, int, float, str, list, dict})
+_SCALARS = _JSON_KINDS - {list, dict}
+
 
 # --- errors ---------------------------------------------------------------------------
 
@@ -49,16 +63,51 @@ def slug_of(kind: type[Exception]) -> str:
 
 
 def facts_of(error: AgentRuntimeError) -> dict[str, JsonValue]:
-    """The attributes of an error, as far as JSON can carry them, else as texts."""
-    return {name: _fact(value) for name, value in vars(error).items()}
+    """The attributes of an error, for `error_of` to make equal ones of them.
+
+    Facts are JSON values, ids of actors, responses, and tuples of these. Any other
+    object means something in its process only: its text crosses. The cause and the
+    notes of an error stay there, too; they are for that process's log.
+    """
+    told = vars(error).items()
+    return {name: _fact(value) for name, value in told if not name.startswith("__")}
 
 
 def _fact(value: object) -> JsonValue:
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, tuple):
+    """A scalar as it is, a tuple as a list, others as an object with their kind."""
+    kind = type(value)
+    if kind is tuple:
         return [_fact(one) for one in cast("tuple[object, ...]", value)]
-    return str(value)
+    if isinstance(value, ActorId):
+        return {"$actor": list(value)}
+    if isinstance(value, ActorResponseMessage):
+        told = value.message_id, value.sender_id, value.status.value, value.data
+        return {"$response": [_fact(one) for one in (*told, value.at)]}
+    if kind not in _JSON_KINDS:
+        return _fact(str(value))
+    if kind in _SCALARS:
+        # Some only `json` can write: an infinity, a file's name that is no UTF-8.
+        with suppress(TypeError):
+            if orjson.loads(orjson.dumps(value)) == value:
+                return value
+    return {"$json": json.dumps(value, default=str, skipkeys=True)}
+
+
+def _value(fact: JsonValue) -> Any:
+    """What `_fact` was given."""
+    match fact:
+        case list():
+            return tuple(map(_value, cast("list[JsonValue]", fact)))
+        case {"$actor": [type_name, instance_id]}:
+            return ActorId(type_name, instance_id)
+        case {"$response": [message_id, sender_id, status, data, at]}:
+            return ActorResponseMessage(
+                message_id, _value(sender_id), RequestStatus(status), _value(data), at
+            )
+        case {"$json": str(text)}:
+            return json.loads(text)
+        case _:
+            return fact
 
 
 def error_of(problem: object, where: str) -> AgentRuntimeError:
@@ -75,17 +124,12 @@ def error_of(problem: object, where: str) -> AgentRuntimeError:
         return RemoteError(where, detail, retryable=bool(said.get("retryable")))
     # Its constructor takes facts to make the message, which is here already.
     error = kind.__new__(kind)
-    Exception.__init__(error, detail)
+    super(AgentRuntimeError, error).__init__(detail)
     facts = cast("dict[str, Any]", said.get("facts") or {})
     for found in cast("list[dict[str, str]]", said.get("errors") or ())[:1]:
         facts = {**found, **facts}
-    for name, value in facts.items():
-        setattr(error, name, _as_it_was(value))
+    vars(error).update({name: _value(fact) for name, fact in facts.items()})
     return error
-
-
-def _as_it_was(value: JsonValue) -> JsonValue:
-    return tuple(cast("list[JsonValue]", value)) if isinstance(value, list) else value
 
 
 def _errors() -> dict[str, type[AgentRuntimeError]]:
@@ -93,8 +137,8 @@ def _errors() -> dict[str, type[AgentRuntimeError]]:
 
 
 def _tree(kind: type[AgentRuntimeError]) -> Iterator[type[AgentRuntimeError]]:
+    yield kind
     for one in kind.__subclasses__():
-        yield one
         yield from _tree(one)
 
 
@@ -106,6 +150,28 @@ class Verb(NamedTuple):
 
     arguments: type[BaseModel]
     result: TypeAdapter[Any]
+
+    def read_result(self, said: JsonValue) -> Any:
+        """What the method gave, made again."""
+        return _with_own_utc(self.result.validate_python(said))
+
+
+def _with_own_utc(made: object) -> object:
+    """A value that nobody else has yet, its times in `UTC` and no look-alike of it.
+
+    The parser of times gives them a zone of its own, which is another type.
+    """
+    if isinstance(made, datetime):
+        return made.astimezone(UTC)
+    if isinstance(made, tuple):
+        for one in cast("tuple[object, ...]", made):
+            _with_own_utc(one)
+    elif is_dataclass(made):
+        for one in fields(made):
+            value = getattr(made, one.name)
+            if (again := _with_own_utc(value)) is not value:
+                object.__setattr__(made, one.name, again)  # it is frozen
+    return cast("object", made)
 
 
 def _verb(name: str, method: Any) -> Verb:

@@ -117,22 +117,24 @@ class HttpActorClient(IActorClient):
             raise TooLarge("the request", size, _remote.LARGEST_REQUEST)
         loop = asyncio.get_running_loop()
         began = time.monotonic()
+        # What is wrong is said over there.
+        bound = timeout if isinstance(timeout, int | float) and timeout > 0 else None
 
         def make_body() -> bytes:
-            if timeout is None or timeout <= 0:  # what is wrong is said over there
+            if bound is None:
                 return encode({**body, "timeout": timeout})
-            left = max(began + timeout - time.monotonic(), 0.001)
+            left = max(began + bound - time.monotonic(), 0.001)
             return encode({**body, "timeout": left})
 
         try:
-            async with asyncio.timeout_at(loop.time() + timeout if timeout else None):
+            async with asyncio.timeout_at(loop.time() + bound if bound else None):
                 said = await self._connection.post(
                     _remote.REQUESTS, make_body, actor_id
                 )
         except AgentRuntimeError:  # a deadline that passed over there is one, too
             raise
         except TimeoutError:
-            raise DeadlineExceeded("sending the request", timeout or 0.0) from None
+            raise DeadlineExceeded("sending the request", bound or 0.0) from None
         except Broken as broken:
             if broken.sent:
                 raise OutcomeUnknown(actor_id, name) from broken
@@ -277,7 +279,7 @@ class HttpRuntimeDirectory(RuntimeDirectory):
             repeatable=verb in _remote.REPEATABLE,
             body=given.model_dump_json().encode(),
         )
-        return known.result.validate_python(said)
+        return known.read_result(said)
 
     async def actor_types(self) -> tuple[ActorTypeInfo, ...]:
         """See `RuntimeDirectory.actor_types`."""

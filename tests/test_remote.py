@@ -1,32 +1,100 @@
 """Values and errors that cross the wire are the same on the other side."""
 
-from typing import Any
+import inspect
+import os
+from collections.abc import Iterator
+from typing import Any, get_type_hints
 
+import orjson
 import pytest
 
 from agent_runtime_nb import _remote, exceptions
 from agent_runtime_nb.exceptions import AgentRuntimeError
 from agent_runtime_nb.http_api.actor_routes import _problem
-from agent_runtime_nb.runtime_abstractions import ActorId, Cursor, TurnUpdate
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    ActorResponseMessage,
+    Cursor,
+    RequestStatus,
+    TurnUpdate,
+)
+from agent_runtime_nb.runtime_directory import RuntimeDirectory
 from agent_runtime_nb.runtime_events import EVENT_KINDS
-from tests.test_exceptions import SAID
+from tests.same_values import sample, sample_arguments, typed
 
 WHERE = "http://127.0.0.1:8000"
 
 
-# The root itself arrives as a RemoteError: its name says nothing.
-ERRORS = [error for error, _ in SAID if type(error) is not AgentRuntimeError]
+# What a fact may be, whatever its error; the error's own text is made of it as well.
+FACTS: list[object] = [
+    None,
+    True,
+    3,
+    2**70,
+    2.5,
+    float("inf"),
+    "a text, ünusual",
+    "",
+    ["a", {"b": [1.0, None]}],
+    {"$actor": "none"},
+    ("a", (1, 1.0)),
+    ActorId("echo", "a/ü"),
+    (ActorId("echo", "a"), ActorId("echo", "b")),
+    ActorResponseMessage(
+        "m1", ActorId("echo", "a"), RequestStatus.FAILED, {"error": {"type": "E"}}, 2.5
+    ),
+]
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_an_error_is_raised_again_as_it_was(error: AgentRuntimeError) -> None:
+def errors_with(fact: object) -> Iterator[AgentRuntimeError]:
+    """One of each public error; what may be any object is the given fact."""
+    for kind in vars(exceptions).values():
+        if inspect.isclass(kind) and issubclass(kind, AgentRuntimeError):
+            if "__init__" in vars(kind):
+                # Signatures say what is asked for by name, too: `retryable`, `unit`.
+                yield kind(**sample_arguments(kind.__init__, fact))
+            else:
+                yield kind("as it was given")
+
+
+@pytest.mark.parametrize("fact", FACTS, ids=repr)
+def test_every_error_is_raised_again_as_it_was(fact: object) -> None:
+    for error in errors_with(fact):
+        body = orjson.loads(_problem(error).response().body)
+
+        again = _remote.error_of(body, WHERE)
+
+        assert typed(again) == typed(error)
+
+
+def test_what_belongs_to_the_process_of_an_error_stays_there() -> None:
+    error = exceptions.InvalidActorId("instance id", object(), "1 to 512 characters")
+    error.add_note("a note")
+
     again = _remote.error_of(_problem(error).body(), WHERE)
 
-    assert (type(again), str(again)) == (type(error), str(error))
-    assert again.retryable == error.retryable
-    for name, value in vars(error).items():
-        told: Any = getattr(again, name)
-        assert told == value or told == str(value)
+    assert vars(again) == {"part": "instance id", "value": str(error.value)}
+    assert str(again) == str(error)
+
+
+def test_an_error_that_names_a_file_with_odd_bytes_is_still_told() -> None:
+    error = exceptions.Corrupt(os.fsdecode(b"/tmp/\xff.db"), "page 3")
+
+    again = _remote.error_of(orjson.loads(_problem(error).response().body), WHERE)
+
+    assert isinstance(again, exceptions.Corrupt)
+    assert "/tmp/?.db" in str(again)  # noqa: S108 - no file
+
+
+@pytest.mark.parametrize("verb", _remote.VERBS)
+def test_what_a_verb_gives_is_the_same_again(verb: str) -> None:
+    known = _remote.VERBS[verb]
+    hint = get_type_hints(getattr(RuntimeDirectory, verb))["return"]
+    made = sample(hint, {"a": [1, 1.0, None, True, "ü"]})
+
+    again = known.read_result(orjson.loads(known.result.dump_json(made)))
+
+    assert typed(again) == typed(made)
 
 
 def test_a_stopped_runtime_is_known_by_its_state() -> None:
@@ -61,9 +129,13 @@ def test_every_verb_that_looks_may_be_asked_again() -> None:
 
 @pytest.mark.parametrize("kind", EVENT_KINDS, ids=lambda kind: kind.__name__)
 def test_an_event_is_the_same_again(kind: Any) -> None:
-    made = kind(**{name: f"a {name}" for name in kind.__dataclass_fields__})
+    made = sample(kind, {"a": [1, 1.0, None, True, "ü"]})
 
-    assert _remote.event_from_json(_remote.event_to_json(made)) == made
+    again = _remote.event_from_json(
+        orjson.loads(orjson.dumps(_remote.event_to_json(made)))
+    )
+
+    assert typed(again) == typed(made)
 
 
 def test_an_event_of_a_newer_server_is_passed_over() -> None:
@@ -75,7 +147,7 @@ def test_a_turn_update_is_the_same_again() -> None:
 
     text = _remote.TURN_UPDATE.dump_json(update)
 
-    assert _remote.TURN_UPDATE.validate_json(text) == update
+    assert typed(_remote.TURN_UPDATE.validate_json(text)) == typed(update)
 
 
 def test_an_actor_id_is_made_and_checked_again() -> None:

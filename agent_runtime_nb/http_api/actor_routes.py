@@ -136,6 +136,8 @@ class _Actors:
         try:
             async with asyncio.timeout(wait):
                 response = await handle.get_response()
+        except AgentRuntimeError:  # some are TimeoutErrors, too
+            raise
         except TimeoutError:
             return _json({"status": RequestStatus.PENDING})
         return _json(_final(response))
@@ -192,6 +194,8 @@ class _Actors:
         try:
             async with asyncio.timeout(VERB_TIMEOUT):
                 found = await getattr(self._directory, verb)(**arguments)
+        except AgentRuntimeError:  # some are TimeoutErrors, too
+            raise
         except TimeoutError:
             raise LoopBlocked(VERB_TIMEOUT) from None
         return _sent(known.result.dump_json(found))

@@ -140,10 +140,10 @@ async def _ends_within(handle: ActorResponseHandle, seconds: float) -> bool:
     try:
         async with asyncio.timeout(seconds):
             await handle.get_response()
+    except AgentRuntimeError:  # some are TimeoutErrors, too
+        pass  # it ended so, and is told by who asks again
     except TimeoutError:
         return False
-    except AgentRuntimeError:
-        pass  # it ended so, and is told by who asks again
     return True
 
 

@@ -123,7 +123,9 @@ def problem_of(error: Exception) -> Problem:
     slug = _slug(type(error).__name__)
     seconds = getattr(error, "retry_after", None)
     headers = {} if seconds is None else retry_after(seconds)
-    return Problem(STATUS[kind], slug, str(error), more, headers)
+    # A path may have bytes that are no UTF-8, which JSON cannot carry.
+    detail = str(error).encode("utf-8", "replace").decode()
+    return Problem(STATUS[kind], slug, detail, more, headers)
 
 
 def retry_after(seconds: float) -> dict[str, str]:

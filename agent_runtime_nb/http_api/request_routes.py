@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from agent_runtime_nb.exceptions import RequestNotFound
+from agent_runtime_nb.exceptions import AgentRuntimeError, RequestNotFound
 from agent_runtime_nb.http_api.answers import (
     answer,
     find_actor,
@@ -100,6 +100,8 @@ class _Requests:
         try:
             async with asyncio.timeout(_STATE_TIMEOUT):
                 return await handle.get_response()
+        except AgentRuntimeError:  # some are TimeoutErrors, too
+            raise
         except TimeoutError:  # accepted just after the look at the actor
             return None
 

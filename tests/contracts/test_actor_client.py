@@ -28,6 +28,7 @@ from agent_runtime_nb.runtime_abstractions import (
 from agent_runtime_nb.runtime_events import RuntimeEvent, TurnEnded, TurnProgressed
 from tests.contracts.reaches import ONE, Place, Reach, Talker
 from tests.fakes import background
+from tests.same_values import raised
 
 T = TypeVar("T")
 
@@ -144,21 +145,25 @@ async def test_errors_of_a_send_are_typed(reach: Reach, talker: Talker) -> None:
     await ask(client, "x", message_id="id-1")
     running = await client.send_request(ONE, "run", "wait")
 
-    with pytest.raises(UnknownActorType):
+    with raised(UnknownActorType("nobody", ["counter", "talker"])):
         await client.send_request(ActorId("nobody", "x"), "run")
-    with pytest.raises(MessageIdReused):
+    with raised(MessageIdReused(ONE, "id-1")):
         await client.send_request(ONE, "run", "y", "id-1")
-    with pytest.raises(ActorBusy):
+    with raised(ActorBusy(ONE)):
         await client.send_request(ONE, "run", "y", when_busy="reject")
-    with pytest.raises(InvalidRequest, match="message_id"):
+    length = "must have 1 to 200 characters, no control characters, no surrogates"
+    with raised(InvalidRequest("message_id", length)):
         await client.send_request(ONE, "run", "y", "")
-    with pytest.raises(InvalidRequest, match="timeout"):
-        await client.send_request(ONE, "run", "y", timeout=0)
-    with pytest.raises(NotJson):
+    for timeout in (0, -1.5):
+        with raised(
+            InvalidRequest("timeout", f"must be over 0 seconds, got {timeout}")
+        ):
+            await client.send_request(ONE, "run", "y", timeout=timeout)
+    with raised(NotJson("params", "Type is not JSON serializable: set")):
         await client.send_request(ONE, "run", {1, 2})
     for number in range(3):
         await client.send_request(ONE, "run", str(number))
-    with pytest.raises(MailboxFull):
+    with raised(MailboxFull(ONE, 3, 1.0)):
         await client.send_request(ONE, "run", "one too many")
 
     talker.let_go("wait")

@@ -6,8 +6,6 @@ The lists, views, events and counts of actors are in `test_actor_client`.
 import asyncio
 from typing import Any
 
-import pytest
-
 from agent_runtime_nb.exceptions import InvalidRequest, RequestNotFound
 from agent_runtime_nb.runtime_abstractions import (
     RETRY_OF,
@@ -17,6 +15,7 @@ from agent_runtime_nb.runtime_abstractions import (
 )
 from agent_runtime_nb.runtime_directory import ConversationInfo
 from tests.contracts.reaches import ONE, Reach, Talker
+from tests.same_values import raised
 
 
 async def ask(client: IActorClient, params: Any, message_id: str) -> Any:
@@ -74,9 +73,9 @@ async def test_a_turn_that_did_not_complete_is_discarded_once(
     assert discarded == [True, False]
     assert info is not None
     assert info.discarded == ("m1",)
-    with pytest.raises(InvalidRequest):
+    with raised(InvalidRequest("message_id", "m2 has completed; fork instead")):
         await directory.discard(ONE, "m2")
-    with pytest.raises(RequestNotFound):
+    with raised(RequestNotFound(ONE, "never")):
         await directory.discard(ONE, "never")
 
 
@@ -147,12 +146,13 @@ async def test_turns_that_are_discarded_at_once_are_all_discarded(
 async def test_what_is_not_there_is_named(reach: Reach) -> None:
     _, directory = reach
 
-    with pytest.raises(RequestNotFound):
+    with raised(RequestNotFound(ONE, "never")):
         await directory.run_again(ONE, "never")
-    with pytest.raises(RequestNotFound):
+    with raised(RequestNotFound(ONE, "never")):
         await directory.requeue(ONE, "never")
-    with pytest.raises(RequestNotFound):
-        await directory.rename(ActorId("talker", "nobody"), "a name")
+    nobody = ActorId("talker", "nobody")
+    with raised(RequestNotFound(nobody, "")):
+        await directory.rename(nobody, "a name")
     assert not await directory.revive(ONE)
     assert not await directory.disallow_tool(ONE, "never allowed")
     assert (await directory.dead_letters()).items == ()
@@ -178,7 +178,7 @@ async def test_a_conversation_is_named_listed_and_forked(reach: Reach) -> None:
     assert infos[to] == ConversationInfo(to, infos[to].name, ONE, "m2", forked_on)
     assert [t.params for t in (await directory.read_actor(to)).turns] == ["m1", "m2"]
     assert [t.params for t in (await directory.read_actor(other)).turns] == ["m1"]
-    with pytest.raises(InvalidRequest):
+    with raised(InvalidRequest("to", f"{to} exists already; choose another name")):
         await directory.fork(ONE, to=to)
 
 
@@ -196,7 +196,7 @@ async def test_turns_are_imported_as_they_were_read(reach: Reach) -> None:
     assert view.info is not None
     assert view.info.name == "A copy"
     assert view.info.discarded == ("m1",)
-    with pytest.raises(InvalidRequest):
+    with raised(InvalidRequest("to", f"{copy} exists already; choose another name")):
         await directory.import_turns(copy, turns)
 
 
