@@ -47,7 +47,7 @@ async def list_actors(
     actors: ActorRegistry, type_name: str | None, after: str | None, limit: int
 ) -> Page[ActorSummary]:
     """A page of stored actors with what is known of those in memory."""
-    page = await actors.storage.list_actors(type_name, after=after, limit=limit)
+    page = await actors.list_actors(type_name, after=after, limit=limit)
     now = actors.environment.clock()
     items = tuple(_summary(actors, one, now) for one in page.items)
     return Page(items, page.next)

@@ -21,7 +21,7 @@ async def expire(actors: ActorRegistry, ttl: float) -> int:
     """
     deleted, after = 0, None
     while True:
-        page = await actors.bounded(actors.storage.list_actors(after=after))
+        page = await actors.bounded(actors.list_actors(after=after))
         for actor_id in page.items:
             try:
                 if await _is_expired(actors, actor_id, ttl):

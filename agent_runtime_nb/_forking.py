@@ -18,6 +18,7 @@ from agent_runtime_nb._resident import ResidentActor
 from agent_runtime_nb._wire import decode, encode, encode_body
 from agent_runtime_nb.exceptions import (
     AgentRuntimeError,
+    InvalidActorId,
     InvalidRequest,
     RequestNotFound,
 )
@@ -53,7 +54,7 @@ async def list_conversations(
     actors: ActorRegistry, type_name: str | None, after: str | None, limit: int
 ) -> Page[ConversationInfo]:
     """A page of stored actors with their names and parents."""
-    page = await actors.storage.list_actors(type_name, after=after, limit=limit)
+    page = await actors.list_actors(type_name, after=after, limit=limit)
     items = [await conversation_info(actors, one) for one in page.items]
     return Page(tuple(items), page.next)
 
@@ -73,12 +74,19 @@ def _info(actor_id: ActorId, state: ActorState) -> ConversationInfo:
     return ConversationInfo(
         actor_id,
         name=note.get("name"),
-        parent=ActorId.parse(parent["actor"]) if parent else None,
+        parent=_parent(parent["actor"]) if parent else None,
         forked_at=parent.get("message_id"),
         forked_on=None if forked_on is None else datetime.fromtimestamp(forked_on, UTC),
         discarded=tuple(decode(state.values.get(DISCARDED, b"[]"))),
         allowed_tools=tuple(decode(state.values.get(ALLOWED_TOOLS, b"[]"))),
     )
+
+
+def _parent(noted: str) -> ActorId | None:
+    try:
+        return ActorId.parse(noted)
+    except InvalidActorId:  # somebody else's: nobody can open it, so there is none
+        return None
 
 
 async def rename(actors: ActorRegistry, actor_id: ActorId, name: str | None) -> None:

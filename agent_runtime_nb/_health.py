@@ -5,7 +5,7 @@ all is well. From the first one on the storage is asked once a second; what a re
 show (no space left, say) counts for a minute after its last failure.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 
 from agent_runtime_nb.exceptions import (
     AgentRuntimeError,
@@ -21,7 +21,8 @@ LONGEST_LAG = 2.0
 """Seconds by which the loop may be late."""
 
 _COUNTS_FOR = 60.0
-_NAMED = 3  # actors in quarantine
+_NAMED = 3  # actors in quarantine, stored ids that are none
+_LONGEST_NAME = 80
 _OUT_OF_REACH = (Unavailable, OutcomeUnknown)
 _OUT_OF_ORDER = (Full, ReadOnly, Corrupt)
 
@@ -72,7 +73,10 @@ class StorageTrouble:
 
 
 def troubles(
-    storage: StorageTrouble, lag: float, quarantined: Collection[object]
+    storage: StorageTrouble,
+    lag: float,
+    quarantined: Collection[object],
+    unread: Collection[object] = (),
 ) -> str:
     """What is wrong, for people; "" if nothing is.
 
@@ -80,6 +84,7 @@ def troubles(
         storage: what is noted of it.
         lag: seconds by which the loop was late.
         quarantined: the actors that take no requests.
+        unread: the stored ids that are none.
     """
     found: list[str] = []
     if storage:
@@ -88,8 +93,29 @@ def troubles(
         late = f"the event loop was late by {lag:.1f} s"
         found.append(f"{late}; something on it does not let others run")
     if quarantined:
-        names = [str(one) for one in quarantined][:_NAMED]
-        if len(quarantined) > len(names):
-            names.append(f"{len(quarantined) - len(names)} more")
-        found.append(f"in quarantine until revived: {', '.join(names)}")
+        found.append(f"in quarantine until revived: {_some(map(str, quarantined))}")
+    if unread:
+        found.append(unreadable(unread))
     return "; ".join(found)
+
+
+def unreadable(stored: Collection[object]) -> str:
+    """What is to be done about stored ids that are none."""
+    return (
+        f"stored under what is no id, and passed over: {_some(map(_shown, stored))}; "
+        "delete it: agent-runtime-nb storage check --delete-unreadable"
+    )
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first names, and how many more there are."""
+    all_of_them = list(names)
+    rest = len(all_of_them) - _NAMED
+    more = [f"{rest} more"] if rest > 0 else []
+    return ", ".join(all_of_them[:_NAMED] + more)
+
+
+def _shown(stored: object) -> str:
+    """In ASCII and short: it may be anything."""
+    shown = ascii(str(stored))
+    return shown if len(shown) <= _LONGEST_NAME else f"{shown[:_LONGEST_NAME]}..."

@@ -104,7 +104,9 @@ class OwnDirectory(RuntimeDirectory):
     def _health(self) -> Health:
         actors = self._actors
         busy, running = actors.busy, self.state == "running"
-        wrong = troubles(actors.trouble, self._lag, actors.quarantined)
+        wrong = troubles(
+            actors.trouble, self._lag, actors.quarantined, actors.unreadable
+        )
         return Health(
             status="stopped" if not running else "degraded" if wrong else "ok",
             storage=actors.storage.location,

@@ -61,9 +61,7 @@ class Recovery:
         after: str | None = None
         while True:
             page = await self._actors.bounded(
-                self._actors.storage.list_actors(
-                    open_only=open_only, mark=mark, after=after
-                )
+                self._actors.list_actors(open_only=open_only, mark=mark, after=after)
             )
             for actor_id in page.items:
                 yield actor_id

@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 from agent_runtime_nb._activation import InProcessActorContext
 from agent_runtime_nb._commit import Policy
-from agent_runtime_nb._health import StorageTrouble
+from agent_runtime_nb._health import StorageTrouble, unreadable
 from agent_runtime_nb._listeners import Listeners
 from agent_runtime_nb._mailbox import CancelReason, Turn
 from agent_runtime_nb._reporter import ActorFeeds
@@ -38,6 +38,8 @@ from agent_runtime_nb.runtime_abstractions import (
     IActor,
     IActorClient,
     IActorRuntimeContext,
+    Page,
+    StoredId,
     TurnUpdate,
     WhenBusy,
 )
@@ -91,6 +93,9 @@ class ActorRegistry:
             set()
         )  # left with something to tell, by a lost write
         self.trouble = StorageTrouble(environment.clock)
+        self.unreadable: dict[
+            StoredId, None
+        ] = {}  # what lists have met since the start
         self._feeds_closed = False
         self.waiting = 0
         self.waiting_bytes = 0
@@ -371,6 +376,25 @@ class ActorRegistry:
 
     # --- the storage
 
+    async def list_actors(
+        self,
+        type_name: str | None = None,
+        *,
+        open_only: bool = False,
+        mark: str | None = None,
+        after: str | None = None,
+        limit: int = 200,
+    ) -> Page[ActorId]:
+        """As the storage lists them; of what is unreadable the log tells once."""
+        page = await self.storage.list_actors(
+            type_name, open_only=open_only, mark=mark, after=after, limit=limit
+        )
+        new = [one for one in page.unreadable if one not in self.unreadable]
+        if new:
+            self.unreadable.update(dict.fromkeys(new))
+            _log.warning("%s: %s", self.storage.location, unreadable(new))
+        return page
+
     async def _ask_storage(self) -> None:
         await self.bounded(self.storage.list_actors(limit=1))
 
@@ -387,10 +411,10 @@ class ActorRegistry:
         try:
             async with asyncio.timeout(self.settings.storage_timeout):
                 return await answer
+        except AgentRuntimeError as error:  # some are TimeoutErrors, too
+            self.trouble.note(error)
+            raise
         except TimeoutError:
             silent = Unavailable(self.storage.location, "no answer")
             self.trouble.note(silent)
             raise silent from None
-        except StorageError as error:
-            self.trouble.note(error)
-            raise

@@ -101,9 +101,7 @@ async def dead_letters(
     actors: ActorRegistry, type_name: str | None, after: str | None, limit: int
 ) -> Page[DeadLetterInfo]:
     """The dead letters of a page of actors that have some."""
-    page = await actors.storage.list_actors(
-        type_name, mark=DEAD_MARK, after=after, limit=limit
-    )
+    page = await actors.list_actors(type_name, mark=DEAD_MARK, after=after, limit=limit)
     found: list[DeadLetterInfo] = []
     for actor_id in page.items:
         state = await actors.storage.read_state(actor_id)

@@ -4,15 +4,19 @@ It is a state value under "$outbox/<turn>.<number>", `[message id, target, [meth
 params, metadata]]`; an actor that has one has the mark "outbox".
 """
 
+import logging
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import orjson
 
+from agent_runtime_nb.exceptions import InvalidActorId
 from agent_runtime_nb.runtime_abstractions import ActorId, Encoded
 
 OUTBOX = "$outbox/"
 OUTBOX_MARK = "outbox"
+
+_log = logging.getLogger(__name__)
 
 
 class Tell(NamedTuple):
@@ -41,6 +45,10 @@ def stored_tells(values: Mapping[str, Encoded]) -> list[Tell]:
     tells: list[Tell] = []
     for key in sorted(key for key in values if key.startswith(OUTBOX)):
         message_id, target, body = orjson.loads(values[key])
-        told = Tell(message_id, ActorId.parse(target), orjson.dumps(body), key)
-        tells.append(told)
+        try:
+            told = Tell(message_id, ActorId.parse(target), orjson.dumps(body), key)
+        except InvalidActorId as error:  # it must not keep its teller from working
+            _log.warning("what is stored under %r is told to nobody: %s", key, error)
+        else:
+            tells.append(told)
     return tells

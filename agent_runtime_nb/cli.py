@@ -18,6 +18,7 @@ from agent_runtime_nb.hosting import Host
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     RequestStatus,
+    StoredId,
 )
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
 from agent_runtime_nb.storage.sqlite import SqliteStateStorage
@@ -201,7 +202,8 @@ def copy(
     )
     typer.echo(f"The same on both sides: SHA-256 {report.sha256}")
     for actor_id, why in report.left_out:
-        typer.echo(f"agent-runtime-nb: {actor_id} was left out: {why}", err=True)
+        name = _printable(actor_id)
+        typer.echo(f"agent-runtime-nb: {name} was left out: {why}", err=True)
     if report.left_out:
         raise typer.Exit(1)
 
@@ -221,22 +223,43 @@ async def _copy(
         return await copy_storage(source, target, overwrite=overwrite, on_progress=show)
 
 
-@storage_app.command("check")
-def check(url: _Url) -> None:
-    """Run the storage contract on a storage, beside what is kept there.
+def _printable(stored: StoredId) -> str:
+    text = str(stored)
+    return text if text.isprintable() else ascii(text)
 
-    The cases use actors of their own and delete them again.
+
+@storage_app.command("check")
+def check(
+    url: _Url,
+    *,
+    delete_unreadable: Annotated[
+        bool,
+        typer.Option(
+            "--delete-unreadable", help="Delete what is stored under no valid id."
+        ),
+    ] = False,
+) -> None:
+    """Look for what cannot be read, and run the storage contract beside what is kept.
+
+    Found is what is stored under no valid id. The cases of the contract use actors of
+    their own and delete them again.
     """
     with _errors_in_one_line():
         subject = _ByUrl(url)
         typer.echo(f"The storage contract on {subject.location}")
-        asyncio.run(subject.try_out())
+        found = asyncio.run(subject.unreadable(delete=delete_unreadable))
+        for stored in found:
+            done = "was deleted" if delete_unreadable else "cannot be read"
+            typer.echo(f"{done}, for that is no id: {_printable(stored)}")
         report = asyncio.run(check_storage(subject, on_outcome=_show_outcome))
     typer.echo(str(report).splitlines()[-1])
     if report.of("skipped"):
         typer.echo(
             "Skipped is what needs a server to be broken or a host to be killed."
         )
+    if found and not delete_unreadable:
+        typer.echo("Run it with --delete-unreadable to delete what cannot be read.")
+        raise typer.Exit(1)
     if not report.ok:
         raise typer.Exit(1)
 
@@ -257,11 +280,27 @@ class _ByUrl(StorageUnderTest):
         self._url = url
         self._first = first
 
-    async def try_out(self) -> None:
-        """Say once what every case would say: that it cannot be opened at all."""
+    async def unreadable(self, *, delete: bool) -> list[StoredId]:
+        """What is stored under no valid id, in order; deleted, if that is wanted.
+
+        Says once what every case would say: that the storage cannot be opened at all.
+        """
         storage = self.make()
         await storage.open(HostInfo(uuid.uuid4().hex, "storage check"))
-        await storage.close()
+        try:
+            found: set[StoredId] = set()
+            after: str | None = None
+            while True:
+                page = await storage.list_actors(after=after)
+                found.update(page.unreadable)
+                after = page.next
+                if after is None:
+                    break
+            for stored in found if delete else ():
+                await storage.delete_unreadable(stored)
+            return sorted(found)
+        finally:
+            await storage.close()
 
     def make(self) -> IActorStateStorage:
         if isinstance(self._first, InMemoryStateStorage):

@@ -16,7 +16,7 @@ dict with str keys. Times are timezone-aware UTC, durations are seconds.
 import enum
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import time
@@ -55,12 +55,22 @@ _CURSOR = re.compile(r"([0-9]+)\.(-1|[0-9]+)")
 _NOT_IN_INSTANCE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-class _Names(NamedTuple):
+class StoredId(NamedTuple):
+    """The two parts of an actor's id as a storage has them, valid or not.
+
+    What is not a valid `ActorId` was written by hand or by another version. It is named
+    so that it can be deleted; nothing else takes it. Bytes that are no UTF-8 are lone
+    surrogates, as `surrogateescape` makes them.
+    """
+
     type_name: str
     instance_id: str
 
+    def __str__(self) -> str:
+        return f"{self.type_name}/{self.instance_id}"
 
-class ActorId(_Names):
+
+class ActorId(StoredId):
     """The identity of an actor; `str()` is `type_name/instance_id`.
 
     Validated here once, so that everything behind may trust it. Two ids are equal if
@@ -99,8 +109,14 @@ class ActorId(_Names):
         type_name, _, instance_id = text.partition("/")
         return cls(type_name, instance_id)
 
-    def __str__(self) -> str:
-        return f"{self.type_name}/{self.instance_id}"
+    @classmethod
+    def _make(cls, iterable: Iterable[Any]) -> "ActorId":  # pyright: ignore[reportIncompatibleMethodOverride] - what is made must be checked
+        # A named tuple makes it, and `_replace` with it, past `__new__`.
+        return cls(*iterable)
+
+    def __reduce__(self) -> "tuple[type[ActorId], tuple[str, str]]":
+        # The oldest pickle protocols make a tuple past `__new__`, too.
+        return type(self), (self.type_name, self.instance_id)
 
 
 class ActorMessageType(enum.StrEnum):
@@ -249,10 +265,15 @@ class TurnView:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some items of a sorted list; ask again with `after=next` unless it is None."""
+    """Some items of a sorted list; ask again with `after=next` unless it is None.
+
+    `unreadable` are the stored ids that a storage passed over in this part of its list
+    of actors, because they are no ids (see `StoredId`).
+    """
 
     items: tuple[T, ...]
     next: str | None
+    unreadable: tuple[StoredId, ...] = ()
 
 
 # --- the actor's side -----------------------------------------------------------------

@@ -112,7 +112,8 @@ class Health:
     """How the runtime is; `status` is "ok", "degraded" or "stopped".
 
     "degraded" while the storage fails, the event loop is late by more than 2 s, or an
-    actor is in quarantine; `detail` says in plain words which.
+    actor is in quarantine, and once a list has met a stored id that is none (it is
+    passed over); `detail` says in plain words which.
     `since` is when it was made: what is older was stored by an earlier one.
     """
 

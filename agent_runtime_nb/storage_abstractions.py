@@ -9,13 +9,15 @@ from abc import ABC, abstractmethod
 from asyncio import Future
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, cast
 
+from agent_runtime_nb.exceptions import InvalidActorId
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     Encoded,
     Page,
     RequestStatus,
+    StoredId,
 )
 
 
@@ -124,6 +126,48 @@ class ActorState:
     values: dict[str, Encoded]
     etag: str | None
     epoch: int
+
+
+class ActorList:
+    """Makes a page of `IActorStateStorage.list_actors` of ids as they are stored.
+
+    A backend adds rows, in order, until it `is_full` or has no more; what cannot be
+    read takes no room in the page. `next` is always an id that was read: of another
+    one the text need not tell where the parts meet. So a backend goes on behind the
+    last row, not behind the last item.
+
+    Args:
+        limit: of the page.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._items: list[ActorId] = []
+        self._unreadable: list[StoredId] = []
+
+    @property
+    def missing(self) -> int:
+        """How many rows to add next: with one more than the page, the list goes on."""
+        return self._limit + 1 - len(self._items)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is known what is in the page, and that the list goes on."""
+        return self.missing <= 0
+
+    def add(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Add types and instances."""
+        for type_name, instance_id in rows:
+            try:
+                self._items.append(ActorId(type_name, instance_id))
+            except InvalidActorId:
+                self._unreadable.append(StoredId(type_name, instance_id))
+
+    def page(self) -> Page[ActorId]:
+        """The page."""
+        items = tuple(self._items[: self._limit])
+        last = str(items[-1]) if len(self._items) > self._limit else None
+        return Page(items, last, tuple(self._unreadable))
 
 
 class IActorStateStorage(ABC):
@@ -241,6 +285,13 @@ class IActorStateStorage(ABC):
             StaleEpoch: if `epoch` is given and is not the actor's, or is 0.
         """
 
+    def delete_unreadable(self, stored: StoredId) -> "Future[bool]":
+        """Delete what `list_actors` named as `unreadable`.
+
+        By `delete_state`, which therefore takes any two texts for an id.
+        """
+        return self.delete_state(cast("ActorId", stored))
+
     @abstractmethod
     async def find_turn(self, actor_id: ActorId, message_id: str) -> TurnRecord | None:
         """One turn."""
@@ -281,6 +332,9 @@ class IActorStateStorage(ABC):
         have this mark. `after` is the `next` of an earlier page (`str` of its last
         id): a place in the order, whether or not something is there (any more), and on
         any host. Each actor that stays is in exactly one page.
+
+        A stored id that is none is passed over and named in the page's `unreadable`;
+        it never ends a list (see `ActorList`).
         """
 
     @abstractmethod

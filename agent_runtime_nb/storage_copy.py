@@ -25,7 +25,7 @@ from agent_runtime_nb.exceptions import (
     CopyFailed,
     TooLarge,
 )
-from agent_runtime_nb.runtime_abstractions import ActorId, Encoded
+from agent_runtime_nb.runtime_abstractions import ActorId, Encoded, StoredId
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
     Claim,
@@ -55,7 +55,8 @@ class CopyReport:
         turns: of all of these.
         values: of all of these.
         sha256: the digest of their content, the same for source and target.
-        left_out: conversations with a value over the target's limit, and which.
+        left_out: conversations with a value over the target's limit, and which; and
+            what the source has under no valid id.
     """
 
     actors: int = 0
@@ -63,8 +64,8 @@ class CopyReport:
     turns: int = 0
     values: int = 0
     sha256: str = ""
-    left_out: list[tuple[ActorId, str]] = field(
-        default_factory=list[tuple[ActorId, str]]
+    left_out: list[tuple[StoredId, str]] = field(
+        default_factory=list[tuple[StoredId, str]]
     )
 
 
@@ -222,7 +223,10 @@ class _Copy:
     async def _look(self) -> tuple[list[ActorId], list[ActorId], list[ActorId]]:
         """The actors that are missing in the target, on both sides, and only there."""
         there = set(await _all_actors(self._target))
-        actors = await _all_actors(self._source)
+        unreadable: set[StoredId] = set()
+        actors = await _all_actors(self._source, unreadable)
+        for one in sorted(unreadable):
+            self._report.left_out.append((one, "it is stored under what is no id"))
         shared = [actor_id for actor_id in actors if actor_id in there]
         missing = [actor_id for actor_id in actors if actor_id not in there]
         return missing, shared, sorted(there.difference(shared))
@@ -331,12 +335,17 @@ class _Copy:
         return CopyFailed(self._source.location, self._target.location, why)
 
 
-async def _all_actors(storage: IActorStateStorage) -> list[ActorId]:
+async def _all_actors(
+    storage: IActorStateStorage, unreadable: set[StoredId] | None = None
+) -> list[ActorId]:
+    """All actors of a storage; adds to `unreadable` what the storage passes over."""
     actors: list[ActorId] = []
     after: str | None = None
     while True:
         page = await storage.list_actors(after=after, limit=_PAGE)
         actors += page.items
+        if unreadable is not None:
+            unreadable.update(page.unreadable)
         after = page.next
         if after is None:
             return actors

@@ -1,7 +1,9 @@
 """The words: identities, places and statuses."""
 
 import copy
+import pickle
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -95,6 +97,40 @@ def test_ids_are_compared_exactly() -> None:
 
     assert composed != decomposed
     assert ActorId("a", "c1") != ActorId("A", "c1")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ActorId("echo", "c1")._replace(instance_id="a\nb"),
+        lambda: ActorId("echo", "c1")._replace(type_name="1"),
+        lambda: ActorId._make(["echo", ""]),
+        lambda: copy.copy(_broken_id()),
+        lambda: copy.deepcopy([_broken_id()]),
+        *(
+            lambda protocol=protocol: pickle.loads(pickle.dumps(_broken_id(), protocol))  # noqa: S301 - made here
+            for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+        ),
+    ],
+)
+def test_a_broken_id_gets_in_by_no_other_way_either(make: Callable[[], object]) -> None:
+    with pytest.raises(InvalidActorId):
+        make()
+
+
+def _broken_id() -> ActorId:
+    return tuple.__new__(ActorId, ("echo", "a\nb"))
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_an_id_is_itself_after_every_protocol_of_pickle(protocol: int) -> None:
+    actor_id = ActorId("echo", "a/ü")
+
+    again = pickle.loads(pickle.dumps(actor_id, protocol))  # noqa: S301 - made here
+
+    assert (type(again), again) == (ActorId, actor_id)
+    assert actor_id._replace(instance_id="b") == ActorId("echo", "b")
+    assert type(actor_id._replace(instance_id="b")) is ActorId
 
 
 def test_an_id_cannot_be_changed_and_survives_a_copy() -> None:

@@ -28,6 +28,7 @@ from agent_runtime_nb.runtime_abstractions import (
 )
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
+    ActorList,
     ActorState,
     Claim,
     HostInfo,
@@ -267,18 +268,17 @@ class InMemoryStateStorage(IActorStateStorage):
             self._require_open()
             keys = self._data.sorted_keys()
             start = max((type_name or "", ""), _key_of(after) if after else ("", ""))
-            found: list[_Key] = []
+            listed = ActorList(limit)
             for key in itertools.islice(keys, bisect_right(keys, start), None):
                 if type_name is not None and key[0] != type_name:
                     break
                 actor = self._data.actors[key]
                 wanted = actor.open if open_only else actor.has_data()
                 if wanted and (mark is None or mark in actor.marks):
-                    found.append(key)
-                    if len(found) > limit:
+                    listed.add((key,))
+                    if listed.is_full:
                         break
-        items = tuple(ActorId(*key) for key in found[:limit])
-        return Page(items, str(items[-1]) if len(found) > limit else None)
+        return listed.page()
 
     async def trim(self, actor_id: ActorId, keep: int) -> None:
         """See `IActorStateStorage.trim`."""

@@ -7,8 +7,8 @@ was found, with or without pytest.
 
 import itertools
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -16,7 +16,9 @@ from agent_runtime_nb.exceptions import StorageError
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     Encoded,
+    Page,
     RequestStatus,
+    StoredId,
 )
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
@@ -157,16 +159,26 @@ class CaseKit:
         self, storage: IActorStateStorage, *, limit: int = 200, mark: str | None = None
     ) -> list[ActorId]:
         """The listed actors of this case, of all its types, in the listed order."""
-        found: list[ActorId] = []
+        pages = self.pages(storage, limit=limit, mark=mark)
+        return [actor_id async for page in pages for actor_id in page.items]
+
+    async def pages(
+        self, storage: IActorStateStorage, **options: Any
+    ) -> AsyncGenerator[Page[ActorId]]:
+        """The pages of a list, with no more in them than what is of this case."""
         after: str | None = f"{self.namespace}/-"
         while after is not None:
-            page = await storage.list_actors(after=after, limit=limit, mark=mark)
-            for actor_id in page.items:
-                if not actor_id.type_name.startswith(f"{self.namespace}."):
-                    return found
-                found.append(actor_id)
-            after = page.next
-        return found
+            page = await storage.list_actors(after=after, **options)
+            items = tuple(filter(self._is_own, page.items))
+            yield replace(
+                page,
+                items=items,
+                unreadable=tuple(filter(self._is_own, page.unreadable)),
+            )
+            after = page.next if len(items) == len(page.items) else None
+
+    def _is_own(self, stored: StoredId) -> bool:
+        return stored.type_name.startswith(f"{self.namespace}.")
 
     async def close(self) -> None:
         """Delete what the case has made and close what it has opened."""
@@ -185,8 +197,11 @@ class CaseKit:
         except StorageError:  # the case has told what there is to tell
             return
         try:
-            for actor_id in await self.actors(cleaner):
-                await cleaner.delete_state(actor_id)
+            async for page in self.pages(cleaner):
+                for actor_id in page.items:
+                    await cleaner.delete_state(actor_id)
+                for stored in page.unreadable:
+                    await cleaner.delete_unreadable(stored)
         finally:
             await cleaner.close()
 

@@ -4,10 +4,10 @@ import asyncio
 import itertools
 import unicodedata
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 from agent_runtime_nb.exceptions import InvalidActorId
-from agent_runtime_nb.runtime_abstractions import ActorId
+from agent_runtime_nb.runtime_abstractions import ActorId, StoredId
 from agent_runtime_nb.storage_abstractions import ActorChange, IActorStateStorage
 from agent_runtime_nb.testing.storage_case import (
     COMPLETED,
@@ -207,6 +207,42 @@ async def actors_are_listed_in_order_in_pages(kit: CaseKit) -> None:
     found = await list_all(storage, type_name=kit.type_name("a"), limit=11)
     same(found, of_a, "those of a type, in a page that they fill")
     same(await list_all(storage, type_name=kit.type_name("x")), [], "of no type")
+
+
+@case(21)
+async def what_is_stored_under_no_id_is_passed_over_and_can_be_deleted(
+    kit: CaseKit,
+) -> None:
+    """It ends no list, its page names it, and it goes when it is deleted."""
+    storage = await kit.open()
+    ids = [kit.actor(f"c{n}") for n in range(4)]
+    broken = [
+        *(StoredId(kit.type_name("echo"), f"c1\n{n}") for n in range(7)),
+        StoredId(kit.type_name("echo"), ""),
+        StoredId(kit.type_name("echo"), "x" * 513),
+        StoredId(kit.type_name("echo/c1"), "c2"),
+        StoredId(kit.type_name("echo\n"), "c2"),
+    ]
+    # As a version that did not look at ids would have written it.
+    for stored in [*ids, *broken]:
+        epoch = await run_turns(storage, cast("ActorId", stored), PENDING)
+        change = ActorChange(epoch=epoch, marks=frozenset({"outbox"}))
+        await storage.apply(cast("ActorId", stored), change)
+
+    for options in ({}, {"open_only": True}, {"mark": "outbox"}):
+        for limit in (1, 2, 4, 200):
+            found = [page async for page in kit.pages(storage, limit=limit, **options)]
+            listed = [one for page in found for one in page.items]
+            named = {one for page in found for one in page.unreadable}
+            same(listed, ids, f"the actors of {options}, in pages of {limit}")
+            same(named, set(broken), f"what is named beside {options}")
+    of_type = await list_all(storage, type_name=kit.type_name("echo"), limit=2)
+    same(of_type, ids, "those of a type, in pages of 2")
+    for stored in broken:
+        holds(await storage.delete_unreadable(stored), f"{stored!r} was there")
+    found = [page async for page in kit.pages(await kit.open(), limit=2)]
+    same([one for page in found for one in page.unreadable], [], "what is left unread")
+    same([one for page in found for one in page.items], ids, "the actors that stay")
 
 
 @case(21, timeout=600)

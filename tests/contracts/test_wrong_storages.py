@@ -44,6 +44,12 @@ CAUGHT_BY: dict[type[WrappedStorage], set[str]] = {
         "each_actor_is_listed_once_while_others_come_and_go",
     },
     wrong.PagesByOffset: {"each_actor_is_listed_once_while_others_come_and_go"},
+    wrong.UnreadableEndsAList: {
+        "what_is_stored_under_no_id_is_passed_over_and_can_be_deleted"
+    },
+    wrong.UnreadableIsHidden: {
+        "what_is_stored_under_no_id_is_passed_over_and_can_be_deleted"
+    },
     wrong.MarksAreSearched: {"actors_are_found_by_their_marks"},
     wrong.NamesAreFolded: {"odd_instance_ids_are_different_actors"},
     late.CancellingUndoes: {"cancelling_the_future_does_not_undo_the_step"},

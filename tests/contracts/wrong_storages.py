@@ -307,6 +307,24 @@ class PagesByOffset(WrappedStorage):
         return Page(page.items[start:], page.next)
 
 
+class UnreadableEndsAList(WrappedStorage):
+    """What cannot be read takes the place of an actor in its page."""
+
+    async def list_actors(
+        self, type_name: str | None = None, *, limit: int = 200, **options: Any
+    ) -> Page[ActorId]:
+        page = await super().list_actors(type_name, limit=limit, **options)
+        items = page.items[: max(limit - len(page.unreadable), 0)]
+        return Page(items, str(items[-1]) if items else None, page.unreadable)
+
+
+class UnreadableIsHidden(WrappedStorage):
+    """What cannot be read is passed over without a word."""
+
+    async def list_actors(self, *args: Any, **options: Any) -> Page[ActorId]:
+        return replace(await super().list_actors(*args, **options), unreadable=())
+
+
 class MarksAreSearched(WrappedStorage):
     """`mark` finds every actor with a mark that contains it."""
 

@@ -27,7 +27,7 @@ from agent_runtime_nb.storage.cosmos._documents import (
     value_id,
 )
 from agent_runtime_nb.storage.cosmos._service import Service
-from agent_runtime_nb.storage_abstractions import TurnRecord
+from agent_runtime_nb.storage_abstractions import ActorList, TurnRecord
 
 _TRIES = 50  # each time because somebody has written in between
 _OF_VALUES = "c.kind = 'value' AND c.generation = @generation"
@@ -189,14 +189,20 @@ async def list_actors(
     if mark is not None:
         conditions.append("ARRAY_CONTAINS(c.marks, @mark)")
         parameters["mark"] = mark
-    found = await service.query(
-        None,
-        f"SELECT TOP {int(limit) + 1} c.type, c.instance FROM c "  # noqa: S608 - constants and a number
-        f"WHERE {' AND '.join(conditions)} ORDER BY c['order']",
-        **parameters,
-    )
-    items = tuple(ActorId(one["type"], one["instance"]) for one in found[:limit])
-    return Page(items, str(items[-1]) if len(found) > limit else None)
+    listed = ActorList(limit)
+    while not listed.is_full:
+        count = int(listed.missing)
+        found = await service.query(
+            None,
+            f"SELECT TOP {count} c.type, c.instance, c['order'] FROM c "  # noqa: S608 - constants and a number
+            f"WHERE {' AND '.join(conditions)} ORDER BY c['order']",
+            **parameters,
+        )
+        listed.add((one.get("type"), one.get("instance")) for one in found)
+        if len(found) < count:
+            break
+        parameters["after"] = found[-1]["order"]
+    return listed.page()
 
 
 def _start(type_name: str | None, after: str | None) -> str:

@@ -144,7 +144,8 @@ class Plan:
         if epoch is not None and (not epoch or epoch != actor.epoch):
             raise StaleEpoch(actor_id, epoch, actor.owner_name or "nobody")
         if not actor.epoch and actor.etag is None:
-            return False  # its row may be there, for a later step of this group
+            # Its row may be there, for a later step of this group or written by hand.
+            return Deferred("delete", actor) if actor.n else False
         actor.epoch += 1
         actor.owner = actor.owner_name = actor.etag = None
         actor.marks = frozenset()

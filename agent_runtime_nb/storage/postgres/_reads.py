@@ -11,7 +11,7 @@ from agent_runtime_nb.storage.postgres._statements import (
     encode_text,
     record_of,
 )
-from agent_runtime_nb.storage_abstractions import ActorState, TurnRecord
+from agent_runtime_nb.storage_abstractions import ActorList, ActorState, TurnRecord
 
 Fetch = Callable[..., Awaitable[Sequence[Any]]]
 """Gives the rows of a statement with its arguments."""
@@ -126,10 +126,14 @@ class Reads:
         place = _IN_NO_ID.split(after or "", maxsplit=1)[0]
         after_type, _, after_instance = place.partition("/")
         start = max((type_name or "", ""), (after_type, after_instance))
-        arguments: list[object] = [*start, type_name, limit + 1]
-        if mark is not None:
-            arguments.append(mark)
+        marked = () if mark is None else (mark,)
         statement = self._lists[open_only, mark is not None]
-        rows = await fetch(statement, *arguments)
-        items = tuple(ActorId(*row) for row in rows[:limit])
-        return Page(items, str(items[-1]) if len(rows) > limit else None)
+        listed = ActorList(limit)
+        while not listed.is_full:
+            count = listed.missing
+            rows = await fetch(statement, *start, type_name, count, *marked)
+            listed.add((row[0], row[1]) for row in rows)
+            if len(rows) < count:
+                break
+            start = (rows[-1][0], rows[-1][1])
+        return listed.page()

@@ -34,7 +34,7 @@ from agent_runtime_nb.storage.redis._group import Writer
 from agent_runtime_nb.storage.redis._keys import Keys
 from agent_runtime_nb.storage.redis._link import Endpoint
 from agent_runtime_nb.storage.redis._reads import (
-    ActorList,
+    ListActors,
     Procedure,
     Query,
     find_turn,
@@ -251,7 +251,7 @@ class RedisStateStorage(IActorStateStorage):
     ) -> Page[ActorId]:
         """See `IActorStateStorage.list_actors`."""
         return await self._read(
-            ActorList(
+            ListActors(
                 self._keys,
                 self.location,
                 type_name=type_name,

@@ -9,9 +9,7 @@ lives in other slots, so no script touches both.
 from functools import lru_cache
 from typing import NamedTuple
 
-from agent_runtime_nb.runtime_abstractions import (
-    ActorId,
-)
+from agent_runtime_nb.runtime_abstractions import ActorId, StoredId
 
 _REMEMBERED = 1000  # actors whose keys need not be made again
 
@@ -52,12 +50,12 @@ class Keys:
         self.actor = lru_cache(_REMEMBERED)(self._actor)
         self.schema = f"{prefix}:schema".encode()
 
-    def _actor(self, actor_id: ActorId) -> ActorKeys:
+    def _actor(self, actor_id: StoredId) -> ActorKeys:
         """The keys of an actor."""
         tag = str(actor_id).replace("%", "%25").replace("{", "%7B").replace("}", "%7D")
         stem = f"{self._prefix}:{{{tag}}}:"
         names = ("actor", "values", "keys", "positions", "open")
-        return ActorKeys(*[(stem + name).encode() for name in names])
+        return ActorKeys(*[_bytes_of(stem + name) for name in names])
 
     def host(self, host_id: str) -> bytes:
         """The lease of a host."""
@@ -71,10 +69,16 @@ class Keys:
 
 def member_of(actor_id: ActorId) -> bytes:
     """How an index names an actor; sorts as `(type, instance)` by code points."""
-    return f"{actor_id.type_name}\0{actor_id.instance_id}".encode()
+    return _bytes_of(f"{actor_id.type_name}\0{actor_id.instance_id}")
 
 
-def actor_of(member: bytes) -> ActorId:
-    """The actor that `member_of` named."""
-    type_name, _, instance_id = member.decode().partition("\0")
-    return ActorId(type_name, instance_id)
+def actor_of(member: bytes) -> StoredId:
+    """The actor that `member_of` named; anything, of what somebody else entered."""
+    type_name, _, instance_id = member.decode("utf-8", "surrogateescape").partition(
+        "\0"
+    )
+    return StoredId(type_name, instance_id)
+
+
+def _bytes_of(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")  # as `StoredId` has what is no UTF-8

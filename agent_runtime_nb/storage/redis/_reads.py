@@ -8,6 +8,7 @@ from agent_runtime_nb.exceptions import AgentRuntimeError, StorageError, Unavail
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     Page,
+    StoredId,
 )
 from agent_runtime_nb.storage.redis._keys import (
     ALL,
@@ -16,7 +17,6 @@ from agent_runtime_nb.storage.redis._keys import (
     Keys,
     actor_of,
     mark_index,
-    member_of,
 )
 from agent_runtime_nb.storage.redis._link import Line, Lost
 from agent_runtime_nb.storage.redis._scripts import (
@@ -31,6 +31,7 @@ from agent_runtime_nb.storage.redis._scripts import (
     values_of,
 )
 from agent_runtime_nb.storage_abstractions import (
+    ActorList,
     ActorState,
     TurnRecord,
 )
@@ -139,7 +140,7 @@ class _Look(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ActorList:
+class ListActors:
     """See `IActorStateStorage.list_actors`; call it with the reader's link."""
 
     keys: Keys
@@ -152,16 +153,15 @@ class ActorList:
 
     def __call__(self, link: Line) -> Page[ActorId]:
         """The page; entries that proved stale are dropped on the way."""
-        found: list[ActorId] = []
+        listed = ActorList(self.limit)
         start = self._start()
-        while len(found) <= self.limit:
+        while not listed.is_full:
             members = self._members(link, start, max(self.limit + 1, _AT_ONCE))
             if not members:
                 break
             start = b"(" + members[-1][0]
-            found += self._that_belong(link, members)
-        items = tuple(found[: self.limit])
-        return Page(items, str(items[-1]) if len(found) > self.limit else None)
+            listed.add(self._that_belong(link, members))
+        return listed.page()
 
     @property
     def _index(self) -> str:
@@ -186,15 +186,15 @@ class ActorList:
 
     def _that_belong(
         self, link: Line, members: list[tuple[bytes, Any]]
-    ) -> list[ActorId]:
+    ) -> list[StoredId]:
         actors = [actor_of(member) for member, _ in members]
         answers = link.run([LOOK.call(self.keys.actor(actor)) for actor in actors])
-        wanted: list[ActorId] = []
-        stale: list[tuple[ActorId, bytes]] = []
-        for actor_id, (_, token), answer in zip(actors, members, answers, strict=True):
+        wanted: list[StoredId] = []
+        stale: list[tuple[StoredId, bytes, bytes]] = []
+        for actor_id, entry, answer in zip(actors, members, answers, strict=True):
             look = self._look_of(answer)
             if not self._belongs(look):
-                stale.append((actor_id, token or b""))
+                stale.append((actor_id, entry[0], entry[1] or b""))
             elif look.is_open if self.open_only else look.has_data:
                 wanted.append(actor_id)
         if stale:
@@ -216,17 +216,17 @@ class ActorList:
             return self.mark in look.marks
         return look.is_open if self.open_only else look.has_data
 
-    def _drop(self, link: Line, stale: list[tuple[ActorId, bytes]]) -> None:
+    def _drop(self, link: Line, stale: list[tuple[StoredId, bytes, bytes]]) -> None:
         """Seal the actors and drop the entries; what cannot be done stays stale."""
         condition = ("mark", self.mark) if self.mark is not None else (self._index,)
         sealed = link.run(
-            [SEAL.call(self.keys.actor(actor_id), *condition) for actor_id, _ in stale]
+            [SEAL.call(self.keys.actor(actor_id), *condition) for actor_id, *_ in stale]
         )
         dropped = [
             word
-            for (actor_id, token), done in zip(stale, sealed, strict=True)
+            for (_, *entry), done in zip(stale, sealed, strict=True)
             if done == 1
-            for word in (member_of(actor_id), token)
+            for word in entry
         ]
         if dropped:
             link.run([DROP.call(self.keys.index(self._index), *dropped)])

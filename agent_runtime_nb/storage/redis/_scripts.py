@@ -200,7 +200,10 @@ return {'ok'}
 DELETE = _script("""
 local found = redis.call('HMGET', actor, 'epoch', 'next', 'generation', 'name')
 if ARGV[1] ~= '' and found[1] ~= ARGV[1] then return {'epoch', found[4]} end
-if redis.call('EXISTS', actor) == 0 then return {'ok', 0} end
+if redis.call('EXISTS', actor) == 0 then
+  -- Never written by a host; somebody may have made the rest by hand.
+  return {'ok', math.min(redis.call('UNLINK', values, value_keys, positions, open), 1)}
+end
 local existed = redis.call('EXISTS', values, positions)
 redis.call('UNLINK', actor, values, value_keys, positions, open)
 redis.call('HSET', actor, 'epoch', string.format('%.0f', (found[1] or 0) + 1),

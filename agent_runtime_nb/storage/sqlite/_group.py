@@ -268,8 +268,10 @@ class Group:
         ids = list({step.actor_id: None for step in steps})
         pack = Pack()
         for actor_id in ids:
-            names = (actor_id.type_name.encode(), actor_id.instance_id.encode())
-            pack.add((), *names)
+            # Of a `StoredId` it may be no UTF-8.
+            pack.add(
+                (), *(part.encode("utf-8", "surrogateescape") for part in actor_id)
+            )
         self._actors = {actor_id: _Actor() for actor_id in ids}
         for i, *row in self._read(READ_ACTORS, pack):
             self._actors[ids[i]] = _Actor(*row)

@@ -11,6 +11,7 @@ from agent_runtime_nb.runtime_abstractions import (
 from agent_runtime_nb.storage.sqlite._database import translate
 from agent_runtime_nb.storage.sqlite._statements import TURN_COLUMNS, record_of
 from agent_runtime_nb.storage_abstractions import (
+    ActorList,
     ActorState,
     TurnRecord,
 )
@@ -117,25 +118,30 @@ def _end_of(prefix: str) -> str | bytes:
 
 
 # A text is below every BLOB, so that no type is the end of all types.
-_AFTER = "(type, instance) > (?1, ?2) and type <= coalesce(?3, x'')"
+# Ids cross as bytes: somebody else may have written what is no UTF-8. What is no text at
+# all sorts behind every text, so it would be listed for ever.
+_ID = "cast(type as blob), cast(instance as blob)"
+_AFTER = """(type, instance) > (cast(?1 as text), cast(?2 as text))
+    and type <= coalesce(?3, x'')
+    and typeof(type) = 'text' and typeof(instance) = 'text'"""
 _IN_ORDER = "order by type, instance limit ?4"
 
 # The order of the tables is forced where the planner, which has no statistics, might
 # look at every actor: open and marked ones are few.
-_LIST_ALL = f"""select type, instance from actor where {_AFTER}
+_LIST_ALL = f"""select {_ID} from actor where {_AFTER}
     and (exists (select 1 from turn where turn.actor = n)
         or exists (select 1 from value where value.actor = n))
     {_IN_ORDER}"""  # noqa: S608 - constants
-_LIST_OPEN = f"""select type, instance
+_LIST_OPEN = f"""select {_ID}
     from (select distinct actor from turn where status = 'pending') as open
     cross join actor on n = open.actor where {_AFTER} {_IN_ORDER}"""  # noqa: S608 - constants
 _MARKED = "marks is not null and instr(marks, ?5)"
-_LIST_MARKED = f"""select type, instance from actor indexed by marked_actor
+_LIST_MARKED = f"""select {_ID} from actor indexed by marked_actor
     where {_MARKED} and {_AFTER}
     and (exists (select 1 from turn where turn.actor = n)
         or exists (select 1 from value where value.actor = n))
     {_IN_ORDER}"""  # noqa: S608 - constants
-_LIST_OPEN_MARKED = f"""select type, instance from actor indexed by marked_actor
+_LIST_OPEN_MARKED = f"""select {_ID} from actor indexed by marked_actor
     where {_MARKED} and {_AFTER}
     and exists (select 1 from turn where turn.actor = n and status = 'pending')
     {_IN_ORDER}"""  # noqa: S608 - constants
@@ -151,13 +157,24 @@ def list_actors(
     limit: int,
 ) -> Page[ActorId]:
     after_type, _, after_instance = (after or "").partition("/")
-    start = max((type_name or "", ""), (after_type, after_instance))
-    arguments: list[object] = [*start, type_name, limit + 1]
+    first = max((type_name or "", ""), (after_type, after_instance))
+    start = first[0].encode(), first[1].encode()
     if mark is None:
         query = _LIST_OPEN if open_only else _LIST_ALL
     else:
         query = _LIST_OPEN_MARKED if open_only else _LIST_MARKED
-        arguments.append(f" {mark} ")
-    rows = connection.execute(query, arguments).fetchall()
-    items = tuple(ActorId(*row) for row in rows[:limit])
-    return Page(items, str(items[-1]) if len(rows) > limit else None)
+    marked = () if mark is None else (f" {mark} ",)
+    listed = ActorList(limit)
+    while not listed.is_full:
+        count = listed.missing
+        arguments = (*start, type_name, count, *marked)
+        rows = connection.execute(query, arguments).fetchall()
+        listed.add((_text(one), _text(other)) for one, other in rows)
+        if len(rows) < count:
+            break
+        start = rows[-1]
+    return listed.page()
+
+
+def _text(stored: bytes) -> str:
+    return stored.decode("utf-8", "surrogateescape")
