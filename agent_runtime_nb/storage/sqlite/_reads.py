@@ -121,7 +121,7 @@ def _end_of(prefix: str) -> str | bytes:
 # Ids cross as bytes: somebody else may have written what is no UTF-8. What is no text at
 # all sorts behind every text, so it would be listed for ever.
 _ID = "cast(type as blob), cast(instance as blob)"
-_AFTER = """(type, instance) > (cast(?1 as text), cast(?2 as text))
+_AFTER = """(type, instance) > (?1, ?2)
     and type <= coalesce(?3, x'')
     and typeof(type) = 'text' and typeof(instance) = 'text'"""
 _IN_ORDER = "order by type, instance limit ?4"
@@ -157,23 +157,23 @@ def list_actors(
     limit: int,
 ) -> Page[ActorId]:
     after_type, _, after_instance = (after or "").partition("/")
-    first = max((type_name or "", ""), (after_type, after_instance))
-    start = first[0].encode(), first[1].encode()
+    start = max((type_name or "", ""), (after_type, after_instance))
     if mark is None:
         query = _LIST_OPEN if open_only else _LIST_ALL
     else:
         query = _LIST_OPEN_MARKED if open_only else _LIST_MARKED
     marked = () if mark is None else (f" {mark} ",)
-    listed = ActorList(limit)
-    while not listed.is_full:
-        count = listed.missing
+    count = limit + 1
+    while True:
         arguments = (*start, type_name, count, *marked)
         rows = connection.execute(query, arguments).fetchall()
+        listed = ActorList(limit)
         listed.add((_text(one), _text(other)) for one, other in rows)
-        if len(rows) < count:
-            break
-        start = rows[-1]
-    return listed.page()
+        if listed.is_full or len(rows) < count:
+            return listed.page()
+        # More from the same place: what the last row has may be no text to go on behind
+        # (and behind an expression of bytes the index would not be searched).
+        count *= 2
 
 
 def _text(stored: bytes) -> str:
