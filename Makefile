@@ -32,7 +32,7 @@ SIDE_BY_SIDE := $(if $(filter output-sync,$(.FEATURES)),-j2 --output-sync=target
 CHROMIUM = $(PY) tools/chromium.py --install >/dev/null || [ "$$CI" != true ]
 
 # The tests that need database servers.
-WITH_SERVERS := tests/contracts tests/storage tests/properties \
+WITH_SERVERS := tests/contracts tests/storage tests/properties tests/upgrades \
 	tests/test_benchmarks.py tests/test_cli_storage.py tests/test_storage_copy.py
 
 test: setup  ## every test: front end, Python, browser, notebooks
