@@ -176,8 +176,10 @@ async def fork(
     if (message_id := at or before) is not None:
         last = _place(actor_id, records, message_id) + (before is None)
     values = _forked_values(state, at_end=last == len(records))
-    if (discarded := state.values.get(DISCARDED)) is not None:
-        values[DISCARDED] = discarded
+    copied = {record.message_id for record in records[:last]}
+    discarded: list[str] = decode(state.values.get(DISCARDED, b"[]"))
+    if here := [one for one in discarded if one in copied]:
+        values[DISCARDED] = encode(here)
     forked_at = records[last - 1].message_id if last else None
     now = actors.environment.wall_clock()
     parent: JsonValue = {"actor": str(actor_id), "message_id": forked_at, "at": now}

@@ -230,13 +230,17 @@ def turns_from_json(data: JsonValue) -> list[TurnView]:
     ]
 
 
-def _discarded_from_json(document: dict[str, Any]) -> list[str]:
+def _discarded_from_json(
+    document: dict[str, Any], turns: Sequence[TurnView]
+) -> list[str]:
     # Files of earlier versions of this package do not have it.
     found = document.get("discarded", [])
     listed = cast("list[object]", found) if isinstance(found, list) else [None]
     if not all(isinstance(one, str) for one in listed):
         raise InvalidRequest("discarded", "must be a list of message ids")
-    return cast("list[str]", listed)
+    # Their forks may name turns that only the parent has.
+    known = {turn.message_id for turn in turns}
+    return [one for one in cast("list[str]", listed) if one in known]
 
 
 def _turn_from_json(value: JsonValue, position: int) -> TurnView:
@@ -307,6 +311,6 @@ async def import_conversation(
         target,
         turns,
         name if isinstance(name, str) else None,
-        _discarded_from_json(document),
+        _discarded_from_json(document, turns),
     )
     return target

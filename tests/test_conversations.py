@@ -181,6 +181,21 @@ async def test_a_fork_before_the_first_turn_is_empty_and_can_be_used(host: Host)
     assert await texts(host, fork) == ["another one"]
 
 
+async def test_a_fork_before_a_discarded_turn_is_exported_and_imported(host: Host):
+    await host.ask("one", message_id="id-one")
+    host.agent = scripted([ValueError("no")])
+    host.runtime.register_actor_type("agent", lambda _: AgentActor(host.agent))
+    await host.ask("bad", message_id="bad")
+    await host.runtime.discard(ME, "bad")
+
+    fork = await host.runtime.fork(ME, before="bad")
+    forked = await read_conversation(host.runtime, fork)
+    await import_conversation(host.runtime, to_json(forked), to=OTHER)
+
+    assert forked.info.discarded == ()
+    assert await texts(host, OTHER) == ["one"]
+
+
 async def test_a_request_of_the_common_part_has_its_recorded_answer_in_the_fork(
     host: Host,
 ):
@@ -315,6 +330,11 @@ async def test_an_import_never_overwrites(host: Host):
         await import_conversation(host.runtime, exported)
 
 
+async def test_turns_that_are_not_there_cannot_be_discarded_by_an_import(host: Host):
+    with pytest.raises(InvalidRequest, match="discarded"):
+        await host.runtime.import_turns(OTHER, [], discarded=["nobody"])
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -325,7 +345,6 @@ async def test_an_import_never_overwrites(host: Host):
         ({"turns": [17]}, r"turns\[0\]"),
         ({"discarded": "id-one"}, "discarded"),
         ({"discarded": [1]}, "discarded"),
-        ({"discarded": ["nobody"]}, "discarded"),
     ],
 )
 async def test_a_file_that_is_no_conversation_is_refused_by_its_place(

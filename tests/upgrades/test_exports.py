@@ -16,7 +16,7 @@ from tests.upgrades.actors import Agents, Gate, runtime_on
 from tests.upgrades.conftest import NEXT_OF_MOCK, check_turn
 from tests.upgrades.story import MOCK, Scene
 
-NAMES = ("talk", "pending", "mock")
+NAMES = ("talk", "fork", "pending", "mock")
 
 
 def read_json(version: Path, name: str) -> Any:
