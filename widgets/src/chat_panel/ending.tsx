@@ -6,7 +6,7 @@ import { isRateLimited, MOST_TRIES, secondsLeft, triesInARow } from "./limits.ts
 import { answerText, interruption, type Turn } from "./model.ts";
 import { asSentence } from "./sentences.ts";
 import type { ChatStore } from "./store.ts";
-import type { TurnProps } from "./turn.tsx";
+import type { TurnProps } from "./turn_props.ts";
 
 /** How a turn ended that has no whole answer, and what can be done about it. */
 export function Ending(props: TurnProps) {

@@ -5,21 +5,11 @@ import { memo } from "../shared/memo.tsx";
 import { copyText } from "./copy.ts";
 import { Ending } from "./ending.tsx";
 import { ItemView } from "./items.tsx";
-import { answerText, type Branch, isInWork, isOpen, type Turn } from "./model.ts";
+import { answerText, isInWork, isOpen, type Turn } from "./model.ts";
 import { PressReason } from "./press_reason.tsx";
 import { Said } from "./said.tsx";
 import type { ChatStore } from "./store.ts";
-
-export interface TurnProps {
-  turn: Turn;
-  store: ChatStore;
-  isLast: boolean;
-  isAsking: boolean;
-  /** Whether a later turn repeats it. */
-  isRetried: boolean;
-  /** Where the conversation divides at this turn. */
-  branch: Branch | undefined;
-}
+import type { TurnProps } from "./turn_props.ts";
 
 /** A turn; one that was repeated is folded. */
 export const TurnView = memo((props: TurnProps) => {

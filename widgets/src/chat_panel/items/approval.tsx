@@ -3,10 +3,10 @@ import { Icon } from "../../shared/icons.tsx";
 import type { Press } from "../../shared/second_road.ts";
 import { focusOn, isFocusLost } from "../focus.ts";
 import { withMarks } from "../hidden_characters.ts";
-import type { ItemProps } from "../items.tsx";
 import { spaced } from "../json_text.ts";
 import type { ApprovalItem, Decision } from "../model.ts";
 import { ExactText } from "./exact_text.tsx";
+import type { ItemProps } from "./item_props.ts";
 
 type ApprovalProps = Omit<ItemProps, "item"> & { item: ApprovalItem };
 type Outcome = "once" | "conversation" | "denied" | "unanswered";
