@@ -21,7 +21,7 @@ import { buildLazy } from "./lazy.mjs";
 const HERE = dirname(fileURLToPath(import.meta.url));
 const OUT = join(HERE, "..", "agent_runtime_nb", "widgets", "static");
 const GZIP_LIMIT = 45 * 1024;
-const NO_WIDGETS = new Set(["shared", "lazy"]);
+const NO_WIDGETS = new Set(["shared", "lazy", "side_channel"]);
 
 async function entryPoints() {
   const folders = await readdir(join(HERE, "src"), { withFileTypes: true });

@@ -1,9 +1,18 @@
 /** Every state of the chat panel. */
 
-import type { Conversation, Turn } from "../src/chat_panel/model.ts";
+import type { Conversation, Turn } from "../src/chat_panel/store/model.ts";
 import type { Answer, Habits } from "./fake_model.ts";
 import { atThisTime, scene } from "./kernel.ts";
-import { click, fill, find, frame, paste, press, type Visit, write } from "./visit.ts";
+import {
+  click,
+  fill,
+  find,
+  frame,
+  paste,
+  press,
+  type Visit,
+  write,
+} from "./user_actions.ts";
 
 export interface Story extends Habits {
   name: string;

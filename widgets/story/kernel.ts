@@ -1,6 +1,6 @@
 /** What the kernel really sends, as tests/browser/story_fixtures.py has recorded it. */
 
-import type { Conversation } from "../src/chat_panel/model.ts";
+import type { Conversation } from "../src/chat_panel/store/model.ts";
 import type { Answer } from "./fake_model.ts";
 import recorded from "./kernel.json";
 

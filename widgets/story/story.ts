@@ -6,8 +6,8 @@
  * The address may say ?only=<name>,<name> &theme=dark &width=320 &bare (no headings).
  */
 
-import { hurry, stories, type Told, tell } from "./teller.ts";
-import { frame } from "./visit.ts";
+import { hurry, stories, type Told, tell } from "./mount_story.ts";
+import { frame } from "./user_actions.ts";
 
 const query = new URLSearchParams(location.search);
 const chosen = query.get("only")?.split(",");

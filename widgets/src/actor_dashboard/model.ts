@@ -1,6 +1,6 @@
 /** The picture of all actors, and what the changes of the kernel do to it. */
 
-import type { Picture } from "../shared/log.ts";
+import type { Picture } from "../shared/state_sync.ts";
 
 export interface Row {
   id: string;

@@ -1,5 +1,5 @@
 import { count } from "../shared/format.ts";
-import type { ChatStore } from "./store.ts";
+import type { ChatStore } from "./store/chat_store.ts";
 
 /** What stands between the person and the agent, in a sentence. */
 export function Banner({ store }: { store: ChatStore }) {

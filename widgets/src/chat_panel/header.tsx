@@ -1,9 +1,9 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { focusOn, isFocusLost } from "../shared/focus.ts";
 import { elapsed } from "../shared/format.ts";
-import { ConversationList } from "./conversation_list.tsx";
-import { focusOn, isFocusLost } from "./focus.ts";
-import { Menu } from "./menu.tsx";
-import type { ChatStore } from "./store.ts";
+import { ConversationList } from "./menu/conversation_list.tsx";
+import { Menu } from "./menu/conversation_menu.tsx";
+import type { ChatStore } from "./store/chat_store.ts";
 
 export function Header({ store, heading }: { store: ChatStore; heading: string }) {
   const [isRenaming, setRenaming] = useState(false);

@@ -3,17 +3,17 @@ import { render } from "preact";
 import { LazyModules } from "../shared/lazy_modules.ts";
 import "../shared/theme.css";
 import "./chat_panel.css";
-import "./composer.css";
-import "./transcript.css";
-import "./turns.css";
-import "./items.css";
-import "./approval.css";
-import "./markdown.css";
-import { Modules } from "./lazy_context.ts";
-import { knowNotebook } from "./notebook_cells.ts";
+import "./composer/composer.css";
+import "./transcript/transcript.css";
+import "./transcript/turns.css";
+import "./items/items.css";
+import "./items/approval.css";
+import "./markdown/markdown.css";
+import { Modules } from "../shared/lazy_context.ts";
+import { knowNotebook } from "../shared/notebook_cells.ts";
 import { Panel } from "./panel.tsx";
 import { followCopies, hideCopies } from "./saved_copy.ts";
-import { ChatStore } from "./store.ts";
+import { ChatStore } from "./store/chat_store.ts";
 
 /** Called once per model: its views share one store. */
 const widget: AnyWidget = () => {

@@ -1,12 +1,12 @@
 import { useEffect, useId, useRef } from "preact/hooks";
+import { useKeptFocus } from "../shared/focus.ts";
 import { memo } from "../shared/memo.tsx";
-import { Announcer } from "./announcer.tsx";
 import { Banner } from "./banner.tsx";
-import { Composer } from "./composer.tsx";
-import { useKeptFocus } from "./focus.ts";
+import { Composer } from "./composer/composer.tsx";
 import { Header } from "./header.tsx";
-import type { ChatStore } from "./store.ts";
-import { Transcript } from "./transcript.tsx";
+import type { ChatStore } from "./store/chat_store.ts";
+import { Announcer } from "./transcript/announcer.tsx";
+import { Transcript } from "./transcript/transcript.tsx";
 
 export function Panel({ store }: { store: ChatStore }) {
   const heading = useId();

@@ -8,7 +8,7 @@
 
 import type { AnyModel } from "@anywidget/types";
 import { type Signal, signal } from "@preact/signals";
-import { type Batch, type Picture, receive } from "./log.ts";
+import { type Batch, type Picture, receive } from "./state_sync.ts";
 
 const PING_EVERY = 20_000;
 const ANSWER_WITHIN = 6_000;

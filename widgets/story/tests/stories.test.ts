@@ -3,9 +3,9 @@
 import axe from "axe-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { commands, page } from "vitest/browser";
-import { hurry, stories } from "../teller.ts";
-import { frame } from "../visit.ts";
-import { open } from "./visiting.ts";
+import { hurry, stories } from "../mount_story.ts";
+import { frame } from "../user_actions.ts";
+import { open } from "./open_story.ts";
 
 const complaints: unknown[] = [];
 let slowDown: () => void;

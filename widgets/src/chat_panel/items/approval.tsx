@@ -1,12 +1,12 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { focusOn, isFocusLost } from "../../shared/focus.ts";
 import { Icon } from "../../shared/icons.tsx";
-import type { Press } from "../../shared/second_road.ts";
-import { focusOn, isFocusLost } from "../focus.ts";
-import { withMarks } from "../hidden_characters.ts";
-import { spaced } from "../json_text.ts";
-import type { ApprovalItem, Decision } from "../model.ts";
+import type { Press } from "../../side_channel/side_channel.ts";
+import type { ApprovalItem, Decision } from "../store/model.ts";
 import { ExactText } from "./exact_text.tsx";
+import { withMarks } from "./hidden_characters.ts";
 import type { ItemProps } from "./item_props.ts";
+import { spaced } from "./json_text.ts";
 
 type ApprovalProps = Omit<ItemProps, "item"> & { item: ApprovalItem };
 type Outcome = "once" | "conversation" | "denied" | "unanswered";

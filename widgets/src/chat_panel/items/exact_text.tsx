@@ -1,4 +1,4 @@
-import { withMarks } from "../hidden_characters.ts";
+import { withMarks } from "./hidden_characters.ts";
 
 /**
  * A text of which nothing is hidden: what one would not see is named, and letters that

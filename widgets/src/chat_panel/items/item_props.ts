@@ -1,8 +1,8 @@
 /** What is known of an item of a turn where it is drawn. */
 
 import type { ReadonlySignal } from "@preact/signals";
-import type { Press } from "../../shared/second_road.ts";
-import type { Decision, Item } from "../model.ts";
+import type { Press } from "../../side_channel/side_channel.ts";
+import type { Decision, Item } from "../store/model.ts";
 
 export interface ItemProps {
   item: Item;

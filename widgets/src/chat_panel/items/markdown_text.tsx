@@ -1,7 +1,7 @@
 import { useContext, useLayoutEffect, useRef } from "preact/hooks";
+import { Modules } from "../../shared/lazy_context.ts";
 import { memo } from "../../shared/memo.tsx";
-import { Modules } from "../lazy_context.ts";
-import { GrowingMarkdown } from "../markdown.ts";
+import { GrowingMarkdown } from "../markdown/markdown_renderer.ts";
 
 export const Markdown = memo(({ text, done }: { text: string; done: boolean }) => {
   const modules = useContext(Modules);

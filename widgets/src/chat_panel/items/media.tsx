@@ -1,8 +1,8 @@
 import { useState } from "preact/hooks";
 import { Icon } from "../../shared/icons.tsx";
-import { imageHost } from "../images.ts";
-import type { MediaItem, UserItem } from "../model.ts";
-import { safeImage } from "../safety.ts";
+import { imageHost } from "../markdown/image_placeholder.ts";
+import { safeImage } from "../markdown/safe_urls.ts";
+import type { MediaItem, UserItem } from "../store/model.ts";
 
 export function User({ item }: { item: UserItem }) {
   return (

@@ -1,6 +1,6 @@
 import { duration } from "../../shared/format.ts";
 import { Icon } from "../../shared/icons.tsx";
-import type { ReasoningItem } from "../model.ts";
+import type { ReasoningItem } from "../store/model.ts";
 
 /** What the model thought, folded away. */
 export function Reasoning({ item, grows }: { item: ReasoningItem; grows: boolean }) {

@@ -1,10 +1,10 @@
 import { useContext, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Sanitised } from "../../lazy/sanitise.ts";
+import { Modules } from "../../shared/lazy_context.ts";
 import { memo } from "../../shared/memo.tsx";
-import { imageButton } from "../images.ts";
-import { Modules } from "../lazy_context.ts";
-import type { RichResult } from "../model.ts";
-import { safeLink } from "../safety.ts";
+import { imageButton } from "../markdown/image_placeholder.ts";
+import { safeLink } from "../markdown/safe_urls.ts";
+import type { RichResult } from "../store/model.ts";
 import { Media } from "./media.tsx";
 
 interface RichResultsProps {

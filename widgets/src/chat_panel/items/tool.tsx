@@ -1,9 +1,9 @@
 import type { ReadonlySignal } from "@preact/signals";
 import { duration, elapsed } from "../../shared/format.ts";
 import { Icon } from "../../shared/icons.tsx";
-import { oneLine, spaced } from "../json_text.ts";
-import type { ToolItem } from "../model.ts";
+import type { ToolItem } from "../store/model.ts";
 import { ExactText } from "./exact_text.tsx";
+import { oneLine, spaced } from "./json_text.ts";
 import { RichResults } from "./rich_result.tsx";
 
 type Clock = ReadonlySignal<number> | undefined;

@@ -1,6 +1,0 @@
-/** How the parts of a panel reach the modules that are loaded when needed. */
-
-import { createContext } from "preact";
-import type { LazyModules } from "../shared/lazy_modules.ts";
-
-export const Modules = createContext<LazyModules | undefined>(undefined);

@@ -1,0 +1,51 @@
+/** Going to another conversation, from when this page asks for it until it has come. */
+
+import type { Message } from "../../shared/connection.ts";
+import type { Failure } from "./model.ts";
+
+/** The conversation of what is written for the one that comes. */
+export const COMING = "";
+
+/** What one is told when nothing was heard of it. */
+export const NOT_SHOWN: Failure = {
+  type: "NotShown",
+  message: "the kernel answers, but shows no other conversation.",
+  retryable: true,
+};
+
+export class Departure {
+  /** The kind of the message that has asked for it; "" while nobody leaves. */
+  what = "";
+  #to: unknown;
+  #since = 0;
+
+  /** Whether a message asks to leave the conversation that is shown. */
+  begin({ type, instance_id }: Message, shown: string): boolean {
+    const isShown = instance_id === shown;
+    const kinds: Record<string, boolean> = {
+      new: true,
+      edit: true,
+      switch: !isShown,
+      delete: isShown,
+    };
+    if (!kinds[type]) return false;
+    this.what = type;
+    this.#to = type === "switch" && instance_id;
+    this.#since = Date.now();
+    return true;
+  }
+
+  /** Another view may have gone somewhere else meanwhile. */
+  endsAt(shown: string): boolean {
+    return !this.#to || this.#to === shown;
+  }
+
+  wasLost(before: number): boolean {
+    return this.what !== "" && this.#since < before;
+  }
+
+  end(): void {
+    this.what = "";
+    this.#to = undefined;
+  }
+}

@@ -1,0 +1,68 @@
+/** The story that a test is in: opened, spoken to, and cleared away after the test. */
+
+import { afterEach } from "vitest";
+import type { Conversation } from "../../src/chat_panel/store/model.ts";
+import type { Answer, FakeModel } from "../fake_model.ts";
+import { stories, type Told, tell } from "../mount_story.ts";
+import { frame, type Visit } from "../user_actions.ts";
+
+let visit: Visit | undefined;
+
+afterEach(() => {
+  leave();
+  sessionStorage.clear(); // drafts
+});
+
+/** A story in a place of its own, with parts of it changed. */
+export async function open(
+  name: string,
+  more: Partial<Told> = {},
+): Promise<HTMLElement> {
+  const el = document.createElement("div");
+  document.body.append(el);
+  visit = await tell({ ...storyOf(name), ...more }, el);
+  await frame();
+  return el;
+}
+
+/** As a page that is closed: what it has kept for the next one stays. */
+export function leave(): void {
+  visit?.close();
+  visit = undefined;
+  document.body.replaceChildren();
+}
+
+export function storyOf(name: string): Told {
+  const story = stories.find((one) => one.name === name);
+  if (!story) throw new Error(`there is no story ${name}`);
+  return story;
+}
+
+/** What the widget has sent to the kernel, of these types. */
+export function sent(...types: string[]): Answer[] {
+  return model().sent.filter((message) => types.includes(message.type));
+}
+
+/** What the kernel says to the widget. */
+export function receive(message: Answer): void {
+  model().receive(message);
+}
+
+/** The picture that the story begins with. */
+export function initial(): Conversation {
+  return model().get("snapshot") as Conversation;
+}
+
+/** The kernel's picture is another one from here on. */
+export async function show(change: Partial<Conversation>): Promise<void> {
+  receive({ type: "snapshot", snapshot: { ...initial(), ...change } });
+  await frame();
+  await frame();
+}
+
+export const id = (name: string) => `[data-testid=${name}]`;
+
+function model(): FakeModel {
+  if (!visit) throw new Error("no story is open");
+  return visit.model;
+}
