@@ -1,34 +1,31 @@
 /**
  * Properties that only what is bundled gives each other: no message and no node has
- * them, and nobody reaches them by a text. So they can be shorter in the bundles. One that is left out costs some bytes, nothing else.
+ * them, and nobody reaches them by a text. So they can be shorter in the bundles. One
+ * that is left out costs some bytes, nothing else.
  */
 
-const NAMES = [
-  ..."branch choose connection dead drop follower grows loss press store".split(" "),
-  ..."bringBack byKey canClose canOpen clockOffset comingQueued countingDown".split(
-    " ",
-  ),
-  ..."drafts dropBefore editing endsAt giveUp givenUp hasAnswered heightBefore".split(
-    " ",
-  ),
-  ..."isAsking isCode isCut isDone isEnded isImage isItemStart isKept isLast".split(
-    " ",
-  ),
-  ..."isLineStart isLookingAt isLoss isMarked isOff isOpen isQuoted isRetried".split(
-    " ",
-  ),
-  ..."isShown isTriedAgain isUnderWay listMore listed loadEarlier".split(" "),
-  ..."loadingEarlier onAnswer onArrow onBack onChoose onEnd onEscape onFiles".split(
-    " ",
-  ),
-  ..."onKeep onLoss onMedia onMessage onPong onPress onRename onSend onText".split(" "),
-  ..."opensFor outbox picture pings pressed presses retryByItself sayAgain".split(" "),
-  ..."sayInstead sentAt showEarlier stepping stopByKey stopTarget switchTo".split(" "),
-  ..."overtaken tick hear upToHere wasLost withdraw".split(" "),
-  // Of the parser of Markdown and its renderers.
-  ..."add_text add_token backticks_count blockquote_idx code_fence_body".split(" "),
-  ..."end_token fence_end fence_start hr_char hr_chars indent_len set_attr".split(" "),
-  ..."pending renderer table_state".split(" "),
-];
+/** Of the widgets themselves. */
+const OWN = `
+  arrived attach attribute autoRetry autoRetryTarget begin branch branchNavigation
+  byKey canClose canOpen choose clockOffset comingQueued connection
+  conversationActions dead deliveries delivery dispose drafts dropBefore dropMessage
+  editing endsAt follower formulaAt formulas givenUp giveUp grows hasAnswered
+  heading hear heightBefore isAsking isCode isComplete isCut isDone isEnded isImage
+  isItemStart isKept isLast isLineStart isLookingAt isLoss isMarked isOff isOpen
+  isQuoted isReadOnly isRetried isShown isTriedAgain isUnderWay keepPosition listed
+  listMore loadEarlier loadingEarlier loss nextPosition onAnswer onArrow onBack
+  onChoose onEnd onEscape onFiles onKeep onLoss onMedia onMessage onPong onPress
+  onRename onSend onText opensFor outbox overtaken pendingTurns picture pings press
+  resend resendMessage restore scrollToBottom scrollToMiddle sendEdited sending
+  sendMessage sentAt showEarlier sideChannel stopByKey stopTarget store switchTo
+  tick upToHere wasLost withdraw`;
+
+/** Of the Markdown library: its parser and its renderers. */
+const MARKDOWN_LIBRARY = `
+  add_text add_token backticks_count blockquote_idx code_fence_body end_token
+  fence_end fence_start hr_char hr_chars indent indent_len len pending renderer
+  set_attr spaces table_state token tokens`;
+
+const NAMES = `${OWN} ${MARKDOWN_LIBRARY}`.trim().split(/\s+/);
 
 export const INTERNAL = new RegExp(`^(?:${NAMES.join("|")})$`);

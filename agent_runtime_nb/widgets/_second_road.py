@@ -123,7 +123,7 @@ class SecondRoad:
         self._keep_alive = keep_alive
         self._ways: dict[str, Way | str] = {}
         self._closed = False
-        self.handlers: dict[str, Handler] = {"road": self.asked}
+        self.handlers: dict[str, Handler] = {"side_channel": self.asked}
 
     def open(self) -> None:
         """Hear from now on when a server begins or ends."""

@@ -24,7 +24,7 @@ message safe to send twice. Those about the conversation that the page shows car
     new                                   show a new conversation
     list       search, after              the conversations of this actor type
     freeze, saved_data                    see `FreezableWidget`
-    road       origin, state              see `SecondRoad`
+    side_channel   origin, state          see `SecondRoad`
     module     name                       see `Modules`
     ping, resync                          see `LiveWidget`
 
@@ -60,7 +60,7 @@ from agent_runtime_nb.widgets._transcript import Transcript
 from agent_runtime_nb.widgets._turn import Tell
 
 _STATIC = Path(__file__).parent / "static"
-_LOOKS = frozenset({"earlier", "list", "switch", "export", "module", "road"})
+_LOOKS = frozenset({"earlier", "list", "switch", "export", "module", "side_channel"})
 _SETTLES = 0.2  # seconds in which the watch tells what a look at the directory has seen
 
 _log = logging.getLogger(__name__)

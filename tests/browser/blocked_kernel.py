@@ -112,5 +112,5 @@ def stop_while_blocked(lab: LabPage, panel: ChatPanel, what: str) -> Press:
     return click(panel, stop, stopped, what)
 
 
-def wait_for_road(lab: LabPage, panel: ChatPanel, state: str) -> None:
-    expect(panel.root).to_have_attribute("data-road", state)
+def wait_for_side_channel(lab: LabPage, panel: ChatPanel, state: str) -> None:
+    expect(panel.root).to_have_attribute("data-side-channel", state)

@@ -19,7 +19,7 @@ from tests.browser.blocked_kernel import (
     click,
     lands_at_once,
     stop_while_blocked,
-    wait_for_road,
+    wait_for_side_channel,
 )
 from tests.browser.conftest import OpenNotebook
 
@@ -32,12 +32,12 @@ def test_stop_lands_within_a_second_while_a_cell_sleeps(
     lab = open_notebook(START, COUNTER, SERVE)
     lab.run()
     panel = lab.panel()
-    wait_for_road(lab, panel, "open")
+    wait_for_side_channel(lab, panel, "open")
 
     what = "Stop during a blocking cell, straight to the server"
     assert lands_at_once(lab, lambda: stop_while_blocked(lab, panel, what))
     expect(panel.last).to_have_attribute("data-status", "cancelled")
-    expect(panel.root.get_by_test_id("press-reason")).to_have_count(0)
+    expect(panel.root.get_by_test_id("delivery-note")).to_have_count(0)
     lab.save()  # the notebooks that are saved are looked through for tickets
 
 
@@ -47,7 +47,7 @@ def test_an_approval_lands_within_a_second_while_a_cell_sleeps(
     lab = open_notebook(START, SCRIPTED, SERVE)
     lab.run()
     panel = lab.panel()
-    wait_for_road(lab, panel, "open")
+    wait_for_side_channel(lab, panel, "open")
 
     def approve() -> Press:
         panel.ask("delete notes.txt")
@@ -70,13 +70,13 @@ def test_without_a_server_the_panel_names_the_kernels_interrupt_and_that_helps(
     lab = open_notebook(START, COUNTER)
     lab.run()
     panel = lab.panel()
-    wait_for_road(lab, panel, "closed")
+    wait_for_side_channel(lab, panel, "closed")
     panel.say("count")
     panel.expect_words(10)
 
     block_the_kernel(lab)
     panel.root.get_by_test_id("stop").click()
-    reason = panel.root.get_by_test_id("press-reason")
+    reason = panel.root.get_by_test_id("delivery-note")
     expect(reason).to_contain_text("Interrupt")
     expect(reason).to_contain_text("rt.serve()")
     expect(panel.last).to_have_attribute("data-status", "running")
@@ -93,13 +93,13 @@ def test_on_the_notebooks_own_loop_the_panel_names_the_interrupt_and_the_way_out
     lab = open_notebook(ON_THE_NOTEBOOKS_LOOP, COUNTER, SERVE)
     lab.run()
     panel = lab.panel()
-    wait_for_road(lab, panel, "closed")
+    wait_for_side_channel(lab, panel, "closed")
     panel.say("count")
     panel.expect_words(10)
 
     block_the_kernel(lab)
     panel.root.get_by_test_id("stop").click()
-    reason = panel.root.get_by_test_id("press-reason")
+    reason = panel.root.get_by_test_id("delivery-note")
 
     expect(reason).to_contain_text("Interrupt")
     expect(reason).to_contain_text('loop="thread"')
@@ -114,13 +114,13 @@ def test_the_road_opens_and_closes_with_the_server_and_a_reload_finds_it(
     lab = open_notebook(START, COUNTER, alone=True, takes_away="/tickets/hello")
     lab.run()
     panel = lab.panel()
-    wait_for_road(lab, panel, "closed")
+    wait_for_side_channel(lab, panel, "closed")
 
     lab.execute(SERVE)
-    wait_for_road(lab, panel, "open")
+    wait_for_side_channel(lab, panel, "open")
     lab.save()
     lab.reload()
-    wait_for_road(lab, lab.panel(), "open")
+    wait_for_side_channel(lab, lab.panel(), "open")
     lab.execute("server.stop()")
 
-    wait_for_road(lab, lab.panel(), "closed")
+    wait_for_side_channel(lab, lab.panel(), "closed")

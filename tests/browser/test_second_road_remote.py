@@ -16,7 +16,7 @@ from tests.browser.blocked_kernel import (
     START,
     lands_at_once,
     stop_while_blocked,
-    wait_for_road,
+    wait_for_side_channel,
 )
 from tests.browser.jupyter_server import JupyterServer
 from tests.browser.lab_page import PATIENCE, LabPage, write_notebook
@@ -65,9 +65,9 @@ def test_on_another_machine_stop_takes_the_way_through_jupyters_proxy(
     lab.run("start")
     lab.run("chat")
     panel = lab.panel()
-    wait_for_road(lab, panel, "closed")
+    wait_for_side_channel(lab, panel, "closed")
     lab.run("serve")
-    wait_for_road(lab, panel, "open")
+    wait_for_side_channel(lab, panel, "open")
 
     what = "Stop during a blocking cell, through Jupyter's proxy"
     assert lands_at_once(lab, lambda: stop_while_blocked(lab, panel, what))

@@ -76,7 +76,7 @@ async def test_a_panel_learns_of_a_server_that_begins_later_changes_its_token_an
 ):
     comm = Comm()
     panel = rt.chat(comm=comm)
-    comm.say("road", origin=PAGE, state="asking")
+    comm.say("side_channel", origin=PAGE, state="asking")
     before = comm.ticket()
 
     server = rt.serve()
@@ -103,7 +103,7 @@ async def test_stop_over_the_road_lands_while_the_main_thread_is_busy(
     comm = Comm()
     panel = rt.chat(comm=comm, conversation="c1")
     rt.serve()
-    comm.say("road", origin=PAGE, state="asking")
+    comm.say("side_channel", origin=PAGE, state="asking")
     told = comm.ticket()
     comm.say("send", text="go", message_id="m1")
     comm.until("word word")
@@ -124,7 +124,7 @@ async def test_on_the_notebooks_own_loop_no_road_is_offered(begin: Start, endles
     rt.serve()
     comm = Comm()
     panel = rt.chat(comm=comm)
-    comm.say("road", origin=PAGE, state="asking")
+    comm.say("side_channel", origin=PAGE, state="asking")
     await rt.ready()
 
     told = comm.ticket()
@@ -140,7 +140,7 @@ async def test_a_panel_that_is_closed_hears_of_no_server_and_holds_no_ticket(
     comm = Comm()
     panel = rt.chat(comm=comm)
     server = rt.serve()
-    comm.say("road", origin=PAGE, state="asking")
+    comm.say("side_channel", origin=PAGE, state="asking")
     told = comm.ticket()
 
     panel.close()

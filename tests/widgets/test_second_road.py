@@ -65,7 +65,7 @@ async def ask(
 ) -> dict[str, Any]:
     """What the kernel answers to a page that says its origin."""
     front_end.messages = [one for one in front_end.messages if one["type"] != "ticket"]
-    front_end.say("road", origin=origin, state=state)
+    front_end.say("side_channel", origin=origin, state=state)
     return await front_end.heard("ticket")
 
 
@@ -123,7 +123,7 @@ async def test_a_page_that_has_its_ticket_is_only_renewed(
     for _ in range(3):
         now[0] += 100
         front_end.messages.clear()
-        front_end.say("road", origin=PAGE, state="open")
+        front_end.say("side_channel", origin=PAGE, state="open")
         front_end.say("ping")
         await front_end.heard("pong")
 

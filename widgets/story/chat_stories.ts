@@ -7,10 +7,10 @@ import {
   click,
   fill,
   find,
-  frame,
+  type MountedStory,
+  nextFrame,
   paste,
   press,
-  type Visit,
   write,
 } from "./user_actions.ts";
 
@@ -20,7 +20,7 @@ export interface Story extends Habits {
   says: string;
   picture: Partial<Conversation>;
   /** What a person does before one looks. */
-  act?: (visit: Visit) => Promise<void> | void;
+  act?: (visit: MountedStory) => Promise<void> | void;
   /** A selector; the state is reached once it matches. */
   shows: string;
 }
@@ -76,15 +76,15 @@ function list({ search = "" }: Answer): Answer {
   return { ...answer, type: "conversations", items: found, search };
 }
 
-const openList = ({ el }: Visit) => click(el, id("conversations"));
+const openList = ({ el }: MountedStory) => click(el, id("conversations"));
 const FOUND = `${id("conversation-item")}:only-child`;
 
-const openMenu = ({ el }: Visit) => click(el, id("menu-button"));
+const openMenu = ({ el }: MountedStory) => click(el, id("menu-button"));
 
 /** Open the menu and press one of its items. */
-const chooseInMenu = (item: string) => async (visit: Visit) => {
+const chooseInMenu = (item: string) => async (visit: MountedStory) => {
   openMenu(visit);
-  await frame();
+  await nextFrame();
   click(visit.el, id(item));
 };
 
@@ -248,7 +248,7 @@ const conversation: Story[] = [
     answers: { list },
     act: async (visit) => {
       openList(visit);
-      await frame();
+      await nextFrame();
       fill(find(visit.el, id("conversation-search")), "rome");
     },
   }),

@@ -7,7 +7,7 @@ import { boardStories } from "./board_stories.ts";
 import { chatStories, type Story } from "./chat_stories.ts";
 import { FakeModel } from "./fake_model.ts";
 import { answerModule } from "./modules.ts";
-import { frame, type Visit } from "./user_actions.ts";
+import { type MountedStory, nextFrame } from "./user_actions.ts";
 
 const PATIENCE = 10_000;
 
@@ -18,11 +18,11 @@ interface Definition {
 
 type Widget = () => Definition;
 
-export interface Told extends Story {
+export interface MountableStory extends Story {
   widget: Widget;
 }
 
-export const stories: Told[] = [
+export const stories: MountableStory[] = [
   ...chatStories.map((story) => ({
     ...story,
     widget: chatWidget as unknown as Widget,
@@ -39,7 +39,7 @@ export const stories: Told[] = [
  *
  * Returns what to call to have the real clock again.
  */
-export function hurry(): () => void {
+export function speedUpTimers(): () => void {
   const { setTimeout: after, setInterval: every } = globalThis;
   const shorter = (ms = 0) => (ms >= 5_000 ? ms / 50 : ms);
   Object.assign(globalThis, {
@@ -50,7 +50,10 @@ export function hurry(): () => void {
 }
 
 /** Draw a story into an element; it is told once its state is reached. */
-export async function tell(story: Told, el: HTMLElement): Promise<Visit> {
+export async function mountStory(
+  story: MountableStory,
+  el: HTMLElement,
+): Promise<MountedStory> {
   const { picture, widget, shows, act, link, answers, name } = story;
   el.dataset.story = name;
   const habits = {
@@ -61,8 +64,8 @@ export async function tell(story: Told, el: HTMLElement): Promise<Visit> {
   const definition = widget();
   definition.initialize({ model });
   const close = definition.render({ model, el });
-  const visit: Visit = { el, model, close };
-  await frame();
+  const visit: MountedStory = { el, model, close };
+  await nextFrame();
   await act?.(visit);
   await until(() => el.querySelector(shows) !== null, `${name} shows ${shows}`);
   return visit;
@@ -72,6 +75,6 @@ async function until(holds: () => boolean, what: string): Promise<void> {
   const end = performance.now() + PATIENCE;
   while (!holds()) {
     if (performance.now() > end) throw new Error(`not reached: ${what}`);
-    await frame();
+    await nextFrame();
   }
 }

@@ -6,13 +6,18 @@
  * The address may say ?only=<name>,<name> &theme=dark &width=320 &bare (no headings).
  */
 
-import { hurry, stories, type Told, tell } from "./mount_story.ts";
-import { frame } from "./user_actions.ts";
+import {
+  type MountableStory,
+  mountStory,
+  speedUpTimers,
+  stories,
+} from "./mount_story.ts";
+import { nextFrame } from "./user_actions.ts";
 
 const query = new URLSearchParams(location.search);
 const chosen = query.get("only")?.split(",");
 
-function place({ name, says }: Told): HTMLElement {
+function place({ name, says }: MountableStory): HTMLElement {
   const section = document.createElement("section");
   section.className = "story";
   section.id = name;
@@ -31,15 +36,15 @@ function place({ name, says }: Told): HTMLElement {
 
 async function main(): Promise<void> {
   document.body.dataset.jpThemeLight = String(query.get("theme") !== "dark");
-  hurry();
+  speedUpTimers();
   const shown = stories.filter(({ name }) => !chosen || chosen.includes(name));
   const told = await Promise.allSettled(
-    shown.map((story) => tell(story, place(story))),
+    shown.map((story) => mountStory(story, place(story))),
   );
   const problems = told.flatMap((one) =>
     one.status === "rejected" ? [`${one.reason}`] : [],
   );
-  await frame();
+  await nextFrame();
   document.body.dataset.problems = problems.join("\n");
   document.body.dataset.ready = "true";
   for (const problem of problems) console.error(problem);

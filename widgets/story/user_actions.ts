@@ -2,7 +2,7 @@
 
 import type { FakeModel } from "./fake_model.ts";
 
-export interface Visit {
+export interface MountedStory {
   el: HTMLElement;
   model: FakeModel;
   /** Take the view away. */
@@ -35,7 +35,7 @@ export async function write(
   key?: string,
 ): Promise<void> {
   fill(composer(el), text);
-  await frame();
+  await nextFrame();
   if (key) press(el, key);
 }
 
@@ -66,6 +66,6 @@ export async function paste(el: HTMLElement, name: string): Promise<void> {
 }
 
 /** Until the next frame, in which the widget has drawn what was done. */
-export function frame(): Promise<void> {
+export function nextFrame(): Promise<void> {
   return new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
 }

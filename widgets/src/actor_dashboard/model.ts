@@ -39,13 +39,13 @@ export interface BoardPicture extends Picture {
   rows: Row[];
 }
 
-export type Change =
+export type BoardChange =
   | { op: "row"; row: Row }
   | { op: "gone"; id: string }
   | { op: "hidden"; hidden: number }
   | { op: "head"; head: Head };
 
-export const EMPTY: BoardPicture = {
+export const EMPTY_BOARD: BoardPicture = {
   seq: 0,
   title: "Actors",
   head: { phase: "loading" },
@@ -53,7 +53,7 @@ export const EMPTY: BoardPicture = {
   rows: [],
 };
 
-export function reduce(picture: BoardPicture, change: Change): BoardPicture {
+export function reduceBoard(picture: BoardPicture, change: BoardChange): BoardPicture {
   switch (change.op) {
     case "head":
       return { ...picture, head: change.head };

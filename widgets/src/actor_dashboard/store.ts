@@ -1,16 +1,21 @@
 import type { AnyModel } from "@anywidget/types";
 import { signal } from "@preact/signals";
 import { Connection } from "../shared/connection.ts";
-import { type BoardPicture, type Change, EMPTY, reduce } from "./model.ts";
+import {
+  type BoardChange,
+  type BoardPicture,
+  EMPTY_BOARD,
+  reduceBoard,
+} from "./model.ts";
 
 export class BoardStore {
-  readonly connection: Connection<BoardPicture, Change>;
+  readonly connection: Connection<BoardPicture, BoardChange>;
   readonly now = signal(Date.now() / 1000);
 
   constructor(model: AnyModel) {
-    this.connection = new Connection<BoardPicture, Change>(model, {
-      empty: EMPTY,
-      reduce,
+    this.connection = new Connection<BoardPicture, BoardChange>(model, {
+      empty: EMPTY_BOARD,
+      reduce: reduceBoard,
     });
   }
 

@@ -2,7 +2,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { focusOn, isFocusLost } from "../shared/focus.ts";
 import { elapsed } from "../shared/format.ts";
 import { ConversationList } from "./menu/conversation_list.tsx";
-import { Menu } from "./menu/conversation_menu.tsx";
+import { ConversationMenu } from "./menu/conversation_menu.tsx";
 import type { ChatStore } from "./store/chat_store.ts";
 
 export function Header({ store, heading }: { store: ChatStore; heading: string }) {
@@ -35,13 +35,13 @@ export function Header({ store, heading }: { store: ChatStore; heading: string }
       ) : (
         <ConversationList store={store} />
       )}
-      <Status store={store} />
-      <Menu store={store} onRename={() => setRenaming(true)} />
+      <StatusIndicator store={store} />
+      <ConversationMenu store={store} onRename={() => setRenaming(true)} />
     </header>
   );
 }
 
-function Status({ store }: { store: ChatStore }) {
+function StatusIndicator({ store }: { store: ChatStore }) {
   const state = store.status.value;
   const seconds = state.since === undefined ? null : store.now.value - state.since;
   return (
@@ -71,7 +71,7 @@ function NameField({ store, onEnd }: NameFieldProps) {
     isOver.current = true;
     const written = field.current?.value.trim() ?? "";
     if (keep && written !== (name ?? ""))
-      store.conversations.rename(instance_id, written);
+      store.conversationActions.rename(instance_id, written);
     onEnd(byKey);
   };
   return (

@@ -9,10 +9,10 @@ import "./transcript/turns.css";
 import "./items/items.css";
 import "./items/approval.css";
 import "./markdown/markdown.css";
-import { Modules } from "../shared/lazy_context.ts";
-import { knowNotebook } from "../shared/notebook_cells.ts";
+import { LazyModulesContext } from "../shared/lazy_context.ts";
+import { registerNotebook } from "../shared/notebook_cells.ts";
 import { Panel } from "./panel.tsx";
-import { followCopies, hideCopies } from "./saved_copy.ts";
+import { hideSavedCopies, syncSavedCopies } from "./saved_copy.ts";
 import { ChatStore } from "./store/chat_store.ts";
 
 /** Called once per model: its views share one store. */
@@ -23,7 +23,7 @@ const widget: AnyWidget = () => {
     initialize({ model }) {
       store = new ChatStore(model);
       modules = new LazyModules(model);
-      const endCopies = followCopies(model);
+      const endCopies = syncSavedCopies(model);
       return () => {
         endCopies();
         modules.dispose();
@@ -32,15 +32,15 @@ const widget: AnyWidget = () => {
     },
     render({ model, el }) {
       el.classList.add("arn-root");
-      knowNotebook(el, model);
+      registerNotebook(el, model);
       const detach = store.connection.attach();
       render(
-        <Modules.Provider value={modules}>
+        <LazyModulesContext.Provider value={modules}>
           <Panel store={store} />
-        </Modules.Provider>,
+        </LazyModulesContext.Provider>,
         el,
       );
-      hideCopies(model, el);
+      hideSavedCopies(model, el);
       return () => {
         detach();
         render(null, el);

@@ -1,8 +1,8 @@
 import { useEffect, useId, useRef } from "preact/hooks";
-import { useKeptFocus } from "../shared/focus.ts";
 import { memo } from "../shared/memo.tsx";
 import { Banner } from "./banner.tsx";
 import { Composer } from "./composer/composer.tsx";
+import { useFocusRestore } from "./focus_restore.ts";
 import { Header } from "./header.tsx";
 import type { ChatStore } from "./store/chat_store.ts";
 import { Announcer } from "./transcript/announcer.tsx";
@@ -13,7 +13,7 @@ export function Panel({ store }: { store: ChatStore }) {
   const root = useRef<HTMLElement>(null);
   const picture = store.picture.value;
   useTicking(store);
-  useKeptFocus(root);
+  useFocusRestore(root);
   return (
     <section
       class="arn arn-chat"
@@ -21,7 +21,7 @@ export function Panel({ store }: { store: ChatStore }) {
       data-testid="chat-panel"
       data-phase={picture.phase}
       data-link={store.connection.link.value}
-      data-road={store.road.road.value.kind}
+      data-side-channel={store.sideChannel.state.value.kind}
       data-seq={picture.seq}
       data-lm-suppress-shortcuts="true"
       aria-labelledby={heading}
@@ -49,7 +49,7 @@ const Parts = memo(({ store, heading }: { store: ChatStore; heading: string }) =
 /** A clock for what counts up or down, only while something does. */
 function useTicking(store: ChatStore) {
   const isCounting =
-    store.status.value.since !== undefined || store.countingDown.value !== undefined;
+    store.status.value.since !== undefined || store.autoRetryTarget.value !== undefined;
   useEffect(() => {
     if (!isCounting) return;
     store.tick();

@@ -38,7 +38,7 @@ interface SavedData {
 }
 
 /** Keep the copies in this page's notebook current; returns what ends that. */
-export function followCopies(model: AnyModel): () => void {
+export function syncSavedCopies(model: AnyModel): () => void {
   let told: Saved | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const look = () => {
@@ -65,7 +65,7 @@ export function followCopies(model: AnyModel): () => void {
 }
 
 /** Hide the copies as long as this view is in the page. */
-export function hideCopies(model: AnyModel, el: HTMLElement): void {
+export function hideSavedCopies(model: AnyModel, el: HTMLElement): void {
   const mark = model.get("mark");
   if (typeof mark !== "string" || !/^[\w-]+$/.test(mark)) return;
   const style = document.createElement("style");

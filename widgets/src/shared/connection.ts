@@ -8,7 +8,7 @@
 
 import type { AnyModel } from "@anywidget/types";
 import { type Signal, signal } from "@preact/signals";
-import { type Batch, type Picture, receive } from "./state_sync.ts";
+import { applyBatch, type Batch, type Picture } from "./state_sync.ts";
 
 const PING_EVERY = 20_000;
 const ANSWER_WITHIN = 6_000;
@@ -18,7 +18,7 @@ const SAVE_AFTER = 1_000;
  * "connecting" until the first answer, "live", "silent" when an answer is overdue (a
  * cell may be running), "gone" when the kernel was restarted or never was there.
  */
-export type Link = "connecting" | "live" | "silent" | "gone";
+export type LinkState = "connecting" | "live" | "silent" | "gone";
 
 export type Message = { type: string } & Record<string, unknown>;
 
@@ -34,7 +34,7 @@ interface Options<S, C> {
 
 export class Connection<S extends Picture, C> {
   readonly picture: Signal<S>;
-  readonly link = signal<Link>("connecting");
+  readonly link = signal<LinkState>("connecting");
   /** How many signs of life were asked for: others may say something with each. */
   readonly pings = signal(0);
   /** How many of the last ones were not answered, though other things may be heard. */
@@ -143,7 +143,7 @@ export class Connection<S extends Picture, C> {
 
   #takeBatch(batch: Batch<C>): void {
     const { reduce } = this.#options;
-    const received = receive(this.picture.value, batch, reduce, this.#lastChange);
+    const received = applyBatch(this.picture.value, batch, reduce, this.#lastChange);
     if (received.kind === "applied") {
       this.#lastChange = received.last;
       this.#show(received.picture);

@@ -3,4 +3,4 @@
 import { createContext } from "preact";
 import type { LazyModules } from "./lazy_modules.ts";
 
-export const Modules = createContext<LazyModules | undefined>(undefined);
+export const LazyModulesContext = createContext<LazyModules | undefined>(undefined);

@@ -17,7 +17,7 @@ interface SharedNotebook {
 const notebooks = new WeakMap<Element, SharedNotebook>();
 
 /** Note which notebook a view stands in: JupyterLab and Notebook 7 tell their widgets. */
-export function knowNotebook(view: Element, model: AnyModel): void {
+export function registerNotebook(view: Element, model: AnyModel): void {
   const manager = model.widget_manager as unknown as {
     context?: { model?: { sharedModel?: SharedNotebook } };
   };
@@ -29,7 +29,7 @@ export function knowNotebook(view: Element, model: AnyModel): void {
  * Puts code into a new cell below the one that a node stands in, and says whether it
  * could; null where the notebook is not known.
  */
-export function cellMaker(node: Element): ((code: string) => boolean) | null {
+export function cellInserter(node: Element): ((code: string) => boolean) | null {
   const view = node.closest(".arn-root");
   const notebook = view ? notebooks.get(view) : undefined;
   if (!notebook) return null;

@@ -17,17 +17,17 @@ export interface Batch<C> {
   text?: string;
 }
 
-export type Received<S, C> =
+export type BatchOutcome<S, C> =
   | { kind: "applied"; picture: S; last: C | undefined }
   | { kind: "known" }
   | { kind: "gap" };
 
-export function receive<S extends Picture, C>(
+export function applyBatch<S extends Picture, C>(
   picture: S,
   batch: Batch<C>,
   reduce: (picture: S, change: C) => S,
   last?: C,
-): Received<S, C> {
+): BatchOutcome<S, C> {
   if (batch.seq <= picture.seq) return { kind: "known" };
   if (batch.seq !== picture.seq + 1) return { kind: "gap" };
   const changes = batch.changes ?? (last ? [{ ...last, text: batch.text }] : undefined);

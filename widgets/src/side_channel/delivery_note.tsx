@@ -1,12 +1,17 @@
-import type { ChatStore } from "../chat_panel/store/chat_store.ts";
+import type { ReadonlySignal } from "@preact/signals";
+import type { Delivery } from "./side_channel.ts";
+
+interface DeliveryNoteProps {
+  ids: string[];
+  deliveries: ReadonlySignal<ReadonlyMap<string, Delivery>>;
+}
 
 /** Why what was pressed has not arrived yet, and what can be done; one that is known. */
-export function PressReason({ ids, store }: { ids: string[]; store: ChatStore }) {
-  const presses = store.road.presses.value;
-  const reason = ids.map((id) => presses.get(id)?.reason).find(Boolean);
+export function DeliveryNote({ ids, deliveries }: DeliveryNoteProps) {
+  const reason = ids.map((id) => deliveries.value.get(id)?.reason).find(Boolean);
   if (!reason) return null;
   return (
-    <p class="arn-warning" role="status" data-testid="press-reason">
+    <p class="arn-warning" role="status" data-testid="delivery-note">
       {reason}
     </p>
   );

@@ -3,10 +3,10 @@
 import { afterEach } from "vitest";
 import type { Conversation } from "../../src/chat_panel/store/model.ts";
 import type { Answer, FakeModel } from "../fake_model.ts";
-import { stories, type Told, tell } from "../mount_story.ts";
-import { frame, type Visit } from "../user_actions.ts";
+import { type MountableStory, mountStory, stories } from "../mount_story.ts";
+import { type MountedStory, nextFrame } from "../user_actions.ts";
 
-let visit: Visit | undefined;
+let visit: MountedStory | undefined;
 
 afterEach(() => {
   leave();
@@ -16,12 +16,12 @@ afterEach(() => {
 /** A story in a place of its own, with parts of it changed. */
 export async function open(
   name: string,
-  more: Partial<Told> = {},
+  more: Partial<MountableStory> = {},
 ): Promise<HTMLElement> {
   const el = document.createElement("div");
   document.body.append(el);
-  visit = await tell({ ...storyOf(name), ...more }, el);
-  await frame();
+  visit = await mountStory({ ...storyOf(name), ...more }, el);
+  await nextFrame();
   return el;
 }
 
@@ -32,7 +32,7 @@ export function leave(): void {
   document.body.replaceChildren();
 }
 
-export function storyOf(name: string): Told {
+export function storyOf(name: string): MountableStory {
   const story = stories.find((one) => one.name === name);
   if (!story) throw new Error(`there is no story ${name}`);
   return story;
@@ -56,8 +56,8 @@ export function initial(): Conversation {
 /** The kernel's picture is another one from here on. */
 export async function show(change: Partial<Conversation>): Promise<void> {
   receive({ type: "snapshot", snapshot: { ...initial(), ...change } });
-  await frame();
-  await frame();
+  await nextFrame();
+  await nextFrame();
 }
 
 export const id = (name: string) => `[data-testid=${name}]`;

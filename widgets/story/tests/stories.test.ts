@@ -3,15 +3,15 @@
 import axe from "axe-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { commands, page } from "vitest/browser";
-import { hurry, stories } from "../mount_story.ts";
-import { frame } from "../user_actions.ts";
+import { speedUpTimers, stories } from "../mount_story.ts";
+import { nextFrame } from "../user_actions.ts";
 import { open } from "./open_story.ts";
 
 const complaints: unknown[] = [];
 let slowDown: () => void;
 
 beforeAll(() => {
-  slowDown = hurry();
+  slowDown = speedUpTimers();
   for (const kind of ["error", "warn"] as const) {
     console[kind] = (...parts: unknown[]) => complaints.push(parts);
   }
@@ -100,7 +100,7 @@ describe.each(stories)("$name", ({ name }) => {
     expect.soft(stickingOut(el)).toEqual([]);
     expect(document.documentElement.scrollWidth).toBeLessThanOrEqual(320);
     await page.viewport(900, 800);
-    await frame();
+    await nextFrame();
     expect(complaints.splice(0)).toEqual([]);
   });
 

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   type BoardPicture,
-  EMPTY,
+  EMPTY_BOARD,
   type Row,
-  reduce,
+  reduceBoard,
   sparkline,
 } from "../../src/actor_dashboard/model.ts";
 import { count, duration, elapsed, short } from "../../src/shared/format.ts";
@@ -28,14 +28,14 @@ function row(id: string, more: Partial<Row> = {}): Row {
 }
 
 function board(...rows: Row[]): BoardPicture {
-  return { ...EMPTY, rows };
+  return { ...EMPTY_BOARD, rows };
 }
 
 test("a changed row stays in its place, a new one is sorted in", () => {
   const before = board(row("a/1"), row("b/1"));
 
-  const changed = reduce(before, { op: "row", row: row("a/1", { turns: 2 }) });
-  const after = reduce(changed, { op: "row", row: row("a/2") });
+  const changed = reduceBoard(before, { op: "row", row: row("a/1", { turns: 2 }) });
+  const after = reduceBoard(changed, { op: "row", row: row("a/2") });
 
   assert.deepEqual(
     after.rows.map((one) => one.id),
@@ -46,7 +46,7 @@ test("a changed row stays in its place, a new one is sorted in", () => {
 });
 
 test("an actor that is gone has no row", () => {
-  const after = reduce(board(row("a/1"), row("b/1")), { op: "gone", id: "a/1" });
+  const after = reduceBoard(board(row("a/1"), row("b/1")), { op: "gone", id: "a/1" });
 
   assert.deepEqual(
     after.rows.map((one) => one.id),

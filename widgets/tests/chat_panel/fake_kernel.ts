@@ -5,7 +5,7 @@ import type { AnyModel } from "@anywidget/types";
 import { ChatStore } from "../../src/chat_panel/store/chat_store.ts";
 import {
   type Conversation,
-  EMPTY,
+  EMPTY_CONVERSATION,
   type Turn,
 } from "../../src/chat_panel/store/model.ts";
 
@@ -28,7 +28,7 @@ export function open(instanceId = "c1") {
   let listener: (message: unknown) => void = () => {};
   let isClosed = false;
   const model = {
-    get: () => ({ ...EMPTY, seq: 1, instance_id: instanceId }),
+    get: () => ({ ...EMPTY_CONVERSATION, seq: 1, instance_id: instanceId }),
     set: () => {},
     send: (message: Record<string, unknown>) => {
       if (isClosed) throw new Error("the comm is closed");
@@ -40,7 +40,12 @@ export function open(instanceId = "c1") {
   };
   const store = new ChatStore(model as unknown as AnyModel);
   const show = (more: Partial<Conversation>) => {
-    const snapshot = { ...EMPTY, seq: 2, instance_id: instanceId, ...more };
+    const snapshot = {
+      ...EMPTY_CONVERSATION,
+      seq: 2,
+      instance_id: instanceId,
+      ...more,
+    };
     listener({ type: "snapshot", snapshot });
   };
   const sentOf = (type: string) => sent.filter((message) => message.type === type);

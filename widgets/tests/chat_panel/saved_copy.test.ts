@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import type { AnyModel } from "@anywidget/types";
-import { followCopies } from "../../src/chat_panel/saved_copy.ts";
+import { syncSavedCopies } from "../../src/chat_panel/saved_copy.ts";
 
 type Output = Record<string, unknown>;
 
@@ -43,7 +43,7 @@ function open(outputs?: Output[], refuse = () => {}) {
       context: { model: { cells: [{}, { outputs: list }] } },
     },
   };
-  const end = followCopies(model as unknown as AnyModel);
+  const end = syncSavedCopies(model as unknown as AnyModel);
   const say = (message: object) => take?.(message);
   return { say, sent, end, later: () => mock.timers.tick(1_000) };
 }

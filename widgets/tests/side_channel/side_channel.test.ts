@@ -2,7 +2,10 @@ import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import { signal } from "@preact/signals";
 import type { Message } from "../../src/shared/connection.ts";
-import { CHANNEL_GETS, SecondRoad } from "../../src/side_channel/side_channel.ts";
+import {
+  SideChannel,
+  WIDGET_CHANNEL_TIMEOUT,
+} from "../../src/side_channel/side_channel.ts";
 
 const PAGE = "http://127.0.0.1:8888";
 const HERE = "http://127.0.0.1:4321";
@@ -37,7 +40,7 @@ function open(answer: (url: string) => Answer = () => ({ body: { server: "s1" } 
       return true;
     },
   };
-  const road = new SecondRoad(channel, {
+  const sideChannel = new SideChannel(channel, {
     origin: PAGE,
     cookie: () => "a=b; _xsrf=2|x; c=d",
     fetch: async (url, options) => {
@@ -48,17 +51,17 @@ function open(answer: (url: string) => Answer = () => ({ body: { server: "s1" } 
       return new Response(body, { status: given.status ?? 200 });
     },
   });
-  const press = () => road.press("m1", STOP, () => turn.value !== "running");
-  const pressed = () => road.presses.value.get("m1");
+  const press = () => sideChannel.deliver("m1", STOP, () => turn.value !== "running");
+  const pressed = () => sideChannel.deliveries.value.get("m1");
   const wait = async () => {
-    mock.timers.tick(CHANNEL_GETS);
+    mock.timers.tick(WIDGET_CHANNEL_TIMEOUT);
     await settle();
   };
   const end = () => {
-    road.dispose();
+    sideChannel.dispose();
     mock.timers.reset();
   };
-  return { road, channel, turn, sent, asked, press, pressed, wait, end };
+  return { sideChannel, channel, turn, sent, asked, press, pressed, wait, end };
 }
 
 async function settle(): Promise<void> {
@@ -70,9 +73,9 @@ function header(asked: Asked | undefined, name: string): string | undefined {
   return (asked?.options.headers as Record<string, string> | undefined)?.[name];
 }
 
-test("what the widget channel delivers in time never takes the road", async () => {
+test("what the widget channel delivers in time never takes the side channel", async () => {
   const page = open();
-  page.road.take(TICKET);
+  page.sideChannel.take(TICKET);
   await settle();
   const before = page.asked.length;
 
@@ -91,9 +94,9 @@ test("what the widget channel delivers in time never takes the road", async () =
   page.end();
 });
 
-test("what it does not deliver goes over the road with the ticket", async () => {
+test("what it does not deliver goes over the side channel with the ticket", async () => {
   const page = open();
-  page.road.take(TICKET);
+  page.sideChannel.take(TICKET);
   await settle();
 
   page.press();
@@ -112,13 +115,13 @@ test("what it does not deliver goes over the road with the ticket", async () => 
   page.end();
 });
 
-test("the ticket names the conversation, so the road is not told of it", async () => {
+test("the ticket names the conversation, so the side channel is not told of it", async () => {
   const page = open();
-  page.road.take(TICKET);
+  page.sideChannel.take(TICKET);
   await settle();
 
   const message = { ...STOP, instance_id: "c1" };
-  page.road.press("m1", message, () => false);
+  page.sideChannel.deliver("m1", message, () => false);
   await page.wait();
 
   assert.deepEqual(page.sent.at(-1), message);
@@ -128,7 +131,7 @@ test("the ticket names the conversation, so the road is not told of it", async (
 
 test("a kernel that was not heard lately is not waited for", async () => {
   const page = open();
-  page.road.take(TICKET);
+  page.sideChannel.take(TICKET);
   await settle();
 
   page.channel.unanswered = 2;
@@ -142,7 +145,7 @@ test("a kernel that was not heard lately is not waited for", async () => {
 
 test("pressing again while it is on its way is one", async () => {
   const page = open();
-  page.road.take(TICKET);
+  page.sideChannel.take(TICKET);
   await settle();
 
   page.press();
@@ -156,10 +159,10 @@ test("pressing again while it is on its way is one", async () => {
   page.end();
 });
 
-test("without a road the person is told of the kernel's Interrupt", async () => {
+test("without a side channel the person is told of the kernel's Interrupt", async () => {
   const page = open();
   const reason = "After rt.serve(), it works while a cell runs.";
-  page.road.take({ type: "ticket", origin: PAGE, open: false, reason });
+  page.sideChannel.take({ type: "ticket", origin: PAGE, open: false, reason });
 
   page.press();
   await page.wait();
@@ -173,10 +176,10 @@ test("without a road the person is told of the kernel's Interrupt", async () => 
   page.end();
 });
 
-test("what the road refuses is said with its reason and can be pressed again", async () => {
+test("what the side channel refuses is said with its reason and can be pressed again", async () => {
   let body: Answer = { body: { server: "s1" } };
   const page = open(() => body);
-  page.road.take(TICKET);
+  page.sideChannel.take(TICKET);
   await settle();
 
   const reasons: string[] = [];
@@ -204,12 +207,12 @@ test("a ticket is shown to nobody but the server that the kernel has named", asy
     url.startsWith(HERE) ? { body: { server: "another" } } : { body: { server: "s1" } },
   );
 
-  page.road.take(TICKET);
+  page.sideChannel.take(TICKET);
   await settle();
   page.press();
   await page.wait();
 
-  assert.deepEqual(page.road.road.value, { kind: "open", url: PROXIED });
+  assert.deepEqual(page.sideChannel.state.value, { kind: "open", url: PROXIED });
   const [first, second, third] = page.asked;
   assert.deepEqual(
     [first?.url, second?.url, third?.url],
@@ -226,7 +229,7 @@ test("Jupyter's own mark goes with what goes through its proxy and nowhere else"
     url.startsWith(HERE) ? "nobody" : { body: { server: "s1" } },
   );
 
-  page.road.take(TICKET);
+  page.sideChannel.take(TICKET);
   await settle();
 
   const [direct, proxied] = page.asked;
@@ -236,13 +239,13 @@ test("Jupyter's own mark goes with what goes through its proxy and nowhere else"
   page.end();
 });
 
-test("where no way answers the road is closed and it is said", async () => {
+test("where no address answers the side channel is closed and it is said", async () => {
   const page = open(() => "nobody");
 
-  page.road.take(TICKET);
+  page.sideChannel.take(TICKET);
   await settle();
 
-  const { kind, ...rest } = page.road.road.value;
+  const { kind, ...rest } = page.sideChannel.state.value;
   assert.equal(kind, "closed");
   assert.match(JSON.stringify(rest), /does not answer this page/);
   page.end();
@@ -251,18 +254,18 @@ test("where no way answers the road is closed and it is said", async () => {
 test("a ticket for another origin is not this page's", async () => {
   const page = open();
 
-  const taken = page.road.take({ ...TICKET, origin: "http://localhost:8888" });
+  const taken = page.sideChannel.take({ ...TICKET, origin: "http://localhost:8888" });
   await settle();
 
   assert.equal(taken, true);
   assert.deepEqual(page.asked, []);
-  assert.equal(page.road.take({ type: "page" }), false);
+  assert.equal(page.sideChannel.take({ type: "page" }), false);
   page.end();
 });
 
-test("each sign of life renews the ticket, over the road if the kernel is not heard", async () => {
+test("each sign of life renews the ticket, over the side channel if the kernel is not heard", async () => {
   const page = open();
-  page.road.take(TICKET);
+  page.sideChannel.take(TICKET);
   await settle();
 
   page.channel.unanswered = 1;
@@ -274,9 +277,9 @@ test("each sign of life renews the ticket, over the road if the kernel is not he
 
   const states = page.sent.map((one) => [one.type, one.origin, one.state]);
   assert.deepEqual(states, [
-    ["road", PAGE, "asking"],
-    ["road", PAGE, "open"],
-    ["road", PAGE, "open"],
+    ["side_channel", PAGE, "asking"],
+    ["side_channel", PAGE, "open"],
+    ["side_channel", PAGE, "open"],
   ]);
   assert.equal(heard, 1);
   assert.deepEqual(
@@ -289,7 +292,7 @@ test("each sign of life renews the ticket, over the road if the kernel is not he
 test("a ticket that the server does not know any more is asked for anew", async () => {
   let status = 200;
   const page = open(() => ({ status, body: { server: "s1" } }));
-  page.road.take(TICKET);
+  page.sideChannel.take(TICKET);
   await settle();
 
   status = 401;
@@ -307,13 +310,13 @@ test("a new ticket that comes during the look at the old one counts", async () =
     body: { server: url === `${HERE}/tickets/hello` ? "s2" : "" },
   }));
 
-  page.road.take(TICKET);
-  page.road.take({ ...TICKET, server: "s2", ticket: "newer" });
+  page.sideChannel.take(TICKET);
+  page.sideChannel.take({ ...TICKET, server: "s2", ticket: "newer" });
   await settle();
   page.press();
   await page.wait();
 
-  assert.equal(page.road.road.value.kind, "open");
+  assert.equal(page.sideChannel.state.value.kind, "open");
   assert.equal(header(page.asked.at(-1), "X-Agent-Ticket"), "newer");
   page.end();
 });

@@ -1,14 +1,14 @@
 import { useRef } from "preact/hooks";
 import { short } from "../../shared/format.ts";
 import { Icon } from "../../shared/icons.tsx";
-import { PressReason } from "../../side_channel/delivery_note.tsx";
+import { DeliveryNote } from "../../side_channel/delivery_note.tsx";
 import type { ChatStore } from "../store/chat_store.ts";
-import { queued } from "../store/model.ts";
-import { InputHistory, written } from "./input_history.ts";
+import { queuedTurns } from "../store/model.ts";
+import { InputHistory, sentTexts } from "./input_history.ts";
 import { MessageBox } from "./message_box.tsx";
 
 export function Composer({ store }: { store: ChatStore }) {
-  if (store.readOnly.value) {
+  if (store.isReadOnly.value) {
     return (
       <p class="arn-read-only" data-testid="read-only">
         This panel is for reading only.
@@ -26,7 +26,7 @@ export function Composer({ store }: { store: ChatStore }) {
 /** What is said next, in the order in which the agent gets it. */
 function Queue({ store }: { store: ChatStore }) {
   const { turns } = store.picture.value;
-  const behind = queued(turns);
+  const behind = queuedTurns(turns);
   const coming = store.comingQueued.value;
   if (behind.length + coming.length === 0) return null;
   const chips = [...behind.map((turn) => chipOf(turn)), ...coming];
@@ -43,7 +43,7 @@ function Queue({ store }: { store: ChatStore }) {
               aria-label={`Withdraw “${short(text, 40)}”`}
               title="Withdraw"
               data-testid="withdraw"
-              disabled={store.dead.value || store.road.presses.value.has(id)}
+              disabled={store.dead.value || store.sideChannel.deliveries.value.has(id)}
               onClick={() => store.withdraw(id)}
             >
               <Icon name="cross" size={12} />
@@ -51,12 +51,15 @@ function Queue({ store }: { store: ChatStore }) {
           </li>
         ))}
       </ol>
-      <PressReason ids={chips.map(({ id }) => id)} store={store} />
+      <DeliveryNote
+        ids={chips.map(({ id }) => id)}
+        deliveries={store.sideChannel.deliveries}
+      />
     </>
   );
 }
 
-function chipOf(turn: Parameters<typeof queued>[0][number]) {
+function chipOf(turn: Parameters<typeof queuedTurns>[0][number]) {
   const user = turn.items.find((item) => item.kind === "user");
   return { id: turn.id, text: user?.text ?? "" };
 }
@@ -74,7 +77,7 @@ function Writing({ store }: { store: ChatStore }) {
 
   const send = () => {
     if (isEmpty || off) return;
-    store.say(draft.trim(), media);
+    store.sendMessage(draft.trim(), media);
     drafts.write("");
     drafts.attach(() => []);
   };
@@ -84,7 +87,7 @@ function Writing({ store }: { store: ChatStore }) {
     const atEnd = area.selectionStart === draft.length;
     if (key === "ArrowDown") return atEnd ? history.current.newer(draft) : undefined;
     if (!atStart && !(looking && atEnd)) return undefined;
-    return history.current.older(draft, () => written(store.picture.value.turns));
+    return history.current.older(draft, () => sentTexts(store.picture.value.turns));
   };
   return (
     <div ref={root}>
@@ -125,8 +128,8 @@ function Writing({ store }: { store: ChatStore }) {
 function StopButton({ store }: { store: ChatStore }) {
   const id = store.stopTarget.value;
   if (id === undefined) return null;
-  const press = store.road.presses.value.get(id)?.state;
-  const isUnderWay = press === "sent" || press === "accepted";
+  const delivery = store.sideChannel.deliveries.value.get(id)?.state;
+  const isUnderWay = delivery === "sent" || delivery === "accepted";
   const stopping = isUnderWay || store.turn(id)?.status === "stopping";
   return (
     <button

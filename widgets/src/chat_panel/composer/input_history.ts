@@ -3,7 +3,7 @@
 import type { Turn } from "../store/model.ts";
 
 /** What people wrote, oldest first; the same twice in a row is once. */
-export function written(turns: Turn[]): string[] {
+export function sentTexts(turns: Turn[]): string[] {
   const texts: string[] = [];
   for (const { items } of turns) {
     const item = items.find((one) => one.kind === "user");

@@ -1,7 +1,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { focusOn } from "../../shared/focus.ts";
 import { Icon } from "../../shared/icons.tsx";
-import { ACCEPTED, type Attachment, readImages } from "../store/attachments.ts";
+import { ACCEPTED_TYPES, type Attachment, readImages } from "../store/attachments.ts";
 
 const MAX_HEIGHT = 160;
 
@@ -183,7 +183,7 @@ function AttachButton({ disabled, onFiles }: AttachButtonProps) {
         type="file"
         hidden
         multiple
-        accept={ACCEPTED.join(",")}
+        accept={ACCEPTED_TYPES.join(",")}
         data-testid="attach-input"
         onChange={(event) => {
           onFiles(event.currentTarget.files);

@@ -1,12 +1,12 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { focusOn, isFocusLost } from "../../shared/focus.ts";
 import { Icon } from "../../shared/icons.tsx";
-import type { Press } from "../../side_channel/side_channel.ts";
+import type { Delivery } from "../../side_channel/side_channel.ts";
 import type { ApprovalItem, Decision } from "../store/model.ts";
 import { ExactText } from "./exact_text.tsx";
-import { withMarks } from "./hidden_characters.ts";
+import { splitHidden } from "./hidden_characters.ts";
 import type { ItemProps } from "./item_props.ts";
-import { spaced } from "./json_text.ts";
+import { prettyJson } from "./json_text.ts";
 
 type ApprovalProps = Omit<ItemProps, "item"> & { item: ApprovalItem };
 type Outcome = "once" | "conversation" | "denied" | "unanswered";
@@ -42,8 +42,8 @@ export function Approval(props: ApprovalProps) {
 /** The arguments laid out by white space alone, or to the letter. */
 function Arguments({ text }: { text: string }) {
   const [isExact, setExact] = useState(false);
-  const pretty = spaced(text);
-  const marks = withMarks(text).filter((part) => "mark" in part).length;
+  const pretty = prettyJson(text);
+  const marks = splitHidden(text).filter((part) => "mark" in part).length;
   return (
     <div class="arn-approval-call">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a long text is scrolled by keys */}
@@ -73,10 +73,10 @@ function Arguments({ text }: { text: string }) {
   );
 }
 
-function Question({ item, dead, press, onAnswer }: ApprovalProps) {
+function Question({ item, dead, delivery, onAnswer }: ApprovalProps) {
   const [isDenying, setDenying] = useState(false);
   const [isSent, setSent] = useState(false);
-  const isStuck = press?.state === "held" || press?.state === "failed";
+  const isStuck = delivery?.state === "held" || delivery?.state === "failed";
   const isUnderWay = isSent && !isStuck;
   const isOff = dead || onAnswer === undefined || isUnderWay;
   const denyButton = useRef<HTMLButtonElement>(null);
@@ -135,7 +135,7 @@ function Question({ item, dead, press, onAnswer }: ApprovalProps) {
           </button>
         </div>
       )}
-      <PressNote press={press} />
+      <AnswerNote delivery={delivery} />
     </>
   );
 }
@@ -193,12 +193,12 @@ function Reason({ isOff, isUnderWay, onSend, onBack }: ReasonProps) {
   );
 }
 
-function PressNote({ press }: { press: Press | undefined }) {
-  if (!press) return null;
-  const isStuck = press.state === "held" || press.state === "failed";
+function AnswerNote({ delivery }: { delivery: Delivery | undefined }) {
+  if (!delivery) return null;
+  const isStuck = delivery.state === "held" || delivery.state === "failed";
   return (
-    <p class="arn-note" role="status" data-testid="press-reason">
-      {isStuck ? press.reason : "Sending your answer…"}
+    <p class="arn-note" role="status" data-testid="delivery-note">
+      {isStuck ? delivery.reason : "Sending your answer…"}
     </p>
   );
 }

@@ -1,4 +1,4 @@
-import { withMarks } from "./hidden_characters.ts";
+import { splitHidden } from "./hidden_characters.ts";
 
 /**
  * A text of which nothing is hidden: what one would not see is named, and letters that
@@ -7,7 +7,7 @@ import { withMarks } from "./hidden_characters.ts";
 export function ExactText({ text }: { text: string }) {
   return (
     <bdo dir="ltr">
-      {withMarks(text).map((part, index) =>
+      {splitHidden(text).map((part, index) =>
         "mark" in part ? (
           <mark key={index} class="arn-named" data-testid="hidden-character">
             {part.mark}

@@ -32,11 +32,11 @@ const HIDDEN =
   /[\p{C}\p{Z}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\uffa0\ufe00-\ufe0f\u{e0100}-\u{e01ef}]/gu;
 const ORDINARY = new Set(["\t", "\n", " "]);
 
-export type Part = { text: string } | { mark: string };
+export type TextPart = { text: string } | { mark: string };
 
 /** The text in order: what can be read as it is, and the names of what cannot. */
-export function withMarks(text: string): Part[] {
-  const parts: Part[] = [];
+export function splitHidden(text: string): TextPart[] {
+  const parts: TextPart[] = [];
   let shown = 0;
   for (const { 0: character, index } of text.matchAll(HIDDEN)) {
     if (ORDINARY.has(character)) continue;

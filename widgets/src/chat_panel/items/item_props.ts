@@ -1,7 +1,7 @@
 /** What is known of an item of a turn where it is drawn. */
 
 import type { ReadonlySignal } from "@preact/signals";
-import type { Press } from "../../side_channel/side_channel.ts";
+import type { Delivery } from "../../side_channel/side_channel.ts";
 import type { Decision, Item } from "../store/model.ts";
 
 export interface ItemProps {
@@ -15,7 +15,7 @@ export interface ItemProps {
   /** The kernel's clock in POSIX seconds. */
   clock?: ReadonlySignal<number> | undefined;
   /** An answer that is on its way. */
-  press?: Press | undefined;
+  delivery?: Delivery | undefined;
   /** There while the item's question can be answered. */
   onAnswer?: ((id: string, decision: Decision, reason?: string) => void) | undefined;
 }

@@ -1,7 +1,7 @@
 import { Approval } from "./approval.tsx";
 import type { ItemProps } from "./item_props.ts";
 import { Markdown } from "./markdown_text.tsx";
-import { Media, User } from "./media.tsx";
+import { Media, UserBubble } from "./media.tsx";
 import { Reasoning } from "./reasoning.tsx";
 import { Tool } from "./tool.tsx";
 
@@ -9,7 +9,7 @@ export function ItemView(props: ItemProps) {
   const { item, grows, open, clock } = props;
   switch (item.kind) {
     case "user":
-      return <User item={item} />;
+      return <UserBubble item={item} />;
     case "text":
       return <Markdown text={item.text} done={!grows} />;
     case "reasoning":

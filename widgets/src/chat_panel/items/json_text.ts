@@ -8,7 +8,7 @@ const INDENT = "  ";
  * A JSON text with other white space and nothing else changed: repeated keys, the way a
  * number is written and escapes stay as they came. What is no JSON stays as it is.
  */
-export function spaced(text: string): string {
+export function prettyJson(text: string): string {
   if (!isJson(text)) return text;
   let depth = 0;
   const line = () => `\n${INDENT.repeat(depth)}`;
@@ -38,7 +38,7 @@ export function spaced(text: string): string {
 }
 
 /** The arguments of a call in one line; those that still stream in, as they are. */
-export function oneLine(text: string): string {
+export function jsonSummary(text: string): string {
   const value = isJson(text) ? (JSON.parse(text) as unknown) : null;
   if (value === null || typeof value !== "object" || Array.isArray(value)) {
     return short(text, 120);

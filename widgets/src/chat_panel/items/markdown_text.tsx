@@ -1,15 +1,15 @@
 import { useContext, useLayoutEffect, useRef } from "preact/hooks";
-import { Modules } from "../../shared/lazy_context.ts";
+import { LazyModulesContext } from "../../shared/lazy_context.ts";
 import { memo } from "../../shared/memo.tsx";
-import { GrowingMarkdown } from "../markdown/markdown_renderer.ts";
+import { MarkdownRenderer } from "../markdown/markdown_renderer.ts";
 
 export const Markdown = memo(({ text, done }: { text: string; done: boolean }) => {
-  const modules = useContext(Modules);
+  const modules = useContext(LazyModulesContext);
   const root = useRef<HTMLDivElement>(null);
-  const growing = useRef<GrowingMarkdown | undefined>(undefined);
+  const growing = useRef<MarkdownRenderer | undefined>(undefined);
   useLayoutEffect(() => {
     if (!root.current) return;
-    growing.current ??= new GrowingMarkdown(root.current, modules);
+    growing.current ??= new MarkdownRenderer(root.current, modules);
     growing.current.show(text, done);
   }, [text, done, modules]);
   return (

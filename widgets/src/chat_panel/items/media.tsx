@@ -4,7 +4,7 @@ import { imageHost } from "../markdown/image_placeholder.ts";
 import { safeImage } from "../markdown/safe_urls.ts";
 import type { MediaItem, UserItem } from "../store/model.ts";
 
-export function User({ item }: { item: UserItem }) {
+export function UserBubble({ item }: { item: UserItem }) {
   return (
     <div class="arn-user" data-testid="user-message">
       <span class="arn-hidden">You said: </span>

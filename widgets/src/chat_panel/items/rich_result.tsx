@@ -1,6 +1,6 @@
 import { useContext, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Sanitised } from "../../lazy/sanitise.ts";
-import { Modules } from "../../shared/lazy_context.ts";
+import { LazyModulesContext } from "../../shared/lazy_context.ts";
 import { memo } from "../../shared/memo.tsx";
 import { imageButton } from "../markdown/image_placeholder.ts";
 import { safeLink } from "../markdown/safe_urls.ts";
@@ -33,7 +33,7 @@ export function RichResults({ results, of }: RichResultsProps) {
 }
 
 const Markup = memo(({ markup, label }: { markup: string; label: string }) => {
-  const modules = useContext(Modules);
+  const modules = useContext(LazyModulesContext);
   const root = useRef<HTMLElement>(null);
   const [problem, setProblem] = useState(false);
   useLayoutEffect(() => {

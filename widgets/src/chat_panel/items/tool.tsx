@@ -3,7 +3,7 @@ import { duration, elapsed } from "../../shared/format.ts";
 import { Icon } from "../../shared/icons.tsx";
 import type { ToolItem } from "../store/model.ts";
 import { ExactText } from "./exact_text.tsx";
-import { oneLine, spaced } from "./json_text.ts";
+import { jsonSummary, prettyJson } from "./json_text.ts";
 import { RichResults } from "./rich_result.tsx";
 
 type Clock = ReadonlySignal<number> | undefined;
@@ -28,7 +28,7 @@ export function Tool({ item, open, clock }: ToolProps) {
           <span class="arn-tool-name">
             <ExactText text={item.name} />
           </span>
-          <bdi class="arn-tool-arguments">{oneLine(item.arguments)}</bdi>
+          <bdi class="arn-tool-arguments">{jsonSummary(item.arguments)}</bdi>
           <span class="arn-tool-state">
             <Progress item={item} state={state} clock={clock} />
           </span>
@@ -89,7 +89,7 @@ function Field({ name, text }: { name: string; text: string }) {
       <span class="arn-field-name">{name}</span>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a long text is scrolled by keys */}
       <pre tabIndex={0}>
-        <ExactText text={spaced(text)} />
+        <ExactText text={prettyJson(text)} />
       </pre>
     </div>
   );

@@ -3,7 +3,7 @@
 import type { Excerpt } from "./formulas.ts";
 
 /** What the text stands in. */
-export interface Surroundings {
+export interface BlockContext {
   kind: "paragraph" | "heading" | "cell";
   isQuoted: boolean;
 }
@@ -14,7 +14,7 @@ const BLOCK_SO_FAR =
   /^[ \t]*(?:#{1,6}|\+|([-*_])(?: *\1)* *|`{1,2}|`{3,}[^`\n]*|\d+\.?)?$/;
 const QUOTED = /^[ \t]*>/;
 
-export interface BlockText extends Excerpt, Surroundings {
+export interface BlockText extends Excerpt, BlockContext {
   /** The block is known to end where the text does. */
   isEnded: boolean;
 }
@@ -30,7 +30,7 @@ export function lineOpener({ text, isComplete }: Excerpt): string | undefined {
 }
 
 /** The text up to the end of its block; the first character is always of it. */
-export function untilBlockEnd(excerpt: Excerpt, around: Surroundings): BlockText {
+export function untilBlockEnd(excerpt: Excerpt, around: BlockContext): BlockText {
   const { text, isComplete, isCut } = excerpt;
   const isOneLine = around.kind !== "paragraph";
   const ending = around.kind === "cell" ? /\n|(?<!\\)\|/g : /\n/g;

@@ -1,7 +1,7 @@
 /** What can be done with a block of code: copy it, put it into a cell. */
 
 import { copyText } from "../../shared/clipboard.ts";
-import { cellMaker } from "../../shared/notebook_cells.ts";
+import { cellInserter } from "../../shared/notebook_cells.ts";
 
 const SHOWN_FOR = 1_500;
 
@@ -20,7 +20,7 @@ interface Action {
 export function codeActions(parent: Element, text: () => string): HTMLElement {
   const actions = document.createElement("span");
   actions.className = "arn-code-actions";
-  const insert = cellMaker(parent);
+  const insert = cellInserter(parent);
   if (insert) {
     const act = () => insert(text());
     const label = "Insert code into a new cell below";

@@ -1,6 +1,6 @@
 /** Which `*`, `_` and `~~` begin and end emphasis, by CommonMark's rules. */
 
-import { begin, end, literal, type Tag } from "./inline_marks.ts";
+import { beginMark, endMark, literal, type Tag } from "./inline_marks.ts";
 
 const SPACE = /^$|^\s/u;
 const PUNCTUATION = /^[\p{P}\p{S}]/u;
@@ -41,8 +41,8 @@ export class Run {
     const tag: Tag = this.#mark === "~" ? "s" : size === 2 ? "strong" : "em";
     this.count -= size;
     closer.count -= size;
-    this.#begins = begin(tag) + this.#begins;
-    closer.#ends += end(tag);
+    this.#begins = beginMark(tag) + this.#begins;
+    closer.#ends += endMark(tag);
   }
 
   toString(): string {

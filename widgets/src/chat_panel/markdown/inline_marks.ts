@@ -18,11 +18,11 @@ const CHARACTERS = 0xfdd8;
 
 export type Tag = (typeof TAGS)[number];
 
-export const begin = (tag: Tag) => String.fromCharCode(BEGINS + TAGS.indexOf(tag));
-export const end = (tag: Tag) => String.fromCharCode(ENDS + TAGS.indexOf(tag));
+export const beginMark = (tag: Tag) => String.fromCharCode(BEGINS + TAGS.indexOf(tag));
+export const endMark = (tag: Tag) => String.fromCharCode(ENDS + TAGS.indexOf(tag));
 
 /** Shown as nothing; keeps what stands before it from what follows. */
-export const NOTHING = "\ufdef";
+export const SEPARATOR = "\ufdef";
 
 /** The text as itself, whatever it would mean in Markdown. */
 export function literal(text: string): string {
@@ -33,7 +33,7 @@ export function literal(text: string): string {
 }
 
 /** A text from outside, in which no mark stands. */
-export function withoutMarks(text: string): string {
+export function stripMarks(text: string): string {
   return text.replace(ANY, "\ufffd");
 }
 

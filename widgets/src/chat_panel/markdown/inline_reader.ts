@@ -8,7 +8,7 @@
 import type { BlockText } from "./block_boundaries.ts";
 import { OpenRuns, Run } from "./emphasis.ts";
 import { type Formula, formulaAt, formulaOpener } from "./formulas.ts";
-import { begin, end, literal, NOTHING } from "./inline_marks.ts";
+import { beginMark, endMark, literal, SEPARATOR } from "./inline_marks.ts";
 
 const SPECIAL = /[$\\`*_~[\]]|(?<![\p{L}\p{N}])h/gu;
 const PUNCTUATION = /[!-/:-@[-`{-~]/;
@@ -24,14 +24,14 @@ const TARGET =
   /\(\s*(?:<([^<>\n]*)>|((?!<)(?:[^\s()\\]|\\.|\((?:[^\s()\\]|\\.)*\))*))(?:\s+(?:"[^"]*"|'[^']*'))?\s*\)/y;
 
 /** How many characters from there on mean nothing but themselves. */
-export function ordinaryLength(text: string, at: number): number {
+export function plainLength(text: string, at: number): number {
   SPECIAL.lastIndex = at;
   const found = SPECIAL.exec(text);
   return (found ? found.index : text.length) - at;
 }
 
 /** The last character, also if it is one of two halves. */
-export function lastOf(text: string): string {
+export function lastCharacter(text: string): string {
   return /.$/su.exec(text.slice(-2))?.[0] ?? "";
 }
 
@@ -99,7 +99,7 @@ export class InlineReader {
       case "h":
         return this.#url();
       default:
-        return this.#take(ordinaryLength(this.#text, this.#at), (text) => text);
+        return this.#take(plainLength(this.#text, this.#at), (text) => text);
     }
   }
 
@@ -119,7 +119,7 @@ export class InlineReader {
   }
 
   #previous(): string {
-    return this.#at ? lastOf(this.#text.slice(0, this.#at)) : this.#before;
+    return this.#at ? lastCharacter(this.#text.slice(0, this.#at)) : this.#before;
   }
 
   #formula(): number | undefined {
@@ -149,7 +149,7 @@ export class InlineReader {
     if (this.#isOpen(ends)) return 0;
     if (!closer) return this.#take(opener.length, literal);
     const code = this.#codeText(this.#text.slice(begins, closer.index));
-    this.#parts.push(begin("code") + literal(code) + end("code"));
+    this.#parts.push(beginMark("code") + literal(code) + endMark("code"));
     return ends - this.#at;
   }
 
@@ -216,7 +216,7 @@ export class InlineReader {
     if (this.#brackets.length) return this.#take(address.length, literal);
     return this.#take(address.length, (text) => {
       const shown = literal(text);
-      return `${NOTHING}[${shown}](${shown})`;
+      return `${SEPARATOR}[${shown}](${shown})`;
     });
   }
 

@@ -4,12 +4,16 @@
  * links are allow-listed and images wait for a click.
  */
 
-import * as smd from "streaming-markdown";
 import type { LazyModules } from "../../shared/lazy_modules.ts";
+import {
+  type BlockAttribute,
+  BlockParser,
+  type BlockRenderer,
+} from "./block_parser.ts";
 import { codeActions } from "./code_actions.ts";
+import type { Formula } from "./formulas.ts";
 import { imageButton } from "./image_placeholder.ts";
 import { plainText, readMarks } from "./inline_marks.ts";
-import { placeOf } from "./parser_position.ts";
 import { safeLink } from "./safe_urls.ts";
 import { MarkdownScanner } from "./scanner.ts";
 
@@ -21,11 +25,11 @@ const LANGUAGES = new Set(
 );
 
 /** Renders a text that only grows into an element of its own. */
-export class GrowingMarkdown {
+export class MarkdownRenderer {
   #root: HTMLElement;
   #modules: LazyModules | undefined;
   #text = "";
-  #parser: smd.Parser | undefined;
+  #parser: BlockParser | undefined;
   #scanner: MarkdownScanner | undefined;
 
   /** Without modules code has no colours, and formulas are shown as their source. */
@@ -46,19 +50,17 @@ export class GrowingMarkdown {
   }
 
   #begin(): void {
-    const scanner: MarkdownScanner = new MarkdownScanner({
-      write: (text) => smd.parser_write(parser, text),
-      place: () => placeOf(parser),
-    });
-    const drawing = { scanner, modules: this.#modules };
-    const parser = smd.parser(renderer(this.#root, drawing));
+    const formulaAt = (index: number) => scanner.formulas[index];
+    const drawing = { formulaAt, modules: this.#modules };
+    const parser = new BlockParser(domRenderer(this.#root, drawing));
+    const scanner = new MarkdownScanner(parser);
     this.#scanner = scanner;
     this.#parser = parser;
   }
 
   #end(): void {
     this.#scanner?.end();
-    if (this.#parser) smd.parser_end(this.#parser);
+    this.#parser?.end();
     this.#parser = undefined;
     this.#scanner = undefined;
   }
@@ -72,15 +74,10 @@ export class GrowingMarkdown {
 }
 
 interface Drawing {
-  scanner: MarkdownScanner;
+  /** What the scanner has written as a number. */
+  formulaAt: (index: number) => Formula | undefined;
   modules: LazyModules | undefined;
 }
-
-/** Of the tokens in their order from DOCUMENT on; a place with "" is made below. */
-const TAGS =
-  ",,p,h1,h2,h3,h4,h5,h6,,,code,em,em,strong,strong,s,a,a,,blockquote,br,hr,ul,ol,li,input".split(
-    ",",
-  );
 
 interface Data {
   drawing: Drawing;
@@ -88,13 +85,13 @@ interface Data {
   nodes: HTMLElement[];
 }
 
-function renderer(root: HTMLElement, drawing: Drawing): smd.Renderer<Data> {
+function domRenderer(root: HTMLElement, drawing: Drawing): BlockRenderer {
+  const data: Data = { drawing, nodes: [root] };
   return {
-    data: { drawing, nodes: [root] },
-    add_token: (data, type) => push(data, element(last(data), type)),
-    end_token: endToken,
-    add_text: addText,
-    set_attr: (data, type, value) => setAttribute(last(data), type, plainText(value)),
+    begin: (tag) => data.nodes.push(element(last(data), tag)),
+    end: () => endElement(data),
+    text: (piece) => addText(data, piece),
+    attribute: (name, value) => setAttribute(last(data), name, plainText(value)),
   };
 }
 
@@ -107,7 +104,7 @@ function addText(data: Data, text: string): void {
     begin: (tag) => {
       const node = within(last(data), tag);
       node.dataset.inline = "";
-      push(data, node);
+      data.nodes.push(node);
     },
     end: () => {
       if (isInline(data)) data.nodes.pop();
@@ -117,26 +114,24 @@ function addText(data: Data, text: string): void {
 
 const isInline = (data: Data) => last(data).dataset.inline !== undefined;
 
-function element(parent: HTMLElement, type: smd.Token): HTMLElement {
-  switch (type) {
-    case smd.CODE_BLOCK:
-    case smd.CODE_FENCE:
+function element(parent: HTMLElement, tag: string): HTMLElement {
+  switch (tag) {
+    case "pre":
       return codeBlock(parent);
-    case smd.TABLE:
-      return within(within(parent, "div", "arn-table"), "table");
-    case smd.TABLE_ROW:
-      return within(part(parent), "tr");
-    case smd.TABLE_CELL:
-      return within(parent, parent.parentElement?.tagName === "THEAD" ? "th" : "td");
-    case smd.IMAGE:
+    case "table":
+      return within(within(parent, "div", "arn-table"), tag);
+    case "tr":
+      return within(part(parent), tag);
+    case "td":
+      return within(parent, parent.parentElement?.tagName === "THEAD" ? "th" : tag);
+    case "img":
       return within(parent, "span", "arn-image");
-    case smd.EQUATION_BLOCK:
-    case smd.EQUATION_INLINE:
+    case "math":
       return formulaPlace(parent);
-    case smd.CHECKBOX:
+    case "input":
       return checkbox(parent);
     default:
-      return within(parent, TAGS[type] || "span");
+      return within(parent, tag);
   }
 }
 
@@ -153,7 +148,7 @@ function checkbox(parent: HTMLElement): HTMLElement {
   return box;
 }
 
-function endToken(data: Data): void {
+function endElement(data: Data): void {
   while (isInline(data)) data.nodes.pop();
   const node = data.nodes.pop() as HTMLElement;
   const { drawing } = data;
@@ -162,22 +157,19 @@ function endToken(data: Data): void {
   if (node.matches(".arn-math code")) formula(node, drawing);
 }
 
-function setAttribute(node: HTMLElement, type: smd.Attr, value: string): void {
-  switch (type) {
-    case smd.HREF:
+function setAttribute(node: HTMLElement, name: BlockAttribute, value: string): void {
+  switch (name) {
+    case "href":
       setLink(node, value);
       break;
-    case smd.SRC:
+    case "src":
       node.dataset.source = value;
       break;
-    case smd.LANG:
+    case "lang":
       setLanguage(node, value);
       break;
-    case smd.CHECKED:
-      node.setAttribute("checked", "");
-      break;
-    case smd.START:
-      node.setAttribute("start", value);
+    default:
+      node.setAttribute(name, value);
   }
 }
 
@@ -225,8 +217,8 @@ function formulaPlace(parent: HTMLElement): HTMLElement {
 }
 
 /** The source in the place of its number, until the formula itself can be drawn. */
-function formula(code: HTMLElement, { scanner, modules }: Drawing): void {
-  const found = scanner.formulas[Number(code.textContent)];
+function formula(code: HTMLElement, { formulaAt, modules }: Drawing): void {
+  const found = formulaAt(Number(code.textContent));
   const place = code.parentElement;
   if (!found || !place) return;
   const { source, display } = found;
@@ -248,10 +240,6 @@ function imagePlace(place: HTMLElement): void {
   const source = place.dataset.source ?? "";
   delete place.dataset.source;
   place.replaceChildren(imageButton(source, label));
-}
-
-function push(data: Data, node: HTMLElement): void {
-  data.nodes.push(node);
 }
 
 function create(tag: string, className?: string): HTMLElement {

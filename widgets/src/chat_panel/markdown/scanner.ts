@@ -7,7 +7,8 @@
  * has ended or it has grown long. The parser is left with blocks, lines and cells.
  */
 
-import { lineOpener, type Surroundings, untilBlockEnd } from "./block_boundaries.ts";
+import { lineOpener, untilBlockEnd } from "./block_boundaries.ts";
+import type { BlockParser } from "./block_parser.ts";
 import {
   type Excerpt,
   type Formula,
@@ -15,40 +16,30 @@ import {
   formulaOpener,
   LONGEST_FORMULA,
 } from "./formulas.ts";
-import { literal, withoutMarks } from "./inline_marks.ts";
-import { InlineReader, lastOf, ordinaryLength } from "./inline_reader.ts";
+import { literal, stripMarks } from "./inline_marks.ts";
+import { InlineReader, lastCharacter, plainLength } from "./inline_reader.ts";
 
 const LONGEST = 400;
 /** An address is waited for, however long: images may be data. */
 const ADDRESS = /^(?:h|\[[^\n]{0,400}?\]\()[^\s()]*/;
 const TASK = /^\[[ x]\] /;
 
-/** Where the next character comes to stand. */
-export interface Place extends Surroundings {
-  /** In code, or so far indented that it would be. */
-  isCode: boolean;
-  isLineStart: boolean;
-  isItemStart: boolean;
-}
-
-export interface Sink {
-  write(text: string): void;
-  place(): Place;
-}
+/** What the scanner needs of the parser that it stands before. */
+type Parser = Pick<BlockParser, "write" | "nextPosition">;
 
 export class MarkdownScanner {
   /** What `\(n\)` stands for in what was written. */
   readonly formulas: Formula[] = [];
-  #sink: Sink;
+  #parser: Parser;
   #held = "";
   #before = "";
 
-  constructor(sink: Sink) {
-    this.#sink = sink;
+  constructor(parser: Parser) {
+    this.#parser = parser;
   }
 
   write(text: string): void {
-    this.#read(this.#held + withoutMarks(text), false);
+    this.#read(this.#held + stripMarks(text), false);
   }
 
   /** No more text comes: what is held back is decided. */
@@ -61,7 +52,7 @@ export class MarkdownScanner {
     while (rest) {
       const taken = this.#take({ text: rest, isComplete, isCut: false });
       if (!taken) break;
-      this.#before = lastOf(rest.slice(0, taken));
+      this.#before = lastCharacter(rest.slice(0, taken));
       rest = rest.slice(taken);
     }
     this.#held = rest;
@@ -70,19 +61,19 @@ export class MarkdownScanner {
   /** How many characters were written; 0 if more must come to know. */
   #take(excerpt: Excerpt): number {
     const { text } = excerpt;
-    const ordinary = ordinaryLength(text, 0);
+    const ordinary = plainLength(text, 0);
     if (ordinary) return this.#write(ordinary, text.slice(0, ordinary));
-    const place = this.#sink.place();
-    const opener = place.isLineStart ? lineOpener(part(excerpt, LONGEST)) : "";
+    const position = this.#parser.nextPosition();
+    const opener = position.isLineStart ? lineOpener(part(excerpt, LONGEST)) : "";
     if (opener === undefined) return 0;
     if (opener) return this.#write(opener.length, opener);
-    if (place.isCode) return this.#write(1, text.charAt(0));
-    if (place.isItemStart && text.startsWith("[")) {
+    if (position.isCode) return this.#write(1, text.charAt(0));
+    if (position.isItemStart && text.startsWith("[")) {
       if (text.length < 4 && !excerpt.isComplete) return 0;
       if (TASK.test(text)) return this.#write(4, text.slice(0, 4));
     }
     if (formulaOpener(text, 0)) return this.#takeFormula(excerpt);
-    const block = untilBlockEnd(part(excerpt, longest(text)), place);
+    const block = untilBlockEnd(part(excerpt, longest(text)), position);
     const reader = new InlineReader(block, this.#before, (found) => this.#keep(found));
     const known = this.formulas.length;
     const reading = reader.read();
@@ -103,7 +94,7 @@ export class MarkdownScanner {
   }
 
   #write(length: number, written: string): number {
-    this.#sink.write(written);
+    this.#parser.write(written);
     return length;
   }
 }

@@ -21,7 +21,7 @@ export function ConversationList({ store }: { store: ChatStore }) {
         aria-haspopup="dialog"
         aria-expanded={isOpen}
         title={name ? `${name} (${instance_id})` : instance_id}
-        disabled={store.dead.value || store.readOnly.value}
+        disabled={store.dead.value || store.isReadOnly.value}
         data-testid="conversations"
         onClick={toggle}
       >
@@ -37,26 +37,29 @@ export function ConversationList({ store }: { store: ChatStore }) {
 }
 
 function List({ store, onClose }: { store: ChatStore; onClose: () => void }) {
-  const { conversations } = store;
+  const { conversationActions } = store;
   const id = useId();
   const field = useRef<HTMLInputElement>(null);
   const [search, setSearch] = useState("");
   const [place, setPlace] = useState(0);
-  const listed = conversations.listed.value;
+  const listed = conversationActions.listed.value;
   const items = listed?.items ?? [];
   const marked = items[Math.min(place, items.length - 1)];
 
   useEffect(() => field.current?.focus({ preventScroll: true }), []);
   useEffect(() => {
-    const timer = setTimeout(() => conversations.list(search), search ? ASK_AFTER : 0);
+    const timer = setTimeout(
+      () => conversationActions.list(search),
+      search ? ASK_AFTER : 0,
+    );
     return () => clearTimeout(timer);
-  }, [search, conversations]);
+  }, [search, conversationActions]);
 
   const choose = (item: ConversationName | undefined) => {
     if (!item) return;
     onClose();
     if (item.instance_id !== store.picture.peek().instance_id) {
-      conversations.switchTo(item.instance_id);
+      conversationActions.switchTo(item.instance_id);
     }
   };
   const onKeyDown = (event: KeyboardEvent) => {
@@ -114,7 +117,7 @@ function List({ store, onClose }: { store: ChatStore; onClose: () => void }) {
           type="button"
           class="arn-menu-item"
           data-testid="more-conversations"
-          onClick={() => conversations.listMore()}
+          onClick={() => conversationActions.listMore()}
         >
           Show more
         </button>

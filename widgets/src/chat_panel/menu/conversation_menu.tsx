@@ -12,12 +12,12 @@ interface Loss {
   of: Conversation;
 }
 
-interface MenuProps {
+interface ConversationMenuProps {
   store: ChatStore;
   onRename: () => void;
 }
 
-export function Menu({ store, onRename }: MenuProps) {
+export function ConversationMenu({ store, onRename }: ConversationMenuProps) {
   const { isOpen, root, button, toggle, close, leave } = usePopover();
   const [loss, setLoss] = useState<Loss | null>(null);
   const { instance_id } = store.picture.value;
@@ -70,22 +70,26 @@ const FOCUSED = "[data-first], [role=menuitem]:not(:disabled)";
 
 type Choose = (action: () => void) => () => void;
 
-interface ChoicesProps extends MenuProps {
+interface ChoicesProps extends ConversationMenuProps {
   onLoss: (loss: Loss) => void;
   choose: Choose;
 }
 
 function Choices({ store, onRename, onLoss, choose }: ChoicesProps) {
-  const { conversations } = store;
+  const { conversationActions } = store;
   const isOff = store.dead.value;
-  const isFixed = isOff || store.readOnly.value;
+  const isFixed = isOff || store.isReadOnly.value;
   const picture = store.picture.value;
   const { instance_id, storage, turns, allowed_tools, phase } = picture;
   const isEmpty = turns.length === 0;
   const copy = () =>
-    conversations.export(picture.instance_id, "markdown", (_name, _type, text) => {
-      void copyText(text);
-    });
+    conversationActions.export(
+      picture.instance_id,
+      "markdown",
+      (_name, _type, text) => {
+        void copyText(text);
+      },
+    );
   const item = (id: string, text: string, action: () => void, disabled = isOff) => (
     <MenuItem id={id} onChoose={choose(action)} disabled={disabled}>
       {text}
@@ -96,28 +100,28 @@ function Choices({ store, onRename, onLoss, choose }: ChoicesProps) {
       {item(
         "new-conversation",
         "New conversation",
-        () => conversations.start(),
+        () => conversationActions.start(),
         isFixed,
       )}
       {item("rename", "Rename…", onRename, isFixed)}
       <hr class="arn-menu-line" />
       {item("copy-transcript", "Copy transcript", copy, isEmpty)}
       {item("export-markdown", "Export as Markdown", () =>
-        conversations.export(instance_id, "markdown"),
+        conversationActions.export(instance_id, "markdown"),
       )}
       {item("export-notebook", "Export as notebook", () =>
-        conversations.export(instance_id, "notebook"),
+        conversationActions.export(instance_id, "notebook"),
       )}
       {item("export-json", "Export as JSON", () =>
-        conversations.export(instance_id, "json"),
+        conversationActions.export(instance_id, "json"),
       )}
-      {item("freeze", "Freeze into the cell", () => conversations.freeze())}
+      {item("freeze", "Freeze into the cell", () => conversationActions.freeze())}
       <hr class="arn-menu-line" />
       {allowed_tools?.map((tool) =>
         item(
           "disallow",
           `Ask again before ${tool}`,
-          () => conversations.disallow(instance_id, tool),
+          () => conversationActions.disallow(instance_id, tool),
           isFixed,
         ),
       )}
@@ -151,14 +155,16 @@ interface ConfirmationProps {
 
 /** Says what is lost, at the place where it was asked for. */
 function Confirmation({ store, loss, onKeep, choose }: ConfirmationProps) {
-  const { conversations } = store;
+  const { conversationActions } = store;
   const { instance_id, name, turns, more } = loss.of;
   const all = `${more ? "More than " : ""}${count(turns.length, "turn")}`;
   const them = turns.length === 1 ? "it" : "them";
   const isDelete = loss.kind === "delete";
   const consequence = useId();
   const act = () =>
-    isDelete ? conversations.remove(instance_id) : conversations.forget(instance_id);
+    isDelete
+      ? conversationActions.remove(instance_id)
+      : conversationActions.forget(instance_id);
   return (
     <div
       class="arn-menu arn-confirm"

@@ -1,6 +1,6 @@
 /** Images that go with a message. */
 
-import { shrink } from "./image_resize.ts";
+import { resizeImage } from "./image_resize.ts";
 import type { UserItem } from "./model.ts";
 
 export interface Attachment {
@@ -9,7 +9,7 @@ export interface Attachment {
   uri: string;
 }
 
-export const ACCEPTED = ["image/png", "image/jpeg", "image/gif", "image/webp"];
+export const ACCEPTED_TYPES = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 const MOST = 10;
 const MEGABYTE = 1024 * 1024;
 const MOST_MEGABYTES = 40;
@@ -24,9 +24,9 @@ interface FileFacts {
 }
 
 /** Why a file cannot go with a message that has `present` already; null: it can. */
-export function whyNot(file: FileFacts, present: number): string | null {
+export function rejectionReason(file: FileFacts, present: number): string | null {
   const name = file.name || "This file";
-  if (!ACCEPTED.includes(file.type)) {
+  if (!ACCEPTED_TYPES.includes(file.type)) {
     return `${name} cannot be sent: only PNG, JPEG, GIF and WebP images can.`;
   }
   const most = file.type === "image/gif" ? MOST_MEGABYTES_OF_GIF : MOST_MEGABYTES;
@@ -67,7 +67,7 @@ async function readImage(
   present: Attachment[],
 ): Promise<Attachment | string> {
   const name = file.name || "This file";
-  const reason = whyNot(file, present.length);
+  const reason = rejectionReason(file, present.length);
   if (reason !== null) return reason;
   const uri = await small(file);
   if (uri === null) return `${name} cannot be read as an image.`;
@@ -86,7 +86,7 @@ function megabytes(uris: string[]): number {
 
 async function small(file: File): Promise<string | null> {
   try {
-    return await dataUri(await shrink(file));
+    return await dataUri(await resizeImage(file));
   } catch {
     return null;
   }

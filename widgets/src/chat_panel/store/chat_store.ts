@@ -3,40 +3,44 @@
 import type { AnyModel } from "@anywidget/types";
 import { computed, type Signal, signal } from "@preact/signals";
 import { Connection, type Message } from "../../shared/connection.ts";
-import { SecondRoad } from "../../side_channel/side_channel.ts";
+import { SideChannel } from "../../side_channel/side_channel.ts";
 import { type Attachment, attachmentsOf } from "./attachments.ts";
-import { COMING, Departure, NOT_SHOWN } from "./conversation_switch.ts";
-import { Conversations } from "./conversations.ts";
+import {
+  ConversationSwitch,
+  NEXT_CONVERSATION,
+  NOT_SWITCHED,
+} from "./conversation_switch.ts";
+import { ConversationActions } from "./conversations.ts";
 import { Drafts } from "./drafts.ts";
 import {
-  type Change,
   type Conversation,
+  type ConversationChange,
   type Decision,
-  EMPTY,
+  EMPTY_CONVERSATION,
   type Failure,
   isAnswered,
   isInWork,
   mergeSnapshot,
-  reduce,
-  stoppable,
+  reduceConversation,
+  stopArrived,
+  stoppableTurn,
   type Turn,
-  tookStop,
-  withPage,
+  withEarlierPage,
 } from "./model.ts";
 import {
-  anew,
-  type Editing,
-  isHeld,
-  onceMore,
-  type Sending,
+  asNewMessage,
+  awaitsConversation,
+  type MessageEdit,
+  newOutgoing,
+  type OutgoingMessage,
   unconfirmed,
+  withAnotherAttempt,
   withoutTurns,
-  written,
 } from "./outbox.ts";
-import { Asked } from "./own_requests.ts";
-import { PressedTurns } from "./pending_turn_actions.ts";
-import { putOff, secondsLeft } from "./rate_limit.ts";
-import { status } from "./status.ts";
+import { OwnRequests } from "./own_requests.ts";
+import { PendingTurnActions } from "./pending_turn_actions.ts";
+import { autoRetryTurn, secondsLeft } from "./rate_limit.ts";
+import { panelStatus } from "./status.ts";
 
 /** Milliseconds after which something that the kernel has not shown was lost. */
 const LOST_AFTER = 5_000;
@@ -44,17 +48,17 @@ const LOST_AFTER = 5_000;
 const STOPS_APART = 1_000;
 
 export class ChatStore {
-  readonly connection: Connection<Conversation, Change>;
+  readonly connection: Connection<Conversation, ConversationChange>;
   readonly picture: Signal<Conversation>;
-  readonly road: SecondRoad;
-  readonly conversations: Conversations;
-  readonly outbox = signal<Sending[]>([]);
+  readonly sideChannel: SideChannel;
+  readonly conversationActions: ConversationActions;
+  readonly outbox = signal<OutgoingMessage[]>([]);
   readonly drafts = new Drafts();
-  readonly editing = signal<Editing | null>(null);
+  readonly editing = signal<MessageEdit | null>(null);
   readonly problem = signal<Failure | null>(null);
   readonly loadingEarlier = signal(false);
-  #pressedTurns = new PressedTurns();
-  readonly pressed = this.#pressedTurns.since;
+  #pendingTurns = new PendingTurnActions();
+  readonly pendingTurns = this.#pendingTurns.since;
   /** Turns that are not tried again by themselves. */
   readonly givenUp = signal<ReadonlySet<string>>(new Set());
   /** The kernel's clock in POSIX seconds, as fine as somebody needs to look at it. */
@@ -66,47 +70,53 @@ export class ChatStore {
     () =>
       this.connection.link.value === "gone" || this.picture.value.phase === "stopped",
   );
-  readonly readOnly = computed(() => this.picture.value.read_only === true);
+  readonly isReadOnly = computed(() => this.picture.value.read_only === true);
   readonly status = computed(() =>
-    status(this.picture.value, this.connection.link.value, this.#going.value.length),
+    panelStatus(
+      this.picture.value,
+      this.connection.link.value,
+      this.#going.value.length,
+    ),
   );
   /** The id of what Stop would stop: a turn, or a message on its way. */
   readonly stopTarget = computed(() => {
-    const turn = stoppable(this.picture.value.turns);
+    const turn = stoppableTurn(this.picture.value.turns);
     return turn?.id ?? this.#going.value[0]?.id;
   });
   /** Messages on their way that will wait behind a turn, or for their conversation. */
   readonly comingQueued = computed(() => [
     ...(this.picture.value.turns.some(isInWork) ? this.#going.value : []),
-    ...this.outbox.value.filter(isHeld),
+    ...this.outbox.value.filter(awaitsConversation),
   ]);
   /** The turn that is tried again by itself after a while. */
-  readonly countingDown = computed(() => {
-    const id = putOff(this.picture.value.turns);
-    const isOff = this.readOnly.value || (id && this.givenUp.value.has(id));
+  readonly autoRetryTarget = computed(() => {
+    const id = autoRetryTurn(this.picture.value.turns);
+    const isOff = this.isReadOnly.value || (id && this.givenUp.value.has(id));
     return isOff ? undefined : id;
   });
   /** A branch that somebody goes to by an arrow; done once it is there. */
-  stepping: { to: string; step: number; isDone?: boolean } | undefined;
-  #asked = new Asked();
-  #departure = new Departure();
+  branchNavigation: { to: string; step: number; isDone?: boolean } | undefined;
+  #ownRequests = new OwnRequests();
+  #switch = new ConversationSwitch();
   #earlierAskedAt = 0;
   #lastStop = { id: "", at: 0 };
   /** An edit that was on its way when its branch, or something else, was shown. */
-  #left: { sent: Sending; to: string } | undefined;
+  #left: { sent: OutgoingMessage; to: string } | undefined;
   #shown: string;
 
   constructor(model: AnyModel) {
-    this.connection = new Connection<Conversation, Change>(model, {
-      empty: EMPTY,
-      reduce,
+    this.connection = new Connection<Conversation, ConversationChange>(model, {
+      empty: EMPTY_CONVERSATION,
+      reduce: reduceConversation,
       merge: mergeSnapshot,
       onMessage: (message) => this.#take(message),
       onPong: () => this.#recover(),
     });
     this.picture = this.connection.picture;
-    this.road = new SecondRoad(this.connection);
-    this.conversations = new Conversations((message) => this.#send(message));
+    this.sideChannel = new SideChannel(this.connection);
+    this.conversationActions = new ConversationActions((message) =>
+      this.#send(message),
+    );
     this.#shown = this.picture.value.instance_id;
     this.#openDraft();
     this.picture.subscribe((picture) => this.#follow(picture));
@@ -127,24 +137,24 @@ export class ChatStore {
   }
 
   dispose(): void {
-    this.road.dispose();
+    this.sideChannel.dispose();
     this.connection.dispose();
   }
 
   // --- messages -----------------------------------------------------------------------
 
-  say(text: string, media: Attachment[] = []): void {
-    const conversation = this.#departure.what ? COMING : this.#shown;
-    this.#deliver(written(conversation, text, media));
+  sendMessage(text: string, media: Attachment[] = []): void {
+    const conversation = this.#switch.what ? NEXT_CONVERSATION : this.#shown;
+    this.#deliver(newOutgoing(conversation, text, media));
   }
 
-  sayAgain(message: Sending): void {
-    this.drop(message.id);
-    this.#deliver(anew(message));
+  resendMessage(message: OutgoingMessage): void {
+    this.dropMessage(message.id);
+    this.#deliver(asNewMessage(message));
   }
 
   /** Forget a message that was not sent. */
-  drop(id: string): void {
+  dropMessage(id: string): void {
     this.outbox.value = this.outbox.value.filter((message) => message.id !== id);
   }
 
@@ -154,8 +164,8 @@ export class ChatStore {
   }
 
   /** Say something else in a turn's place: the kernel forks the conversation. */
-  sayInstead(turn: string, text: string, media: Attachment[]): void {
-    const sent = written(this.#shown, text, media);
+  sendEdited(turn: string, text: string, media: Attachment[]): void {
+    const sent = newOutgoing(this.#shown, text, media);
     this.editing.value = { turn, sent };
     const images = media.map(({ uri }) => uri);
     this.#ask({ type: "edit", turn, message_id: sent.id, text, media: images });
@@ -173,15 +183,15 @@ export class ChatStore {
   withdraw(id: string): void {
     const said = this.turn(id)?.items.find((item) => item.kind === "user");
     const coming = this.outbox.value.find((message) => message.id === id);
-    if (said) this.drafts.bringBack(said.text, attachmentsOf(said));
-    else if (coming) this.drafts.bringBack(coming.text, coming.media);
-    if (coming && isHeld(coming)) this.drop(id);
+    if (said) this.drafts.restore(said.text, attachmentsOf(said));
+    else if (coming) this.drafts.restore(coming.text, coming.media);
+    if (coming && awaitsConversation(coming)) this.dropMessage(id);
     else this.#end(id);
   }
 
   #end(id: string): void {
     const wasRefused = this.turn(id)?.stop === "refused";
-    const arrived = () => tookStop(this.turn(id), wasRefused);
+    const arrived = () => stopArrived(this.turn(id), wasRefused);
     this.#insist(id, { type: "stop", message_id: id }, arrived);
   }
 
@@ -199,10 +209,10 @@ export class ChatStore {
   }
 
   /** Try again what a service has put off, if the time has come and nobody gave up. */
-  retryByItself(id: string): void {
+  autoRetry(id: string): void {
     const turn = this.turn(id);
-    const isOff = this.dead.value || this.pressed.value.has(id);
-    if (!turn || isOff || this.countingDown.value !== id) return;
+    const isOff = this.dead.value || this.pendingTurns.value.has(id);
+    if (!turn || isOff || this.autoRetryTarget.value !== id) return;
     if (secondsLeft(turn, this.time()) === 0) this.retry(turn);
   }
 
@@ -231,20 +241,20 @@ export class ChatStore {
 
   // --- to the kernel ------------------------------------------------------------------
 
-  #deliver(message: Sending): void {
+  #deliver(message: OutgoingMessage): void {
     this.outbox.value = [...this.outbox.value, message];
-    if (!isHeld(message)) this.#post(message);
+    if (!awaitsConversation(message)) this.#post(message);
   }
 
-  #post({ id, conversation, text, media }: Sending): void {
+  #post({ id, conversation, text, media }: OutgoingMessage): void {
     const address = { message_id: id, instance_id: conversation };
     const images = media.map(({ uri }) => uri);
     this.#send({ type: "send", ...address, text, media: images });
   }
 
   #send(message: Message): void {
-    this.#asked.note(message);
-    if (this.#departure.begin(message, this.#shown)) this.drafts.open(COMING);
+    this.#ownRequests.note(message);
+    if (this.#switch.begin(message, this.#shown)) this.drafts.open(NEXT_CONVERSATION);
     this.connection.send(message);
   }
 
@@ -255,8 +265,8 @@ export class ChatStore {
 
   /** The same for what must land, also while a cell blocks the kernel. */
   #insist(key: string, message: Message, arrived: () => boolean): void {
-    this.#asked.note(message);
-    this.road.press(key, this.#addressed(message), arrived);
+    this.#ownRequests.note(message);
+    this.sideChannel.deliver(key, this.#addressed(message), arrived);
   }
 
   #addressed(message: Message): Message {
@@ -273,44 +283,44 @@ export class ChatStore {
     if (left.length < outbox.length) {
       this.outbox.value = left;
       // The kernel listens again; what it has made a turn of can be stopped.
-      this.road.again();
+      this.sideChannel.resend();
     }
-    this.#pressedTurns.settle(turns);
-    const message = this.#asked.overtaken(picture);
+    this.#pendingTurns.settle(turns);
+    const message = this.#ownRequests.overtaken(picture);
     if (message) this.problem.value = { type: "Overtaken", message, retryable: false };
   }
 
   #switched(instanceId: string): void {
     this.#shown = instanceId;
-    if (this.#departure.endsAt(instanceId)) this.#arrive();
+    if (this.#switch.endsAt(instanceId)) this.#arrive();
     const { sent, refused } = this.editing.peek() ?? {};
     this.#left = sent && { sent, to: instanceId };
     this.editing.value = null;
-    this.#pressedTurns.clear();
+    this.#pendingTurns.clear();
     this.problem.value = null;
     this.loadingEarlier.value = false;
-    if (this.stepping?.to !== instanceId) this.stepping = undefined;
-    this.road.forget();
+    if (this.branchNavigation?.to !== instanceId) this.branchNavigation = undefined;
+    this.sideChannel.forget();
     if (sent && refused) this.#refusedEdit(sent.id, refused);
   }
 
   /** What was written for the conversation that has come is its own. */
   #arrive(): void {
-    this.#departure.end();
+    this.#switch.end();
     this.#openDraft();
-    for (const message of this.outbox.peek().filter(isHeld)) {
-      this.drop(message.id);
+    for (const message of this.outbox.peek().filter(awaitsConversation)) {
+      this.dropMessage(message.id);
       this.#deliver({ ...message, conversation: this.#shown, sentAt: Date.now() });
     }
   }
 
   /** One has not left: what was written meanwhile is added to the draft. */
   #stay(): void {
-    if (!this.#departure.what) return;
-    const held = this.outbox.peek().filter(isHeld);
-    for (const { id } of held) this.drop(id);
-    this.drafts.putBefore(held);
-    this.#departure.end();
+    if (!this.#switch.what) return;
+    const held = this.outbox.peek().filter(awaitsConversation);
+    for (const { id } of held) this.dropMessage(id);
+    this.drafts.prepend(held);
+    this.#switch.end();
     this.#openDraft();
   }
 
@@ -321,7 +331,7 @@ export class ChatStore {
 
   #press(id: string): void {
     this.problem.value = null;
-    this.#pressedTurns.press(id);
+    this.#pendingTurns.press(id);
   }
 
   /** The kernel answers: what it did not hear, or was not heard of it, was lost. */
@@ -329,49 +339,50 @@ export class ChatStore {
     const before = Date.now() - LOST_AFTER;
     for (const message of this.sending.value) {
       if (message.refused || message.sentAt >= before) continue;
-      const next = onceMore(message);
+      const next = withAnotherAttempt(message);
       this.#replace(next);
       // The same id twice is one request.
       if (!next.refused) this.#post(next);
     }
-    this.road.again();
-    if (this.#departure.wasLost(before)) {
-      const { what } = this.#departure;
+    this.sideChannel.resend();
+    if (this.#switch.wasLost(before)) {
+      const { what } = this.#switch;
       const message_id = this.editing.value?.sent?.id;
-      this.#refused({ type: "refused", what, message_id, error: NOT_SHOWN });
+      this.#refused({ type: "refused", what, message_id, error: NOT_SWITCHED });
     }
     if (this.#earlierAskedAt < before) this.loadingEarlier.value = false;
-    this.#pressedTurns.dropBefore(before);
+    this.#pendingTurns.dropBefore(before);
   }
 
   #take(message: Message): void {
-    this.#asked.hear(message);
-    if (this.road.take(message) || this.conversations.take(message)) return;
+    this.#ownRequests.hear(message);
+    if (this.sideChannel.take(message) || this.conversationActions.take(message))
+      return;
     if (message.type === "refused") {
-      if (this.#asked.owns(message)) this.#refused(message);
+      if (this.#ownRequests.owns(message)) this.#refused(message);
     } else if (message.type === "page") {
       this.loadingEarlier.value = false;
       const page = message as unknown as Conversation;
       if (page.instance_id === this.#shown)
-        this.picture.value = withPage(this.picture.value, page);
+        this.picture.value = withEarlierPage(this.picture.value, page);
     }
   }
 
   #refused({ message_id, what, error }: Message): void {
     const id = String(message_id);
     const failure = error as Failure;
-    this.conversations.refused(what);
-    if (what === this.#departure.what) this.#stay();
-    this.road.forget(id);
+    this.conversationActions.refused(what);
+    if (what === this.#switch.what) this.#stay();
+    this.sideChannel.forget(id);
     if (what === "earlier") this.loadingEarlier.value = false;
-    this.#pressedTurns.drop(id);
+    this.#pendingTurns.drop(id);
     if (this.#refusedEdit(id, failure, what)) return;
     const message = this.outbox.value.find((one) => one.id === id);
     if (message) this.#replace({ ...message, refused: failure });
     else this.problem.value = failure;
   }
 
-  #replace(message: Sending): void {
+  #replace(message: OutgoingMessage): void {
     this.outbox.value = this.outbox.value.map((one) =>
       one.id === message.id ? message : one,
     );

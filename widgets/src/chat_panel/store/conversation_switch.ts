@@ -4,16 +4,16 @@ import type { Message } from "../../shared/connection.ts";
 import type { Failure } from "./model.ts";
 
 /** The conversation of what is written for the one that comes. */
-export const COMING = "";
+export const NEXT_CONVERSATION = "";
 
 /** What one is told when nothing was heard of it. */
-export const NOT_SHOWN: Failure = {
+export const NOT_SWITCHED: Failure = {
   type: "NotShown",
   message: "the kernel answers, but shows no other conversation.",
   retryable: true,
 };
 
-export class Departure {
+export class ConversationSwitch {
   /** The kind of the message that has asked for it; "" while nobody leaves. */
   what = "";
   #to: unknown;

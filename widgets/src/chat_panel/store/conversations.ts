@@ -29,7 +29,7 @@ const SAID: Record<string, string> = {
   discard: "Discarded. The model does not see this turn any more.",
 };
 
-export class Conversations {
+export class ConversationActions {
   /** Null until the kernel has answered. */
   readonly listed = signal<Listed | null>(null);
   /** What was done last, for those who listen. */

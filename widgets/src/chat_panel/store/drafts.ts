@@ -51,13 +51,13 @@ export class Drafts {
   }
 
   /** What was not sent after all comes before the rest. */
-  putBefore(said: { text: string; media: Attachment[] }[]): void {
+  prepend(said: { text: string; media: Attachment[] }[]): void {
     this.write(joined([...said.map(({ text }) => text), this.text.peek()]));
     this.attach((media) => [...said.flatMap((one) => one.media), ...media]);
   }
 
   /** What was taken back is a draft again, unless there is another one. */
-  bringBack(text: string, media: Attachment[]): void {
+  restore(text: string, media: Attachment[]): void {
     if (this.text.peek() !== "" || this.media.peek().length > 0) return;
     this.write(text);
     this.attach(() => media);

@@ -5,19 +5,19 @@
  */
 
 /** Bytes up to which an image is left as it is. */
-export const SMALL = 500_000;
+export const SMALL_IMAGE = 500_000;
 const SIDES = [2048, 1536, 1024];
 const QUALITY = 0.88;
 
 /** The image itself if it is small or moves, else a smaller one; rejects what is none. */
-export async function shrink(file: File): Promise<Blob> {
-  if (file.size <= SMALL || file.type === "image/gif") return file;
+export async function resizeImage(file: File): Promise<Blob> {
+  if (file.size <= SMALL_IMAGE || file.type === "image/gif") return file;
   const image = await createImageBitmap(file);
   try {
     let smaller: Blob = file;
     for (const side of SIDES) {
       smaller = await drawn(image, side);
-      if (smaller.size <= SMALL) break;
+      if (smaller.size <= SMALL_IMAGE) break;
     }
     return smaller;
   } finally {

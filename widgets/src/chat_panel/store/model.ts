@@ -128,14 +128,14 @@ export interface Conversation extends Picture {
   allowed_tools?: string[];
 }
 
-export type Change =
+export type ConversationChange =
   | { op: "turn"; turn: Turn }
   | { op: "patch"; id: string; set: Partial<Turn> }
   | { op: "item"; id: string; index: number; item: Item }
   | { op: "append"; id: string; index: number; field: string; text: string }
   | { op: "panel"; set: Partial<Conversation> };
 
-export const EMPTY: Conversation = {
+export const EMPTY_CONVERSATION: Conversation = {
   seq: 0,
   type_name: "",
   instance_id: "",
@@ -147,7 +147,10 @@ export const EMPTY: Conversation = {
   more: false,
 };
 
-export function reduce(picture: Conversation, change: Change): Conversation {
+export function reduceConversation(
+  picture: Conversation,
+  change: ConversationChange,
+): Conversation {
   switch (change.op) {
     case "panel":
       return { ...picture, ...change.set };
@@ -176,7 +179,7 @@ export function mergeSnapshot(old: Conversation, next: Conversation): Conversati
 }
 
 /** A page of earlier turns, in front of what is there. */
-export function withPage(
+export function withEarlierPage(
   picture: Conversation,
   { turns, more, restored_until = null }: Conversation,
 ): Conversation {
@@ -199,7 +202,7 @@ export function isOpen(turn: Turn): boolean {
 }
 
 /** The turn whose questions can be answered: nothing was said after it. */
-export function asksForApproval(turns: Turn[]): Turn | undefined {
+export function turnAwaitingApproval(turns: Turn[]): Turn | undefined {
   const last = turns.at(-1);
   const asks = last?.items.some(
     (item) => item.kind === "approval" && item.answer === null,
@@ -208,7 +211,7 @@ export function asksForApproval(turns: Turn[]): Turn | undefined {
 }
 
 /** Whether Stop has come to the turn; one that was refused before is asked anew. */
-export function tookStop(turn: Turn | undefined, wasRefused: boolean): boolean {
+export function stopArrived(turn: Turn | undefined, wasRefused: boolean): boolean {
   if (!turn) return false;
   const isRefused = turn.stop === "refused" && !wasRefused;
   return isRefused || (turn.status !== "waiting" && turn.status !== "running");
@@ -222,14 +225,14 @@ export function isAnswered(turn: Turn | undefined, id: string): boolean {
 }
 
 /** The ids of the turns that were sent again. */
-export function retried(turns: Turn[]): Set<string> {
+export function retriedTurnIds(turns: Turn[]): Set<string> {
   const ids = new Set<string>();
   for (const { retry_of } of turns) if (retry_of) ids.add(retry_of);
   return ids;
 }
 
 /** Branches by the turn at which they differ; "" where that turn is still to come. */
-export function branchPlaces(picture: Conversation): Map<string, Branch> {
+export function branchesByTurn(picture: Conversation): Map<string, Branch> {
   const places = new Map<string, Branch>();
   const { turns, branches = [], more } = picture;
   for (const branch of branches) {
@@ -241,24 +244,24 @@ export function branchPlaces(picture: Conversation): Map<string, Branch> {
 }
 
 /** The messages that wait behind a turn in work; the first in line is not one of them. */
-export function queued(turns: Turn[]): Turn[] {
+export function queuedTurns(turns: Turn[]): Turn[] {
   const waiting = turns.filter((turn) => turn.status === "waiting");
   return turns.some(isInWork) ? waiting : waiting.slice(1);
 }
 
 /** What Stop means now: the turn in work, else the one that comes next. */
-export function stoppable(turns: Turn[]): Turn | undefined {
+export function stoppableTurn(turns: Turn[]): Turn | undefined {
   return turns.find(isInWork) ?? turns.find((turn) => turn.status === "waiting");
 }
 
 /** The last position that an earlier kernel has left, among the turns shown. */
-export function lastRestored(picture: Conversation): string | undefined {
+export function lastRestoredTurn(picture: Conversation): string | undefined {
   const until = picture.restored_until ?? Number.NEGATIVE_INFINITY;
   return picture.turns.findLast((turn) => turn.position <= until)?.id;
 }
 
 /** Why an interrupted turn has no whole answer. */
-export function interruption(turn: Turn): string {
+export function interruptionText(turn: Turn): string {
   return turn.began === false
     ? "The kernel went away before this turn began"
     : "Interrupted: the kernel went away during this turn";

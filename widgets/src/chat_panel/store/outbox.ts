@@ -1,11 +1,11 @@
 /** Messages that the kernel has not confirmed. */
 
 import type { Attachment } from "./attachments.ts";
-import { COMING } from "./conversation_switch.ts";
+import { NEXT_CONVERSATION } from "./conversation_switch.ts";
 import type { Conversation, Failure, Turn } from "./model.ts";
 
 /** Shown at once, and sent again if needed. */
-export interface Sending {
+export interface OutgoingMessage {
   id: string;
   /** The conversation that it was written in; the panel may show another one since. */
   conversation: string;
@@ -19,10 +19,10 @@ export interface Sending {
 }
 
 /** A message that is being written anew. */
-export interface Editing {
+export interface MessageEdit {
   turn: string;
   /** What was sent; until then it is only written. */
-  sent?: Sending;
+  sent?: OutgoingMessage;
   refused?: Failure;
 }
 
@@ -37,41 +37,48 @@ const NOT_TAKEN: Failure = {
 };
 
 /** A new message for a conversation. */
-export function written(
+export function newOutgoing(
   conversation: string,
   text: string,
   media: Attachment[],
-): Sending {
+): OutgoingMessage {
   return { id: newId(), conversation, text, media, sentAt: Date.now(), times: 1 };
 }
 
 /** The message as it is when nothing was heard of it: sent once more, or given up. */
-export function onceMore(message: Sending): Sending {
+export function withAnotherAttempt(message: OutgoingMessage): OutgoingMessage {
   if (message.times >= MOST_TIMES) return { ...message, refused: NOT_TAKEN };
   return { ...message, times: message.times + 1, sentAt: Date.now() };
 }
 
 /** The message to be sent anew; one that the kernel may have after all keeps its id. */
-export function anew(message: Sending): Sending {
+export function asNewMessage(message: OutgoingMessage): OutgoingMessage {
   const { refused, ...rest } = message;
   const id = refused === NOT_TAKEN ? message.id : newId();
   return { ...rest, id, times: 1, sentAt: Date.now() };
 }
 
 /** Whether it is for a conversation that is to come, and is sent then. */
-export function isHeld({ conversation }: Sending): boolean {
-  return conversation === COMING;
+export function awaitsConversation({ conversation }: OutgoingMessage): boolean {
+  return conversation === NEXT_CONVERSATION;
 }
 
 /** What was written here and is no turn yet. */
-export function unconfirmed(outbox: Sending[], picture: Conversation): Sending[] {
+export function unconfirmed(
+  outbox: OutgoingMessage[],
+  picture: Conversation,
+): OutgoingMessage[] {
   return withoutTurns(outbox, picture.turns).filter(
-    (message) => message.conversation === picture.instance_id && !isHeld(message),
+    (message) =>
+      message.conversation === picture.instance_id && !awaitsConversation(message),
   );
 }
 
 /** Messages that are no turns yet. */
-export function withoutTurns(outbox: Sending[], turns: Turn[]): Sending[] {
+export function withoutTurns(
+  outbox: OutgoingMessage[],
+  turns: Turn[],
+): OutgoingMessage[] {
   if (outbox.length === 0) return outbox;
   const known = new Set(turns.map((turn) => turn.id));
   return outbox.filter((message) => !known.has(message.id));

@@ -6,7 +6,7 @@
 import type { Message } from "../../shared/connection.ts";
 import type { Conversation, Turn } from "./model.ts";
 
-export class Asked {
+export class OwnRequests {
   #marks = new Set<string>();
   /** Answers by the question, until it is known what holds. */
   #answers = new Map<unknown, unknown>();

@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import type { Turn } from "./model.ts";
 
-export class PressedTurns {
+export class PendingTurnActions {
   /** By the turn's id, in milliseconds of this machine's clock. */
   readonly since = signal<ReadonlyMap<string, number>>(new Map());
 

@@ -2,7 +2,7 @@
 
 import type { Turn } from "./model.ts";
 
-export const MOST_TRIES = 3;
+export const MAX_TRIES = 3;
 
 /** Whether the turn failed because a service asks for patience. */
 export function isRateLimited(turn: Turn | undefined): boolean {
@@ -16,14 +16,14 @@ export function secondsLeft(turn: Turn, now: number): number {
 }
 
 /** The last turn, if a service has put it off and it is not tried too often yet. */
-export function putOff(turns: Turn[]): string | undefined {
+export function autoRetryTurn(turns: Turn[]): string | undefined {
   const last = turns.at(-1);
   if (!last || !isRateLimited(last) || last.discarded) return undefined;
-  return triesInARow(turns, last) <= MOST_TRIES ? last.id : undefined;
+  return consecutiveTries(turns, last) <= MAX_TRIES ? last.id : undefined;
 }
 
 /** How many tries in a row, up to this turn, a service has put off. */
-export function triesInARow(turns: Turn[], last: Turn): number {
+export function consecutiveTries(turns: Turn[], last: Turn): number {
   let tries = 0;
   let turn: Turn | undefined = last;
   while (isRateLimited(turn)) {

@@ -1,18 +1,27 @@
 /** What the panel is doing, in one word for the eye and one line for the reader. */
 
-import type { Link } from "../../shared/connection.ts";
+import type { LinkState } from "../../shared/connection.ts";
 import { count } from "../../shared/format.ts";
-import { asksForApproval, type Conversation, isInWork, type Turn } from "./model.ts";
+import {
+  type Conversation,
+  isInWork,
+  type Turn,
+  turnAwaitingApproval,
+} from "./model.ts";
 import { isRateLimited } from "./rate_limit.ts";
 
-export interface Status {
+export interface PanelStatus {
   tone: "ready" | "busy" | "waiting" | "attention" | "failed" | "off";
   text: string;
   /** When what it says began, POSIX seconds by the kernel's clock. */
   since?: number | undefined;
 }
 
-export function status(picture: Conversation, link: Link, sending: number): Status {
+export function panelStatus(
+  picture: Conversation,
+  link: LinkState,
+  sending: number,
+): PanelStatus {
   if (link === "gone") return { tone: "off", text: "not connected" };
   if (link === "silent") return { tone: "off", text: "kernel is busy" };
   if (picture.phase === "stopped") return { tone: "off", text: "runtime stopped" };
@@ -26,11 +35,11 @@ export function status(picture: Conversation, link: Link, sending: number): Stat
     return { tone: "waiting", text: `waiting${ahead}` };
   }
   if (picture.phase === "loading") return { tone: "waiting", text: "loading" };
-  if (asksForApproval(turns)) return { tone: "attention", text: "needs you" };
+  if (turnAwaitingApproval(turns)) return { tone: "attention", text: "needs you" };
   return restingStatus(turns.at(-1), picture.read_only === true);
 }
 
-function restingStatus(last: Turn | undefined, readOnly: boolean): Status {
+function restingStatus(last: Turn | undefined, readOnly: boolean): PanelStatus {
   if (readOnly) return { tone: "off", text: "read only" };
   if (last?.discarded) return { tone: "ready", text: "ready" };
   if (isRateLimited(last)) return { tone: "attention", text: "service busy" };
@@ -42,7 +51,7 @@ function restingStatus(last: Turn | undefined, readOnly: boolean): Status {
   return { tone: "ready", text: "ready" };
 }
 
-function workingStatus(turn: Turn): Status {
+function workingStatus(turn: Turn): PanelStatus {
   const since = turn.started_at;
   if (turn.status === "stopping") return { tone: "busy", text: "stopping", since };
   const item = turn.items.at(-1);

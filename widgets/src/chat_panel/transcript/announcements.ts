@@ -11,7 +11,7 @@ const ENDINGS: Partial<Record<Turn["status"], string>> = {
 };
 
 /** How much of which turn was told already. */
-export interface Said {
+export interface Announced {
   id: string;
   /** Characters of the answer. */
   length: number;
@@ -21,7 +21,7 @@ export interface Said {
 }
 
 /** The turn that is told of: what waits, or was withdrawn, says nothing. */
-export function audible(turns: Turn[]): Turn | undefined {
+export function announcedTurn(turns: Turn[]): Turn | undefined {
   return turns.findLast(hasBegun) ?? turns.at(-1);
 }
 
@@ -31,9 +31,13 @@ export function audible(turns: Turn[]): Turn | undefined {
  * `triedAgain`: the turn that a busy service has put off and that is tried again by
  * itself.
  */
-export function news(said: Said, turns: Turn[], triedAgain?: string): string {
+export function announcement(
+  said: Announced,
+  turns: Turn[],
+  triedAgain?: string,
+): string {
   const isTold = ({ id }: Turn) => id === said.id;
-  if (!turns.some(isTold)) startAt(said, audible(turns));
+  if (!turns.some(isTold)) startAt(said, announcedTurn(turns));
   return turns
     .slice(turns.findIndex(isTold))
     .filter(hasBegun)
@@ -43,7 +47,7 @@ export function news(said: Said, turns: Turn[], triedAgain?: string): string {
 }
 
 /** Another text for the same words: one that does not change is not told again. */
-export function changed(before: string, words: string): string {
+export function distinct(before: string, words: string): string {
   return before === words ? `${words}\u00a0` : words;
 }
 
@@ -52,14 +56,14 @@ function hasBegun({ status, began }: Turn): boolean {
 }
 
 /** What was there before somebody looked is read in the log, not announced. */
-function startAt(said: Said, turn: Turn | undefined): void {
+function startAt(said: Announced, turn: Turn | undefined): void {
   if (!turn) return;
   const open = isOpen(turn);
   const length = open ? 0 : answerText(turn).length;
   Object.assign(said, { id: turn.id, length, open, asked: "" });
 }
 
-function newsOf(said: Said, turn: Turn, isTriedAgain: boolean): string {
+function newsOf(said: Announced, turn: Turn, isTriedAgain: boolean): string {
   if (said.id !== turn.id) {
     Object.assign(said, { id: turn.id, length: 0, open: true, asked: "" });
   }
@@ -83,7 +87,7 @@ function using(turn: Turn, open: boolean): string {
 }
 
 /** A question is told once. */
-function asking(said: Said, turn: Turn): string {
+function asking(said: Announced, turn: Turn): string {
   const question = turn.items.findLast(
     (item) => item.kind === "approval" && item.answer === null,
   );

@@ -1,7 +1,12 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { ChatStore } from "../store/chat_store.ts";
 import { isOpen } from "../store/model.ts";
-import { audible, changed, news, type Said } from "./announcements.ts";
+import {
+  type Announced,
+  announcedTurn,
+  announcement,
+  distinct,
+} from "./announcements.ts";
 
 const EVERY = 2_500;
 
@@ -12,14 +17,14 @@ const EVERY = 2_500;
  */
 export function Announcer({ store }: { store: ChatStore }) {
   const [text, setText] = useState("");
-  const said = useRef<Said>({ id: "", length: 0, open: false, asked: "" });
-  const turn = audible(store.picture.value.turns);
+  const said = useRef<Announced>({ id: "", length: 0, open: false, asked: "" });
+  const turn = announcedTurn(store.picture.value.turns);
   const tell = (words: string) => {
-    if (words) setText((before) => changed(before, words));
+    if (words) setText((before) => distinct(before, words));
   };
   const speak = () => {
     const { turns } = store.picture.peek();
-    tell(news(said.current, turns, store.countingDown.peek()));
+    tell(announcement(said.current, turns, store.autoRetryTarget.peek()));
   };
   const open = turn !== undefined && isOpen(turn);
   useEffect(() => {
@@ -28,7 +33,7 @@ export function Announcer({ store }: { store: ChatStore }) {
     const timer = setInterval(speak, EVERY);
     return () => clearInterval(timer);
   }, [open, turn?.id]);
-  const done = store.conversations.said.value;
+  const done = store.conversationActions.said.value;
   useEffect(() => tell(done.words), [done]);
 
   return (

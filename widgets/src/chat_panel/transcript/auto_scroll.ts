@@ -7,7 +7,7 @@
 
 const NEAR = 40;
 
-export class BottomFollower {
+export class AutoScroll {
   #box: HTMLElement;
   #onChange: (following: boolean) => void;
   #following = true;
@@ -32,13 +32,13 @@ export class BottomFollower {
   }
 
   /** Go to the bottom and follow it. */
-  jump(): void {
+  scrollToBottom(): void {
     this.#set(true);
     this.#moveTo(this.#box.scrollHeight);
   }
 
   /** Show something in the middle, and follow the bottom no more. */
-  hold(element: HTMLElement): void {
+  scrollToMiddle(element: HTMLElement): void {
     this.#set(false);
     const box = this.#box.getBoundingClientRect();
     const place = element.getBoundingClientRect();
@@ -47,7 +47,7 @@ export class BottomFollower {
   }
 
   /** Keep what is read in place after the content grew in front of it. */
-  grewAbove(heightBefore: number): void {
+  keepPosition(heightBefore: number): void {
     if (!this.#following) {
       this.#moveTo(this.#box.scrollTop + this.#box.scrollHeight - heightBefore);
     }

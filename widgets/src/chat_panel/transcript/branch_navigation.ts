@@ -3,20 +3,23 @@
 import { useLayoutEffect } from "preact/hooks";
 import { focusOn, isFocusLost } from "../../shared/focus.ts";
 import type { ChatStore } from "../store/chat_store.ts";
-import type { BottomFollower } from "./auto_scroll.ts";
+import type { AutoScroll } from "./auto_scroll.ts";
 
 interface Places {
   content: { current: HTMLElement | null };
-  follower: { current: BottomFollower | undefined };
+  follower: { current: AutoScroll | undefined };
 }
 
 /**
  * Once the branch is there, its arrows are in view, and whoever was at an arrow is at
  * the same one, or at the other one where there is nothing more in that direction.
  */
-export function useBranchStep(store: ChatStore, { content, follower }: Places): void {
+export function useBranchNavigation(
+  store: ChatStore,
+  { content, follower }: Places,
+): void {
   useLayoutEffect(() => {
-    const { stepping } = store;
+    const { branchNavigation: stepping } = store;
     if (!stepping || stepping.isDone || !content.current) return;
     if (stepping.to !== store.picture.peek().instance_id) return;
     const control = [
@@ -24,7 +27,7 @@ export function useBranchStep(store: ChatStore, { content, follower }: Places): 
     ].find(({ dataset }) => dataset.shown === stepping.to);
     if (!control) return;
     stepping.isDone = true;
-    follower.current?.hold(control);
+    follower.current?.scrollToMiddle(control);
     const log = control.closest("[role=log]");
     if (!isFocusLost(control) && document.activeElement !== log) return;
     const arrows = [...control.querySelectorAll("button")];

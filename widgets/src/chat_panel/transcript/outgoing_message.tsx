@@ -1,14 +1,14 @@
 import { short } from "../../shared/format.ts";
-import { PressReason } from "../../side_channel/delivery_note.tsx";
+import { DeliveryNote } from "../../side_channel/delivery_note.tsx";
 import type { ChatStore } from "../store/chat_store.ts";
-import type { Sending } from "../store/outbox.ts";
+import type { OutgoingMessage } from "../store/outbox.ts";
 
 /** A message that is no turn yet. */
-export function SendingView({
+export function OutgoingMessageView({
   message,
   store,
 }: {
-  message: Sending;
+  message: OutgoingMessage;
   store: ChatStore;
 }) {
   const { refused, text, media } = message;
@@ -38,7 +38,7 @@ export function SendingView({
               class="arn-pill"
               disabled={store.dead.value}
               data-testid="send-again"
-              onClick={() => store.sayAgain(message)}
+              onClick={() => store.resendMessage(message)}
             >
               Send again
             </button>
@@ -47,7 +47,7 @@ export function SendingView({
               class="arn-pill"
               data-testid="edit-unsent"
               onClick={() => {
-                store.drop(message.id);
+                store.dropMessage(message.id);
                 store.drafts.write(text);
                 store.drafts.attach(() => media);
               }}
@@ -59,7 +59,7 @@ export function SendingView({
       ) : (
         <>
           <p class="arn-user-note">sending…</p>
-          <PressReason ids={[message.id]} store={store} />
+          <DeliveryNote ids={[message.id]} deliveries={store.sideChannel.deliveries} />
         </>
       )}
     </article>

@@ -1,48 +1,48 @@
 import { Fragment } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { standAt } from "../../shared/focus.ts";
+import { focusTemporarily } from "../../shared/focus.ts";
 import { Icon } from "../../shared/icons.tsx";
 import { memo } from "../../shared/memo.tsx";
 import type { ChatStore } from "../store/chat_store.ts";
 import {
-  asksForApproval,
   type Branch,
-  branchPlaces,
+  branchesByTurn,
   type Conversation,
   isInWork,
   isOpen,
-  lastRestored,
-  queued,
-  retried,
+  lastRestoredTurn,
+  queuedTurns,
+  retriedTurnIds,
   type Turn,
+  turnAwaitingApproval,
 } from "../store/model.ts";
-import { BottomFollower } from "./auto_scroll.ts";
-import { useBranchStep } from "./branch_navigation.ts";
-import { SendingView } from "./outgoing_message.tsx";
+import { AutoScroll } from "./auto_scroll.ts";
+import { BranchControl } from "./branch_control.tsx";
+import { useBranchNavigation } from "./branch_navigation.ts";
+import { OutgoingMessageView } from "./outgoing_message.tsx";
 import { TurnView } from "./turn.tsx";
-import { type Block, inBlocks } from "./turn_blocks.ts";
-import { BranchControl } from "./user_message.tsx";
-import { useWindow } from "./visible_turns.ts";
+import { groupTurns, type TurnBlock } from "./turn_blocks.ts";
+import { useVisibleTurns } from "./visible_turns.ts";
 
 export function Transcript({ store, heading }: { store: ChatStore; heading: string }) {
   const box = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
-  const { following, follower } = useFollower(box, content);
+  const { following, follower } = useAutoScroll(box, content);
   const picture = store.picture.value;
-  const window = useWindow(picture, store);
+  const window = useVisibleTurns(picture, store);
   const sending = useBubbles(store);
   const streaming = picture.turns.some(isOpen);
 
   useKeptPlace(window.turns[0]?.id, box, follower);
-  useBranchStep(store, { content, follower });
+  useBranchNavigation(store, { content, follower });
   const earlier = useEarlierButton(content, picture.instance_id);
   // What one sends oneself is always shown; the queue is, wherever one reads.
   const newest = sending.at(-1)?.id;
   useEffect(() => {
-    if (newest) follower.current?.jump();
+    if (newest) follower.current?.scrollToBottom();
   }, [newest, follower]);
   useEffect(() => {
-    if (!store.stepping?.isDone) follower.current?.jump();
+    if (!store.branchNavigation?.isDone) follower.current?.scrollToBottom();
   }, [picture.instance_id, follower, store]);
 
   const isEmpty = picture.turns.length === 0 && store.sending.value.length === 0;
@@ -66,7 +66,7 @@ export function Transcript({ store, heading }: { store: ChatStore; heading: stri
           )}
           <Turns turns={window.turns} picture={picture} store={store} />
           {sending.map((message) => (
-            <SendingView key={message.id} message={message} store={store} />
+            <OutgoingMessageView key={message.id} message={message} store={store} />
           ))}
           {isEmpty && <Empty store={store} />}
         </div>
@@ -76,7 +76,7 @@ export function Transcript({ store, heading }: { store: ChatStore; heading: stri
           type="button"
           class="arn-jump"
           data-testid="jump"
-          onClick={() => follower.current?.jump()}
+          onClick={() => follower.current?.scrollToBottom()}
         >
           <Icon name="down" size={14} /> Latest
         </button>
@@ -92,18 +92,18 @@ interface TurnsProps {
 }
 
 function Turns({ turns, picture, store }: TurnsProps) {
-  const before = useRef<Block[]>([]);
+  const before = useRef<TurnBlock[]>([]);
   // What waits behind another one stands above the composer.
-  const waiting = new Set(queued(picture.turns).map((turn) => turn.id));
+  const waiting = new Set(queuedTurns(picture.turns).map((turn) => turn.id));
   const shown = waiting.size ? turns.filter((turn) => !waiting.has(turn.id)) : turns;
-  const blocks = inBlocks(shown, before.current);
+  const blocks = groupTurns(shown, before.current);
   before.current = blocks;
 
-  const branches = branchPlaces(picture);
-  const again = retried(picture.turns);
-  const restored = lastRestored(picture);
-  const asking = asksForApproval(picture.turns);
-  const isFree = !store.readOnly.value && store.sending.value.length === 0;
+  const branches = branchesByTurn(picture);
+  const again = retriedTurnIds(picture.turns);
+  const restored = lastRestoredTurn(picture);
+  const asking = turnAwaitingApproval(picture.turns);
+  const isFree = !store.isReadOnly.value && store.sending.value.length === 0;
   const last = isFree ? picture.turns.at(-1)?.id : undefined;
   const atEnd = branches.get("");
   return (
@@ -119,7 +119,7 @@ function Turns({ turns, picture, store }: TurnsProps) {
             store={store}
             last={has(last) ? last : undefined}
             restored={has(restored) ? restored : undefined}
-            asking={asking && !store.readOnly.value && has(asking.id)}
+            asking={asking && !store.isReadOnly.value && has(asking.id)}
             again={idsIn(block.turns, again)}
             branches={branchesIn(block.turns, branches)}
           />
@@ -193,15 +193,15 @@ function useBubbles(store: ChatStore) {
   return isBusy ? sending.filter((message) => message.refused) : sending;
 }
 
-function useFollower(
+function useAutoScroll(
   box: { current: HTMLElement | null },
   content: { current: HTMLElement | null },
 ) {
-  const follower = useRef<BottomFollower | undefined>(undefined);
+  const follower = useRef<AutoScroll | undefined>(undefined);
   const [following, setFollowing] = useState(true);
   useLayoutEffect(() => {
     if (!box.current || !content.current) return;
-    follower.current = new BottomFollower(box.current, content.current, setFollowing);
+    follower.current = new AutoScroll(box.current, content.current, setFollowing);
     return () => follower.current?.dispose();
   }, []);
   return { following, follower };
@@ -211,12 +211,12 @@ function useFollower(
 function useKeptPlace(
   first: string | undefined,
   box: { current: HTMLElement | null },
-  follower: { current: BottomFollower | undefined },
+  follower: { current: AutoScroll | undefined },
 ): void {
   const shown = useRef(first);
   const height = shown.current === first ? null : (box.current?.scrollHeight ?? null);
   useLayoutEffect(() => {
-    if (height !== null) follower.current?.grewAbove(height);
+    if (height !== null) follower.current?.keepPosition(height);
     shown.current = first;
   });
 }
@@ -230,7 +230,7 @@ function useEarlierButton(content: { current: HTMLElement | null }, of: string) 
     const isSame = before.current === of;
     before.current = of;
     const first = content.current?.querySelector<HTMLElement>("[data-testid=turn]");
-    if (isSame && wasAt && !button.current && first) standAt(first);
+    if (isSame && wasAt && !button.current && first) focusTemporarily(first);
   });
   return button;
 }
@@ -266,7 +266,7 @@ function Empty({ store }: { store: ChatStore }) {
   return (
     <div class="arn-empty" data-testid="empty">
       <p class="arn-empty-title">Talk to {title || "the agent"}</p>
-      {starters.length > 0 && !store.readOnly.value && (
+      {starters.length > 0 && !store.isReadOnly.value && (
         <div class="arn-starters">
           {starters.slice(0, 4).map((starter) => (
             <button
@@ -275,7 +275,7 @@ function Empty({ store }: { store: ChatStore }) {
               class="arn-starter"
               data-testid="starter"
               disabled={store.dead.value}
-              onClick={() => store.say(starter)}
+              onClick={() => store.sendMessage(starter)}
             >
               {starter}
             </button>

@@ -3,13 +3,13 @@ import { copyText } from "../../shared/clipboard.ts";
 import { duration } from "../../shared/format.ts";
 import { Icon } from "../../shared/icons.tsx";
 import { memo } from "../../shared/memo.tsx";
-import { PressReason } from "../../side_channel/delivery_note.tsx";
+import { DeliveryNote } from "../../side_channel/delivery_note.tsx";
 import { ItemView } from "../items/item_view.tsx";
 import type { ChatStore } from "../store/chat_store.ts";
 import { answerText, isInWork, isOpen, type Turn } from "../store/model.ts";
-import { Ending } from "./turn_ending.tsx";
+import { TurnEnding } from "./turn_ending.tsx";
 import type { TurnProps } from "./turn_props.ts";
-import { Said } from "./user_message.tsx";
+import { UserMessage } from "./user_message.tsx";
 
 /** A turn; one that was repeated is folded. */
 export const TurnView = memo((props: TurnProps) => {
@@ -56,7 +56,7 @@ function Article(props: TurnProps) {
       data-discarded={turn.discarded || undefined}
       aria-busy={open}
     >
-      {user && <Said user={user} turn={turn} store={store} branch={branch} />}
+      {user && <UserMessage user={user} turn={turn} store={store} branch={branch} />}
       {items.map((item, index) => (
         <ItemView
           key={index}
@@ -65,8 +65,10 @@ function Article(props: TurnProps) {
           open={open}
           dead={item.kind === "approval" && store.dead.value}
           clock={store.now}
-          press={
-            item.kind === "approval" ? store.road.presses.value.get(item.id) : undefined
+          delivery={
+            item.kind === "approval"
+              ? store.sideChannel.deliveries.value.get(item.id)
+              : undefined
           }
           onAnswer={
             isAsking
@@ -78,7 +80,7 @@ function Article(props: TurnProps) {
       {turn.status === "waiting" && <p class="arn-user-note">queued</p>}
       {isInWork(turn) && <Working turn={turn} />}
       {open && <StopState turn={turn} store={store} />}
-      {!open && <Ending {...props} />}
+      {!open && <TurnEnding {...props} />}
       {turn.status === "completed" && <Meta turn={turn} />}
       {turn.discarded && (
         <p class="arn-note" data-testid="discarded-note">
@@ -108,9 +110,10 @@ const INTERRUPT =
 
 /** What became of Stop, until it has landed. */
 function StopState({ turn, store }: { turn: Turn; store: ChatStore }) {
-  const press = store.road.presses.value.get(turn.id);
-  if (press?.reason) return <PressReason ids={[turn.id]} store={store} />;
-  if (turn.status === "stopping" || press) {
+  const delivery = store.sideChannel.deliveries.value.get(turn.id);
+  if (delivery?.reason)
+    return <DeliveryNote ids={[turn.id]} deliveries={store.sideChannel.deliveries} />;
+  if (turn.status === "stopping" || delivery) {
     return (
       <p class="arn-note" role="status">
         Stopping…

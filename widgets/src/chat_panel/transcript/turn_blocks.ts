@@ -7,17 +7,17 @@
 
 import type { Turn } from "../store/model.ts";
 
-export const BLOCK = 24;
+export const BLOCK_SIZE = 24;
 
 /** A block's key does not change when earlier turns come in front of it. */
-export interface Block {
+export interface TurnBlock {
   key: number;
   turns: Turn[];
 }
 
-export function inBlocks(turns: Turn[], before: Block[]): Block[] {
+export function groupTurns(turns: Turn[], before: TurnBlock[]): TurnBlock[] {
   const known = new Map(before.map((block) => [block.key, block]));
-  const blocks: Block[] = [];
+  const blocks: TurnBlock[] = [];
   let start = 0;
   for (let end = 1; end <= turns.length; end += 1) {
     const key = keyOf(turns[start]);
@@ -31,7 +31,7 @@ export function inBlocks(turns: Turn[], before: Block[]): Block[] {
 }
 
 function keyOf(turn: Turn | undefined): number {
-  return Math.floor((turn?.position ?? 0) / BLOCK);
+  return Math.floor((turn?.position ?? 0) / BLOCK_SIZE);
 }
 
 function holds(block: Turn[], turns: Turn[], start: number, end: number): boolean {

@@ -3,18 +3,18 @@ import { copyText } from "../../shared/clipboard.ts";
 import { count } from "../../shared/format.ts";
 import { Icon } from "../../shared/icons.tsx";
 import type { ChatStore } from "../store/chat_store.ts";
-import { answerText, interruption, type Turn } from "../store/model.ts";
+import { answerText, interruptionText, type Turn } from "../store/model.ts";
 import {
+  consecutiveTries,
   isRateLimited,
-  MOST_TRIES,
+  MAX_TRIES,
   secondsLeft,
-  triesInARow,
 } from "../store/rate_limit.ts";
 import { asSentence } from "./speech_text.ts";
 import type { TurnProps } from "./turn_props.ts";
 
 /** How a turn ended that has no whole answer, and what can be done about it. */
-export function Ending(props: TurnProps) {
+export function TurnEnding(props: TurnProps) {
   switch (props.turn.status) {
     case "failed":
       return <Failed {...props} />;
@@ -27,7 +27,7 @@ export function Ending(props: TurnProps) {
       );
     case "interrupted":
       return (
-        <Mark text={interruption(props.turn)}>
+        <Mark text={interruptionText(props.turn)}>
           <Again {...props} label="Run again" />
           <Discard {...props} />
         </Mark>
@@ -61,7 +61,7 @@ function Mark({ text, children }: MarkProps) {
 
 /** Whether something can still be done with the turn. */
 function isSettled({ turn, store, isRetried }: TurnProps): boolean {
-  return isRetried || turn.discarded === true || store.readOnly.value;
+  return isRetried || turn.discarded === true || store.isReadOnly.value;
 }
 
 function Again(props: TurnProps & { label: string }) {
@@ -72,7 +72,7 @@ function Again(props: TurnProps & { label: string }) {
       type="button"
       class="arn-pill"
       data-testid="retry"
-      disabled={store.dead.value || store.pressed.value.has(turn.id)}
+      disabled={store.dead.value || store.pendingTurns.value.has(turn.id)}
       onClick={() => store.retry(turn)}
     >
       <Icon name="retry" size={14} /> {label}
@@ -89,7 +89,7 @@ function Discard(props: TurnProps) {
       class="arn-pill"
       title="The model does not see this turn any more"
       data-testid="discard"
-      disabled={store.dead.value || store.pressed.value.has(turn.id)}
+      disabled={store.dead.value || store.pendingTurns.value.has(turn.id)}
       onClick={() => store.discard(turn)}
     >
       Discard
@@ -99,7 +99,7 @@ function Discard(props: TurnProps) {
 
 function Failed(props: TurnProps) {
   const { turn, store, isLast } = props;
-  const counting = isLast && store.countingDown.value === turn.id;
+  const counting = isLast && store.autoRetryTarget.value === turn.id;
   return (
     <div
       class="arn-failure"
@@ -144,22 +144,22 @@ function Countdown({ turn, store, again }: CountdownProps) {
   const isOut = left === 0 && !isOver;
   useEffect(() => {
     if (!isOut) return;
-    if (isOnScreen(root.current)) store.retryByItself(turn.id);
+    if (isOnScreen(root.current)) store.autoRetry(turn.id);
     setOver(true);
   }, [isOut]);
-  if (isOver && !store.pressed.value.has(turn.id)) return again;
-  const number = triesInARow(store.picture.peek().turns, turn);
+  if (isOver && !store.pendingTurns.value.has(turn.id)) return again;
+  const number = consecutiveTries(store.picture.peek().turns, turn);
   return (
     <div class="arn-actions" ref={root}>
       <span class="arn-countdown" data-testid="countdown" role="timer">
         {left > 0 ? `Trying again in ${left} s` : "Trying again…"}
-        <span class="arn-countdown-number">{` (${number} of ${MOST_TRIES})`}</span>
+        <span class="arn-countdown-number">{` (${number} of ${MAX_TRIES})`}</span>
       </span>
       <button
         type="button"
         class="arn-pill"
         data-testid="retry"
-        disabled={store.dead.value || store.pressed.value.has(turn.id)}
+        disabled={store.dead.value || store.pendingTurns.value.has(turn.id)}
         onClick={() => store.retry(turn)}
       >
         Retry now

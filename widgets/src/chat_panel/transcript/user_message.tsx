@@ -7,8 +7,9 @@ import { ItemView } from "../items/item_view.tsx";
 import { attachmentsOf } from "../store/attachments.ts";
 import type { ChatStore } from "../store/chat_store.ts";
 import { type Branch, isOpen, type Turn, type UserItem } from "../store/model.ts";
+import { BranchControl } from "./branch_control.tsx";
 
-interface SaidProps {
+interface UserMessageProps {
   user: UserItem;
   turn: Turn;
   store: ChatStore;
@@ -16,7 +17,7 @@ interface SaidProps {
 }
 
 /** What a person said; it can be said otherwise, in another branch. */
-export function Said({ user, turn, store, branch }: SaidProps) {
+export function UserMessage({ user, turn, store, branch }: UserMessageProps) {
   const isEdited = store.editing.value?.turn === turn.id;
   const root = useRef<HTMLDivElement>(null);
   const wasEdited = useRef(false);
@@ -28,7 +29,7 @@ export function Said({ user, turn, store, branch }: SaidProps) {
     }
     wasEdited.current = isEdited;
   }, [isEdited]);
-  const canEdit = !isOpen(turn) && !store.readOnly.value;
+  const canEdit = !isOpen(turn) && !store.isReadOnly.value;
   return (
     <div class="arn-said" ref={root}>
       {isEdited ? (
@@ -60,7 +61,7 @@ function EditButton({ turn, store }: { turn: Turn; store: ChatStore }) {
   );
 }
 
-function Editor({ user, turn, store }: Omit<SaidProps, "branch">) {
+function Editor({ user, turn, store }: Omit<UserMessageProps, "branch">) {
   const [text, setText] = useState(user.text);
   const [media, setMedia] = useState(() => attachmentsOf(user));
   const lost = user.media.length - attachmentsOf(user).length;
@@ -68,7 +69,7 @@ function Editor({ user, turn, store }: Omit<SaidProps, "branch">) {
   const isSent = editing?.sent !== undefined && !editing.refused;
   const isOff = store.dead.value || isSent || (!text.trim() && media.length === 0);
   const save = () => {
-    if (!isOff) store.sayInstead(turn.id, text.trim(), media);
+    if (!isOff) store.sendEdited(turn.id, text.trim(), media);
   };
   return (
     <div class="arn-editor" data-testid="editor">
@@ -125,62 +126,4 @@ function picturesNotSent(number: number): string {
   const them = number === 1 ? "it is" : "they are";
   const are = number === 1 ? "is" : "are";
   return `${count(number, "picture")} ${are} not sent again: ${them} not kept here.`;
-}
-
-interface BranchControlProps {
-  branch: Branch;
-  store: ChatStore;
-}
-
-export function BranchControl({ branch, store }: BranchControlProps) {
-  const { options, index } = branch;
-  const go = (step: number) => {
-    const option = options[index + step];
-    if (!option) return;
-    store.stepping = { to: option.instance_id, step };
-    store.conversations.switchTo(option.instance_id);
-  };
-  const isOff = store.dead.value;
-  return (
-    // biome-ignore lint/a11y/useSemanticElements: a fieldset is for forms
-    <div
-      class="arn-branch"
-      data-shown={options[index]?.instance_id}
-      role="group"
-      aria-label="Branches"
-      data-testid="branch"
-    >
-      <button
-        type="button"
-        class="arn-branch-button arn-branch-previous"
-        aria-label="Previous branch"
-        title={nameOf(branch, -1)}
-        data-testid="branch-previous"
-        disabled={isOff || index === 0}
-        onClick={() => go(-1)}
-      >
-        <Icon name="chevron" size={14} />
-      </button>
-      <span>
-        <span class="arn-hidden">Branch </span>
-        {index + 1}/{options.length}
-      </span>
-      <button
-        type="button"
-        class="arn-branch-button"
-        aria-label="Next branch"
-        title={nameOf(branch, 1)}
-        data-testid="branch-next"
-        disabled={isOff || index === options.length - 1}
-        onClick={() => go(1)}
-      >
-        <Icon name="chevron" size={14} />
-      </button>
-    </div>
-  );
-}
-
-function nameOf({ options, index }: Branch, step: number): string | undefined {
-  const option = options[index + step];
-  return option && (option.name ?? option.instance_id);
 }

@@ -4,12 +4,12 @@ import { expect, test } from "vitest";
 import { userEvent } from "vitest/browser";
 import type { Turn } from "../../../src/chat_panel/store/model.ts";
 import { scene } from "../../kernel.ts";
-import { composer, fill, find, frame, paste, write } from "../../user_actions.ts";
+import { composer, fill, find, nextFrame, paste, write } from "../../user_actions.ts";
 import { id, open, receive, sent, show } from "../open_story.ts";
 
 /** Where the focus is, once the browser has drawn what was done. */
 async function place(): Promise<string> {
-  for (let count = 0; count < 3; count += 1) await frame();
+  for (let count = 0; count < 3; count += 1) await nextFrame();
   const at = document.activeElement as HTMLElement;
   return at.dataset.testid ?? at.tagName;
 }
@@ -61,7 +61,7 @@ test("Enter that is pressed twice on a button does not send the draft", async ()
 
   await press(el, id("approve"));
   await userEvent.keyboard("{Enter}");
-  await frame();
+  await nextFrame();
 
   expect(sent("answer").length).toBe(1);
   expect(sent("send")).toEqual([]);
@@ -72,7 +72,7 @@ test("what is written at once after a press is sent by Enter", async () => {
 
   await press(el, id("approve"));
   await userEvent.keyboard("thanks{Enter}");
-  await frame();
+  await nextFrame();
 
   expect(sent("send")).toMatchObject([{ text: "thanks" }]);
 });
@@ -84,7 +84,7 @@ test("whoever names the conversation is at its name, and can go on at once", asy
   fill(composer(el), "hello");
   composer(el).focus();
   await userEvent.keyboard("{Enter}");
-  await frame();
+  await nextFrame();
 
   expect(at).toBe("conversations");
   expect(sent("send").length).toBe(1);
@@ -185,7 +185,7 @@ test("the list closes behind whoever goes out of it by Tab", async () => {
   find(el, id("conversation-search")).focus();
 
   await userEvent.tab();
-  await frame();
+  await nextFrame();
 
   expect(el.querySelector("[role=dialog]")).toBeNull();
   expect(document.activeElement).not.toBe(document.body);
@@ -206,7 +206,7 @@ test("a conversation is chosen by pointer where a press moves the focus outside"
   el.tabIndex = -1;
 
   await userEvent.click(el.querySelectorAll(id("conversation-item"))[2] as Element);
-  await frame();
+  await nextFrame();
 
   expect(sent("switch").length).toBe(1);
 });

@@ -2,14 +2,14 @@
 
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { page, userEvent } from "vitest/browser";
-import { hurry, stories } from "../../mount_story.ts";
-import { find, frame } from "../../user_actions.ts";
+import { speedUpTimers, stories } from "../../mount_story.ts";
+import { find, nextFrame } from "../../user_actions.ts";
 import { id, open, sent } from "../open_story.ts";
 
 let slowDown: () => void;
 
 beforeAll(() => {
-  slowDown = hurry();
+  slowDown = speedUpTimers();
 });
 afterAll(() => slowDown());
 
@@ -77,12 +77,12 @@ test("the menu opens, is walked with arrows, and Escape closes it", async () => 
 
   opener.focus();
   await userEvent.keyboard("{Enter}");
-  await frame();
+  await nextFrame();
   const first = document.activeElement;
   await userEvent.keyboard("{ArrowDown}");
   const second = document.activeElement;
   await userEvent.keyboard("{Escape}");
-  await frame();
+  await nextFrame();
 
   expect(first?.closest("[role=menu], [role=dialog]")).not.toBeNull();
   expect(second).not.toBe(first);
@@ -96,9 +96,9 @@ test("Enter sends, Shift+Enter begins a line, Escape stops", async () => {
 
   composer.focus();
   await userEvent.keyboard("one{Shift>}{Enter}{/Shift}two{Enter}");
-  await frame();
+  await nextFrame();
   await userEvent.keyboard("{Escape}");
-  await frame();
+  await nextFrame();
 
   expect(sent("send", "stop")).toMatchObject([
     { type: "send", text: "one\ntwo" },

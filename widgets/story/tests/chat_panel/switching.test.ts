@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { userEvent } from "vitest/browser";
 import type { Conversation, Turn } from "../../../src/chat_panel/store/model.ts";
 import { scene } from "../../kernel.ts";
-import { click, composer, find, frame, paste, write } from "../../user_actions.ts";
+import { click, composer, find, nextFrame, paste, write } from "../../user_actions.ts";
 import { id, initial, leave, open, receive, sent, show } from "../open_story.ts";
 
 function switchTo(
@@ -16,9 +16,9 @@ function switchTo(
 
 async function askToForget(el: HTMLElement): Promise<void> {
   click(el, id("menu-button"));
-  await frame();
+  await nextFrame();
   click(el, id("forget"));
-  await frame();
+  await nextFrame();
 }
 
 test("what is to be forgotten is named, and goes with the message", async () => {
@@ -51,7 +51,7 @@ test("nothing is deleted before one sees which conversation it is", async () => 
   await switchTo("other", { phase: "loading", turns: [] });
 
   click(el, id("menu-button"));
-  await frame();
+  await nextFrame();
 
   expect(find(el, id("delete")).matches(":disabled")).toBe(true);
 });
@@ -95,9 +95,9 @@ test("what is written after New conversation is said in that one", async () => {
   const el = await open("thought");
   await write(el, "words for the first");
   click(el, id("menu-button"));
-  await frame();
+  await nextFrame();
   click(el, id("new-conversation"));
-  await frame();
+  await nextFrame();
   const box = composer(el).value;
 
   await write(el, "first words", "Enter");
@@ -151,7 +151,7 @@ test("whoever goes to another branch sees the place where it begins", async () =
     seq: 2,
     changes: [{ op: "panel", set: { branches: other.branches } }],
   });
-  for (let count = 0; count < 5; count += 1) await frame();
+  for (let count = 0; count < 5; count += 1) await nextFrame();
 
   const log = find(el, id("transcript"));
   const control = find(el, id("branch")).getBoundingClientRect();

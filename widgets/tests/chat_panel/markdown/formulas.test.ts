@@ -74,7 +74,7 @@ test("code has no formulas", () => {
   const written: string[] = [];
   const scanner = new MarkdownScanner({
     write: (text) => written.push(text),
-    place: () => ({
+    nextPosition: () => ({
       kind: "paragraph",
       isCode: true,
       isLineStart: false,

@@ -5,7 +5,7 @@ import { open, turn } from "../fake_kernel.ts";
 test("a message is shown as sending until it is a turn", () => {
   const { store, show } = open();
 
-  store.say("Hello");
+  store.sendMessage("Hello");
   const before = store.sending.value.map((message) => message.text);
   const id = store.sending.value[0]?.id ?? "";
   show({ turns: [turn(1, { id })] });
@@ -18,7 +18,7 @@ test("a message is shown as sending until it is a turn", () => {
 
 test("a message stays in the conversation that it was written in", () => {
   const { store, sent, show } = open("c1");
-  store.say("Hello");
+  store.sendMessage("Hello");
 
   show({ instance_id: "c2" });
 
@@ -29,7 +29,7 @@ test("a message stays in the conversation that it was written in", () => {
 
 test("a refused message is kept with its reason and not sent again by itself", () => {
   const { store, tell } = open();
-  store.say("Hello");
+  store.sendMessage("Hello");
   const id = store.sending.value[0]?.id;
   const error = { type: "MailboxFull", message: "full", retryable: true };
 
@@ -58,11 +58,11 @@ test("a retry names the turn only, and is under way until the kernel shows it", 
 
   store.retry(turn(3));
   const message = sent.at(-1);
-  const before = store.pressed.value.has("t3");
+  const before = store.pendingTurns.value.has("t3");
   show({ turns: [turn(3), turn(4, { id: "t3~2", retry_of: "t3" })] });
 
   assert.deepEqual(message, { type: "retry", turn: "t3", instance_id: "c1" });
-  assert.deepEqual([before, store.pressed.value.has("t3")], [true, false]);
+  assert.deepEqual([before, store.pendingTurns.value.has("t3")], [true, false]);
   store.dispose();
 });
 
@@ -73,7 +73,7 @@ test("a refused retry can be pressed again and says why", () => {
 
   tell({ type: "refused", message_id: "t3", what: "retry", error });
 
-  assert.equal(store.pressed.value.size, 0);
+  assert.equal(store.pendingTurns.value.size, 0);
   assert.equal(store.problem.value?.message, "away");
   store.dispose();
 });
@@ -81,7 +81,7 @@ test("a refused retry can be pressed again and says why", () => {
 test("images go with the message as data URIs", () => {
   const { store, sentOf } = open();
 
-  store.say("Look", [{ name: "a.png", uri: "data:image/png;base64,AA" }]);
+  store.sendMessage("Look", [{ name: "a.png", uri: "data:image/png;base64,AA" }]);
 
   assert.deepEqual(sentOf("send")[0]?.media, ["data:image/png;base64,AA"]);
   store.dispose();
@@ -89,7 +89,7 @@ test("images go with the message as data URIs", () => {
 
 test("Stop means the turn in work, and a message on its way before there is one", () => {
   const { store, show } = open();
-  store.say("Hello");
+  store.sendMessage("Hello");
   const onItsWay = store.stopTarget.value;
   const id = store.sending.value[0]?.id;
 
@@ -139,7 +139,7 @@ test("an edit is sent once and its refusal comes back to the editor", () => {
   const { store, sentOf, tell } = open();
   store.edit("t2");
 
-  store.sayInstead("t2", "by bus", []);
+  store.sendEdited("t2", "by bus", []);
   const { message_id, instance_id: _, ...edit } = sentOf("edit")[0] ?? {};
   const error = {
     type: "InvalidRequest",
@@ -163,7 +163,7 @@ test("another conversation ends what was begun in the one before", () => {
   show({ instance_id: "edit-1" });
 
   assert.equal(store.editing.value, null);
-  assert.equal(store.pressed.value.size, 0);
+  assert.equal(store.pendingTurns.value.size, 0);
   store.dispose();
 });
 
@@ -181,8 +181,8 @@ test("an approval is answered with a decision and its reason", () => {
 test("messages behind a turn in work are in the queue, a refused one is not", () => {
   const { store, show, tell } = open();
   show({ turns: [turn(1, { status: "running" })] });
-  store.say("first");
-  store.say("second");
+  store.sendMessage("first");
+  store.sendMessage("second");
   const id = store.sending.value[0]?.id;
   const error = { type: "MailboxFull", message: "full", retryable: true };
 
@@ -208,26 +208,26 @@ test("what a service put off is tried again by itself three times in a row", () 
   const turns = [busy(1), busy(2, { retry_of: "t1" }), busy(3, { retry_of: "t2" })];
 
   show({ turns });
-  store.retryByItself("t3");
+  store.autoRetry("t3");
   show({ seq: 3, turns: [...turns, busy(4, { retry_of: "t3" })] });
-  store.retryByItself("t4");
+  store.autoRetry("t4");
 
   assert.deepEqual(
     sentOf("retry").map((message) => message.turn),
     ["t3"],
   );
-  assert.equal(store.countingDown.value, undefined);
+  assert.equal(store.autoRetryTarget.value, undefined);
   store.dispose();
 });
 
 test("nothing is tried again before its time, nor when a person gave up", () => {
   const { store, sentOf, show } = open();
   show({ turns: [busy(1, { ended_at: Date.now() / 1000 })] });
-  store.retryByItself("t1");
+  store.autoRetry("t1");
 
   show({ seq: 3, turns: [busy(1)] });
   store.giveUp("t1");
-  store.retryByItself("t1");
+  store.autoRetry("t1");
 
   assert.deepEqual(sentOf("retry"), []);
   store.dispose();

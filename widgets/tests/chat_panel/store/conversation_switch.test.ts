@@ -10,10 +10,10 @@ const IMAGE = { name: "a.png", uri: "data:image/png;base64,AA" };
 const AWAY = { type: "Unavailable", message: "away", retryable: true };
 
 const WAYS: [string, (store: ChatStore) => void][] = [
-  ["new", (store) => store.conversations.start()],
-  ["switch", (store) => store.conversations.switchTo("c2")],
-  ["delete", (store) => store.conversations.remove("c1")],
-  ["edit", (store) => store.sayInstead("t1", "by bus", [])],
+  ["new", (store) => store.conversationActions.start()],
+  ["switch", (store) => store.conversationActions.switchTo("c2")],
+  ["delete", (store) => store.conversationActions.remove("c1")],
+  ["edit", (store) => store.sendEdited("t1", "by bus", [])],
 ];
 
 for (const [way, leave] of WAYS) {
@@ -40,7 +40,7 @@ for (const [way, leave] of WAYS) {
     const { store, sentOf, tell } = open("c1");
     store.drafts.write("old words");
     leave(store);
-    store.say("said", [IMAGE]);
+    store.sendMessage("said", [IMAGE]);
     store.drafts.write("new words");
 
     const message_id = sentOf(way)[0]?.message_id ?? "";
@@ -75,10 +75,10 @@ for (const [way, leave] of WAYS) {
 
 test("what is sent before the conversation comes is sent there, in order", () => {
   const { store, sentOf, show } = open("c1");
-  store.conversations.start();
+  store.conversationActions.start();
 
-  store.say("one", [IMAGE]);
-  store.say("two");
+  store.sendMessage("one", [IMAGE]);
+  store.sendMessage("two");
   const before = [sentOf("send").length, store.sending.value.length];
   const waiting = store.comingQueued.value.map(({ text }) => text);
   show({ instance_id: "c2" });
@@ -101,8 +101,8 @@ test("what is sent before the conversation comes is sent there, in order", () =>
 
 test("a message that waits for its conversation can be withdrawn", () => {
   const { store, sentOf, show } = open("c1");
-  store.conversations.start();
-  store.say("too early");
+  store.conversationActions.start();
+  store.sendMessage("too early");
 
   store.withdraw(store.comingQueued.value[0]?.id ?? "");
   const box = store.drafts.text.value;
@@ -116,8 +116,8 @@ test("a message that waits for its conversation can be withdrawn", () => {
 
 test("a switch by another view is not the one that was asked for here", () => {
   const { store, sentOf, show } = open("c1");
-  store.conversations.switchTo("c2");
-  store.say("for c2");
+  store.conversationActions.switchTo("c2");
+  store.sendMessage("for c2");
   store.drafts.write("more for c2");
 
   show({ instance_id: "c3" });
@@ -136,7 +136,7 @@ test("a draft that the next conversation has already comes first", () => {
   store.drafts.write("begun here");
   show({ instance_id: "c1" });
 
-  store.conversations.switchTo("c2");
+  store.conversationActions.switchTo("c2");
   store.drafts.write("and more");
   show({ instance_id: "c2" });
 
@@ -148,8 +148,8 @@ test("deleting another conversation than the one shown leaves the draft alone", 
   const { store } = open("c1");
   store.drafts.write("words");
 
-  store.conversations.remove("c7");
-  store.conversations.switchTo("c1");
+  store.conversationActions.remove("c7");
+  store.conversationActions.switchTo("c1");
 
   assert.equal(store.drafts.text.value, "words");
   store.dispose();
@@ -159,7 +159,7 @@ test("words are kept when the kernel goes away during a switch", () => {
   const { store, show, part } = open("c1");
   show({ turns: [turn(1)] });
   store.drafts.write("old words");
-  store.conversations.start();
+  store.conversationActions.start();
   store.drafts.write("new words");
 
   part();
@@ -186,7 +186,7 @@ test("an image read meanwhile goes to the conversation that came", () => {
 
 test("what is said before the first picture waits for its conversation", () => {
   const { store, sentOf, show } = open("");
-  store.say("early");
+  store.sendMessage("early");
 
   const before = sentOf("send").length;
   show({ instance_id: "c1" });

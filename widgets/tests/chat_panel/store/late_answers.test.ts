@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CHANNEL_GETS } from "../../../src/side_channel/side_channel.ts";
+import { WIDGET_CHANNEL_TIMEOUT } from "../../../src/side_channel/side_channel.ts";
 import { open, openByClock, PONG, turn } from "../fake_kernel.ts";
 
 const BUSY = { type: "Unavailable", message: "away", retryable: true };
@@ -12,28 +12,31 @@ function withHeldStop() {
   const kernel = openByClock();
   kernel.show({ turns: [turn(1, { status: "running" })] });
   kernel.store.stop("t1");
-  kernel.wait(CHANNEL_GETS);
+  kernel.wait(WIDGET_CHANNEL_TIMEOUT);
   return kernel;
 }
 
 /** Stop was pressed for a message on its way, and waits for the kernel. */
 function withStopOnItsWay() {
   const kernel = openByClock();
-  kernel.store.say("do it");
+  kernel.store.sendMessage("do it");
   const id = kernel.store.sending.value[0]?.id ?? "";
   kernel.store.stop(id);
-  kernel.wait(CHANNEL_GETS);
+  kernel.wait(WIDGET_CHANNEL_TIMEOUT);
   return { ...kernel, id };
 }
 
 test("Stop of a message on its way is sent again once the message is a turn", () => {
   const { store, id, sentOf, show, end } = withStopOnItsWay();
 
-  const held = store.road.presses.value.get(id)?.state;
+  const held = store.sideChannel.deliveries.value.get(id)?.state;
   show({ turns: [turn(1, { id, status: "running" })] });
 
   assert.equal(held, "held");
-  assert.deepEqual(store.road.presses.value.get(id), { state: "sent", reason: "" });
+  assert.deepEqual(store.sideChannel.deliveries.value.get(id), {
+    state: "sent",
+    reason: "",
+  });
   assert.deepEqual(
     sentOf("stop").map(({ message_id, instance_id }) => [message_id, instance_id]),
     [
@@ -49,7 +52,7 @@ test("what was held up is sent again when the kernel answers", () => {
 
   tell({ ...PONG, seq: 2 });
 
-  assert.equal(store.road.presses.value.get("t1")?.reason, "");
+  assert.equal(store.sideChannel.deliveries.value.get("t1")?.reason, "");
   assert.equal(sentOf("stop").length, 2);
   end();
 });
@@ -60,7 +63,7 @@ test("a message that was refused is not stopped any more", () => {
   tell({ type: "refused", message_id: id, error: BUSY });
   tell(PONG);
 
-  assert.equal(store.road.presses.value.size, 0);
+  assert.equal(store.sideChannel.deliveries.value.size, 0);
   assert.equal(sentOf("stop").length, 1);
   end();
 });
@@ -71,7 +74,7 @@ test("what was pressed in one conversation is not sent again in another", () => 
   show({ instance_id: "c2" });
   tell({ ...PONG, seq: 2 });
 
-  assert.equal(store.road.presses.value.size, 0);
+  assert.equal(store.sideChannel.deliveries.value.size, 0);
   assert.equal(sentOf("stop").length, 1);
   end();
 });
@@ -96,14 +99,14 @@ test("what was asked here is told when it is refused, each kind by its own mark"
     told.push([what, store.problem.value !== null]);
   };
 
-  store.conversations.rename("c1", "Oslo");
+  store.conversationActions.rename("c1", "Oslo");
   store.answer(turn(4), "r1", "once");
   store.stop("t5");
   refuse("", "rename");
   refuse("t4-answer");
   refuse("t5", "stop");
   refuse("", "forget");
-  store.conversations.rename("c1", "Rome");
+  store.conversationActions.rename("c1", "Rome");
   tell({ type: "done", what: "rename", instance_id: "c1" });
   refuse("", "rename");
 
@@ -139,17 +142,17 @@ test("a retry of which nothing is heard can be pressed again", () => {
   store.retry(turn(3));
 
   tell({ ...PONG, seq: 2 });
-  const atOnce = store.pressed.value.has("t3");
+  const atOnce = store.pendingTurns.value.has("t3");
   wait(5_001);
   tell({ ...PONG, seq: 2 });
 
-  assert.deepEqual([atOnce, store.pressed.value.has("t3")], [true, false]);
+  assert.deepEqual([atOnce, store.pendingTurns.value.has("t3")], [true, false]);
   end();
 });
 
 test("a message that a kernel does not take, though it answers, is given up", () => {
   const { store, sentOf, tell, wait, end } = openByClock();
-  store.say("Hello");
+  store.sendMessage("Hello");
   const id = store.sending.value[0]?.id;
 
   for (let pongs = 0; pongs < 20; pongs += 1) {
@@ -162,7 +165,7 @@ test("a message that a kernel does not take, though it answers, is given up", ()
   assert.equal(sentOf("send").length, 4);
   assert.match(message?.refused?.message ?? "", /does not take/);
   // Its id stays: if the kernel has it after all, it is not said twice.
-  if (message) store.sayAgain(message);
+  if (message) store.resendMessage(message);
   assert.equal(sentOf("send").at(-1)?.message_id, id);
   assert.equal(store.sending.value[0]?.refused, undefined);
   end();
@@ -210,7 +213,7 @@ test("it is said when a conversation was emptied elsewhere, and only then", () =
   elsewhere.show(live);
   const here = open("c1");
   here.show(full);
-  here.store.conversations.forget("c1");
+  here.store.conversationActions.forget("c1");
   here.show(live);
   const switched = open("c1");
   switched.show(full);

@@ -1,22 +1,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  asksForApproval,
-  branchPlaces,
-  type Change,
+  branchesByTurn,
   type Conversation,
-  EMPTY,
-  interruption,
-  lastRestored,
+  type ConversationChange,
+  EMPTY_CONVERSATION,
+  interruptionText,
+  lastRestoredTurn,
   mergeSnapshot,
-  queued,
-  reduce,
-  retried,
-  stoppable,
+  queuedTurns,
+  reduceConversation,
+  retriedTurnIds,
+  stoppableTurn,
   type Turn,
-  withPage,
+  turnAwaitingApproval,
+  withEarlierPage,
 } from "../../../src/chat_panel/store/model.ts";
-import { status } from "../../../src/chat_panel/store/status.ts";
+import { panelStatus } from "../../../src/chat_panel/store/status.ts";
 import {
   completeSentences,
   speakable,
@@ -24,7 +24,12 @@ import {
 import { turn } from "../fake_kernel.ts";
 
 function conversation(turns: Turn[], more: Partial<Conversation> = {}): Conversation {
-  const base = { ...EMPTY, type_name: "a", instance_id: "c", phase: "live" as const };
+  const base = {
+    ...EMPTY_CONVERSATION,
+    type_name: "a",
+    instance_id: "c",
+    phase: "live" as const,
+  };
   return { ...base, turns, ...more };
 }
 
@@ -33,14 +38,14 @@ function positions(picture: Conversation): number[] {
 }
 
 test("an answer grows by what is appended", () => {
-  const changes: Change[] = [
+  const changes: ConversationChange[] = [
     { op: "turn", turn: turn(1, { status: "running" }) },
     { op: "item", id: "t1", index: 0, item: { kind: "text", text: "Hel" } },
     { op: "append", id: "t1", index: 0, field: "text", text: "lo" },
     { op: "patch", id: "t1", set: { status: "completed", duration: 2 } },
   ];
 
-  const picture = changes.reduce(reduce, EMPTY);
+  const picture = changes.reduce(reduceConversation, EMPTY_CONVERSATION);
 
   assert.deepEqual(picture.turns[0]?.items, [{ kind: "text", text: "Hello" }]);
   assert.equal(picture.turns[0]?.duration, 2);
@@ -49,7 +54,11 @@ test("an answer grows by what is appended", () => {
 test("a change makes new objects only on its way", () => {
   const before = conversation([turn(1), turn(2)]);
 
-  const after = reduce(before, { op: "patch", id: "t2", set: { status: "failed" } });
+  const after = reduceConversation(before, {
+    op: "patch",
+    id: "t2",
+    set: { status: "failed" },
+  });
 
   assert.equal(after.turns[0], before.turns[0]);
   assert.notEqual(after.turns[1], before.turns[1]);
@@ -58,8 +67,8 @@ test("a change makes new objects only on its way", () => {
 
 test("turns stand in the order of their positions and once", () => {
   const picture = [turn(2), turn(1), turn(2)].reduce(
-    (before, one) => reduce(before, { op: "turn", turn: one }),
-    EMPTY,
+    (before, one) => reduceConversation(before, { op: "turn", turn: one }),
+    EMPTY_CONVERSATION,
   );
 
   assert.deepEqual(positions(picture), [1, 2]);
@@ -68,7 +77,11 @@ test("turns stand in the order of their positions and once", () => {
 test("a change of an unknown turn is left out", () => {
   const before = conversation([turn(1)]);
 
-  const after = reduce(before, { op: "patch", id: "x", set: { status: "failed" } });
+  const after = reduceConversation(before, {
+    op: "patch",
+    id: "x",
+    set: { status: "failed" },
+  });
 
   assert.equal(after, before);
 });
@@ -99,9 +112,9 @@ test("a snapshot of another conversation keeps nothing", () => {
 
 test("a page that came twice is shown once", () => {
   const page = conversation([turn(1), turn(2)]);
-  const once = withPage(conversation([turn(3)], { more: true }), page);
+  const once = withEarlierPage(conversation([turn(3)], { more: true }), page);
 
-  const twice = withPage(once, page);
+  const twice = withEarlierPage(once, page);
 
   assert.deepEqual(positions(twice), [1, 2, 3]);
 });
@@ -111,14 +124,14 @@ const asking = turn(1, {
 });
 
 test("a question can be answered until something is said after it", () => {
-  assert.equal(asksForApproval([asking]), asking);
-  assert.equal(asksForApproval([asking, turn(2)]), undefined);
+  assert.equal(turnAwaitingApproval([asking]), asking);
+  assert.equal(turnAwaitingApproval([asking, turn(2)]), undefined);
 });
 
 test("a turn was retried if any later turn repeats it", () => {
   const turns = [turn(1), turn(2), turn(3, { retry_of: "t1" })];
 
-  assert.deepEqual([...retried(turns)], ["t1"]);
+  assert.deepEqual([...retriedTurnIds(turns)], ["t1"]);
 });
 
 test("a branch stands at the turn behind the last shared one", () => {
@@ -132,7 +145,7 @@ test("a branch stands at the turn behind the last shared one", () => {
     { after: "gone", options, index: 0 },
   ];
 
-  const places = branchPlaces(conversation([turn(1), turn(2)], { branches }));
+  const places = branchesByTurn(conversation([turn(1), turn(2)], { branches }));
 
   assert.deepEqual([...places.keys()], ["t2", "t1"]);
   assert.deepEqual(places.get("t1")?.index, 1);
@@ -141,7 +154,7 @@ test("a branch stands at the turn behind the last shared one", () => {
 test("a branch whose turn is still to come stands at the end", () => {
   const branches = [{ after: "t1", options: [], index: 0 }];
 
-  const places = branchPlaces(conversation([turn(1)], { branches }));
+  const places = branchesByTurn(conversation([turn(1)], { branches }));
 
   assert.deepEqual([...places.keys()], [""]);
 });
@@ -149,7 +162,7 @@ test("a branch whose turn is still to come stands at the end", () => {
 test("the first branch is not shown before the first turn is", () => {
   const branches = [{ after: null, options: [], index: 0 }];
 
-  const places = branchPlaces(conversation([turn(51)], { branches, more: true }));
+  const places = branchesByTurn(conversation([turn(51)], { branches, more: true }));
 
   assert.equal(places.size, 0);
 });
@@ -158,25 +171,28 @@ test("only what waits behind another turn is queued", () => {
   const waiting = [turn(2, { status: "waiting" }), turn(3, { status: "waiting" })];
   const behind = [turn(1, { status: "running" }), ...waiting];
 
-  const ids = [waiting, behind].map((turns) => queued(turns).map((one) => one.id));
+  const ids = [waiting, behind].map((turns) => queuedTurns(turns).map((one) => one.id));
 
   assert.deepEqual(ids, [["t3"], ["t2", "t3"]]);
-  assert.equal(stoppable(waiting)?.id, "t2");
-  assert.equal(stoppable(behind)?.id, "t1");
+  assert.equal(stoppableTurn(waiting)?.id, "t2");
+  assert.equal(stoppableTurn(behind)?.id, "t1");
 });
 
 test("the restored line stands behind the last turn of the earlier kernel", () => {
   const turns = [turn(1), turn(3), turn(5)];
 
-  assert.equal(lastRestored(conversation(turns, { restored_until: 4 })), "t3");
-  assert.equal(lastRestored(conversation(turns, { restored_until: null })), undefined);
+  assert.equal(lastRestoredTurn(conversation(turns, { restored_until: 4 })), "t3");
+  assert.equal(
+    lastRestoredTurn(conversation(turns, { restored_until: null })),
+    undefined,
+  );
 });
 
 test("an interrupted turn that never ran does not claim that it did", () => {
   const lost = turn(1, { status: "interrupted", began: false });
 
-  assert.match(interruption(lost), /before this turn began/);
-  assert.match(interruption(turn(2)), /during this turn/);
+  assert.match(interruptionText(lost), /before this turn began/);
+  assert.match(interruptionText(turn(2)), /during this turn/);
 });
 
 const rateLimited = turn(1, {
@@ -185,7 +201,7 @@ const rateLimited = turn(1, {
 });
 
 test("the status names what matters most", () => {
-  const cases: [Conversation, Parameters<typeof status>[1], number, string][] = [
+  const cases: [Conversation, Parameters<typeof panelStatus>[1], number, string][] = [
     [conversation([]), "live", 0, "ready"],
     [conversation([]), "live", 1, "waiting"],
     [conversation([turn(1, { status: "running" })]), "live", 0, "thinking"],
@@ -209,7 +225,7 @@ test("the status names what matters most", () => {
   ];
 
   for (const [picture, link, sending, text] of cases) {
-    assert.equal(status(picture, link, sending).text, text);
+    assert.equal(panelStatus(picture, link, sending).text, text);
   }
 });
 

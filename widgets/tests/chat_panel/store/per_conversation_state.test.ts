@@ -16,7 +16,7 @@ test("what is asked about a conversation names the one that the page shows", () 
   store.discard(turn(3));
   store.answer(turn(4), "r1", "once");
   store.loadEarlier();
-  store.sayInstead("t5", "by bus", []);
+  store.sendEdited("t5", "by bus", []);
 
   const asked = ["stop", "retry", "discard", "answer", "earlier", "edit"];
   assert.deepEqual(
@@ -73,7 +73,7 @@ test("what is written before the first picture belongs to its conversation", () 
 function forked() {
   const kernel = open("c1");
   kernel.store.edit("t2");
-  kernel.store.sayInstead("t2", "a long new text", [IMAGE]);
+  kernel.store.sendEdited("t2", "a long new text", [IMAGE]);
   kernel.show({ instance_id: "edit-1", turns: [turn(1)] });
   const message_id = kernel.sentOf("edit")[0]?.message_id;
   return { ...kernel, message_id };
@@ -91,7 +91,7 @@ test("an edit that its branch does not take is kept there with the reason", () =
   assert.deepEqual(kept?.media, [IMAGE]);
   assert.equal(kept?.refused?.message, "full");
   assert.equal(store.problem.value, null);
-  if (kept) store.sayAgain(kept);
+  if (kept) store.resendMessage(kept);
   assert.equal(sentOf("send")[0]?.instance_id, "edit-1");
   store.dispose();
 });
@@ -99,7 +99,7 @@ test("an edit that its branch does not take is kept there with the reason", () =
 test("an edit whose refusal comes before its branch is kept in the branch too", () => {
   const { store, sentOf, show, tell } = open("c1");
   store.edit("t2");
-  store.sayInstead("t2", "a long new text", []);
+  store.sendEdited("t2", "a long new text", []);
   const message_id = sentOf("edit")[0]?.message_id;
 
   tell({ type: "refused", message_id, error: FULL });
@@ -145,8 +145,8 @@ test("a message that is withdrawn comes back with its images", () => {
 test("a message that is withdrawn on its way comes back, but over no other draft", () => {
   const { store, show } = open("c1");
   show({ turns: [turn(1, { status: "running" })] });
-  store.say("first", [IMAGE]);
-  store.say("second");
+  store.sendMessage("first", [IMAGE]);
+  store.sendMessage("second");
   const [first, second] = store.sending.value;
 
   store.withdraw(first?.id ?? "");

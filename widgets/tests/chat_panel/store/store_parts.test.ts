@@ -2,51 +2,65 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   InputHistory,
-  written,
+  sentTexts,
 } from "../../../src/chat_panel/composer/input_history.ts";
-import { whyNot } from "../../../src/chat_panel/store/attachments.ts";
-import { Conversations } from "../../../src/chat_panel/store/conversations.ts";
-import { secondsLeft, triesInARow } from "../../../src/chat_panel/store/rate_limit.ts";
-import { BLOCK, inBlocks } from "../../../src/chat_panel/transcript/turn_blocks.ts";
-import { earlierThan } from "../../../src/chat_panel/transcript/visible_turns.ts";
+import { rejectionReason } from "../../../src/chat_panel/store/attachments.ts";
+import { ConversationActions } from "../../../src/chat_panel/store/conversations.ts";
+import {
+  consecutiveTries,
+  secondsLeft,
+} from "../../../src/chat_panel/store/rate_limit.ts";
+import {
+  BLOCK_SIZE,
+  groupTurns,
+} from "../../../src/chat_panel/transcript/turn_blocks.ts";
+import { earlierPosition } from "../../../src/chat_panel/transcript/visible_turns.ts";
 import { said, turn } from "../fake_kernel.ts";
 
 function menu() {
   const sent: Record<string, unknown>[] = [];
   const files: string[][] = [];
-  const conversations = new Conversations(
+  const conversationActions = new ConversationActions(
     (message) => sent.push(message),
     (...file) => files.push(file),
   );
-  return { conversations, sent, files };
+  return { conversationActions, sent, files };
 }
 
 const named = (id: string) => ({ instance_id: id, activity: "idle", turns: 1 });
 
 test("an answer to an earlier search does not replace a later one", () => {
-  const { conversations } = menu();
-  conversations.list("os");
-  conversations.list("oslo");
+  const { conversationActions } = menu();
+  conversationActions.list("os");
+  conversationActions.list("oslo");
 
-  conversations.take({ type: "conversations", items: [named("a")], search: "oslo" });
-  conversations.take({ type: "conversations", items: [named("b")], search: "os" });
+  conversationActions.take({
+    type: "conversations",
+    items: [named("a")],
+    search: "oslo",
+  });
+  conversationActions.take({
+    type: "conversations",
+    items: [named("b")],
+    search: "os",
+  });
 
-  const ids = conversations.listed.value?.items.map((item) => item.instance_id);
+  const ids = conversationActions.listed.value?.items.map((item) => item.instance_id);
   assert.deepEqual(ids, ["a"]);
 });
 
 test("a list goes on behind what is shown, and is asked for once", () => {
-  const { conversations, sent } = menu();
-  conversations.list();
+  const { conversationActions, sent } = menu();
+  conversationActions.list();
   const page = { type: "conversations", search: "" };
-  conversations.take({ ...page, items: [named("a")], next: "x" });
+  conversationActions.take({ ...page, items: [named("a")], next: "x" });
 
-  conversations.listMore();
-  conversations.listMore();
-  conversations.take({ ...page, items: [named("b")], next: null });
+  conversationActions.listMore();
+  conversationActions.listMore();
+  conversationActions.take({ ...page, items: [named("b")], next: null });
 
   assert.deepEqual(sent.slice(1), [{ type: "list", search: "", after: "x" }]);
-  const ids = conversations.listed.value?.items.map((item) => item.instance_id);
+  const ids = conversationActions.listed.value?.items.map((item) => item.instance_id);
   assert.deepEqual(ids, ["a", "b"]);
 });
 
@@ -54,11 +68,11 @@ test("only the page that asked for an export offers the file", () => {
   const asked = menu();
   const other = menu();
   const file = { type: "export", file_name: "a.md", media_type: "text/markdown" };
-  asked.conversations.export("c1", "markdown");
+  asked.conversationActions.export("c1", "markdown");
 
-  for (const { conversations } of [asked, other]) {
-    conversations.take({ ...file, text: "# a" });
-    conversations.take({ ...file, text: "# a" });
+  for (const { conversationActions } of [asked, other]) {
+    conversationActions.take({ ...file, text: "# a" });
+    conversationActions.take({ ...file, text: "# a" });
   }
 
   assert.deepEqual(asked.files, [["a.md", "text/markdown", "# a"]]);
@@ -66,11 +80,11 @@ test("only the page that asked for an export offers the file", () => {
 });
 
 test("what is done with a conversation names it", () => {
-  const { conversations, sent } = menu();
+  const { conversationActions, sent } = menu();
 
-  conversations.forget("c1");
-  conversations.disallow("c1", "delete_file");
-  conversations.export("c1", "json");
+  conversationActions.forget("c1");
+  conversationActions.disallow("c1", "delete_file");
+  conversationActions.export("c1", "json");
 
   assert.deepEqual(sent, [
     { type: "forget", instance_id: "c1" },
@@ -80,9 +94,9 @@ test("what is done with a conversation names it", () => {
 });
 
 test("an empty name takes the name away", () => {
-  const { conversations, sent } = menu();
+  const { conversationActions, sent } = menu();
 
-  conversations.rename("c", "  ");
+  conversationActions.rename("c", "  ");
 
   assert.deepEqual(sent, [{ type: "rename", instance_id: "c", name: null }]);
 });
@@ -119,7 +133,7 @@ test("what was written twice in a row is in the history once", () => {
     turn(index, { items: said(text) }),
   );
 
-  assert.deepEqual(written(turns), ["a", "b", "a"]);
+  assert.deepEqual(sentTexts(turns), ["a", "b", "a"]);
 });
 
 test("a countdown ends as long after the failure as the service asked", () => {
@@ -142,17 +156,20 @@ test("tries in a row end at one that failed for another reason", () => {
     turn(4, { ...busy, retry_of: "t3" }),
   ];
 
-  assert.equal(triesInARow(turns, turn(4, { ...busy, retry_of: "t3" })), 2);
+  assert.equal(consecutiveTries(turns, turn(4, { ...busy, retry_of: "t3" })), 2);
 });
 
 test("a change at the end of 5,000 turns makes one block new", () => {
   const turns = Array.from({ length: 5_000 }, (_, index) => turn(index + 1));
-  const before = inBlocks(turns, []);
+  const before = groupTurns(turns, []);
 
-  const after = inBlocks(turns.with(4_999, turn(5_000, { status: "running" })), before);
+  const after = groupTurns(
+    turns.with(4_999, turn(5_000, { status: "running" })),
+    before,
+  );
 
   const changed = after.filter((block, index) => block !== before[index]);
-  assert.equal(before.length, Math.floor(5_000 / BLOCK) + 1);
+  assert.equal(before.length, Math.floor(5_000 / BLOCK_SIZE) + 1);
   assert.deepEqual(
     changed.map((block) => block.turns.at(-1)?.status),
     ["running"],
@@ -162,9 +179,9 @@ test("a change at the end of 5,000 turns makes one block new", () => {
 test("earlier turns in front leave the blocks behind them as they are", () => {
   const later = Array.from({ length: 100 }, (_, index) => turn(101 + index));
   const earlier = Array.from({ length: 50 }, (_, index) => turn(51 + index));
-  const before = inBlocks(later, []);
+  const before = groupTurns(later, []);
 
-  const after = inBlocks([...earlier, ...later], before);
+  const after = groupTurns([...earlier, ...later], before);
 
   const ids = after.flatMap((block) => block.turns.map((one) => one.position));
   assert.deepEqual(
@@ -178,9 +195,9 @@ test("earlier turns in front leave the blocks behind them as they are", () => {
 test("a view begins with the last turns, and earlier ones are added in steps", () => {
   const turns = Array.from({ length: 120 }, (_, index) => turn(index + 1));
 
-  const first = earlierThan(turns, Number.POSITIVE_INFINITY);
-  const second = earlierThan(turns, first);
-  const third = earlierThan(turns, second);
+  const first = earlierPosition(turns, Number.POSITIVE_INFINITY);
+  const second = earlierPosition(turns, first);
+  const third = earlierPosition(turns, second);
 
   assert.deepEqual([first, second, third], [71, 21, 1]);
 });
@@ -188,11 +205,17 @@ test("a view begins with the last turns, and earlier ones are added in steps", (
 test("a file that cannot be sent is named with the reason", () => {
   const image = { name: "a.png", type: "image/png", size: 1_000 };
 
-  assert.equal(whyNot(image, 0), null);
-  assert.match(whyNot({ ...image, type: "application/pdf" }, 0) ?? "", /PNG, JPEG/);
-  assert.equal(whyNot({ ...image, size: 6_000_000 }, 0), null);
-  assert.match(whyNot({ ...image, size: 60_000_000 }, 0) ?? "", /57\.2 MB.*40 MB/);
+  assert.equal(rejectionReason(image, 0), null);
+  assert.match(
+    rejectionReason({ ...image, type: "application/pdf" }, 0) ?? "",
+    /PNG, JPEG/,
+  );
+  assert.equal(rejectionReason({ ...image, size: 6_000_000 }, 0), null);
+  assert.match(
+    rejectionReason({ ...image, size: 60_000_000 }, 0) ?? "",
+    /57\.2 MB.*40 MB/,
+  );
   const moving = { ...image, type: "image/gif", size: 6_000_000 };
-  assert.match(whyNot(moving, 0) ?? "", /5\.7 MB.*5 MB/);
-  assert.match(whyNot(image, 10) ?? "", /10 images/);
+  assert.match(rejectionReason(moving, 0) ?? "", /5\.7 MB.*5 MB/);
+  assert.match(rejectionReason(image, 10) ?? "", /10 images/);
 });

@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Item, Turn } from "../../../src/chat_panel/store/model.ts";
 import {
-  changed,
-  news,
-  type Said,
+  type Announced,
+  announcement,
+  distinct,
 } from "../../../src/chat_panel/transcript/announcements.ts";
 import { turn } from "../fake_kernel.ts";
 
@@ -28,9 +28,9 @@ const question = (name: string): Item => ({
 });
 
 /** Somebody who has heard what there is to hear of some turns. */
-function listener(...turns: Turn[]): Said {
+function listener(...turns: Turn[]): Announced {
   const said = { id: "", length: 0, open: false, asked: "" };
-  news(said, turns);
+  announcement(said, turns);
   return said;
 }
 
@@ -38,8 +38,8 @@ test("a question for approval is told once, and is not the end of an answer", ()
   const ear = listener(turn(1, { status: "running" }));
   const asked = [turn(1, { items: [question("book")] })];
 
-  const first = news(ear, asked);
-  const second = news(ear, asked);
+  const first = announcement(ear, asked);
+  const second = announcement(ear, asked);
 
   assert.equal(first, "The agent asks for your approval to run book.");
   assert.equal(second, "");
@@ -49,7 +49,7 @@ test("a turn that is stopped is told with what it still said", () => {
   const items = [text("One. Tw")];
   const ear = listener(turn(1, { status: "running", items }));
 
-  const words = news(ear, [turn(1, { status: "cancelled", items })]);
+  const words = announcement(ear, [turn(1, { status: "cancelled", items })]);
 
   assert.equal(words, "Tw Stopped.");
 });
@@ -59,7 +59,7 @@ test("a busy service is said to be asked again only when it is", () => {
   const busy = turn(1, { status: "failed", error });
 
   const told = ["t1", undefined].map((triedAgain) =>
-    news(listener(turn(1, { status: "running" })), [busy], triedAgain),
+    announcement(listener(turn(1, { status: "running" })), [busy], triedAgain),
   );
 
   assert.deepEqual(told, [
@@ -69,7 +69,7 @@ test("a busy service is said to be asked again only when it is", () => {
 });
 
 test("what was there before somebody looked is not told", () => {
-  const words = news(listener(), [turn(1, { items: [text("Old.")] })]);
+  const words = announcement(listener(), [turn(1, { items: [text("Old.")] })]);
 
   assert.equal(words, "");
 });
@@ -78,7 +78,7 @@ test("the rest of an answer is told though the next turn has begun already", () 
   const ear = listener(turn(1, { status: "running", items: [text("One. T")] }));
   const next = turn(3, { status: "running", items: [text("Four. F")] });
 
-  const words = news(ear, [
+  const words = announcement(ear, [
     turn(1, { items: [text("One. Two.")] }),
     turn(2, { items: [text("Three.")] }),
     next,
@@ -89,14 +89,14 @@ test("the rest of an answer is told though the next turn has begun already", () 
     words,
     "Two. The answer is complete. Three. The answer is complete. Four.",
   );
-  assert.equal(news(ear, [next]), "");
+  assert.equal(announcement(ear, [next]), "");
 });
 
 test("a message that was withdrawn hides nothing of the turn in work", () => {
   const ear = listener(turn(1, { status: "running" }));
   const withdrawn = turn(2, { status: "cancelled", began: false });
 
-  const words = news(ear, [
+  const words = announcement(ear, [
     turn(1, { status: "running", items: [text("One. T")] }),
     withdrawn,
   ]);
@@ -107,7 +107,7 @@ test("a message that was withdrawn hides nothing of the turn in work", () => {
 test("a message that waits is told of once it is answered, however fast", () => {
   const ear = listener(turn(1, { status: "waiting" }));
 
-  const words = news(ear, [turn(1, { items: [text("Done.")] })]);
+  const words = announcement(ear, [turn(1, { items: [text("Done.")] })]);
 
   assert.equal(words, "Done. The answer is complete.");
 });
@@ -116,20 +116,23 @@ test("a tool is called by its name, an answer without its marks", () => {
   const running = (...items: Item[]) => [turn(1, { status: "running", items })];
   const ear = listener(turn(1, { status: "running" }));
 
-  const used = news(ear, running(text("**Now** _this_.\n"), tool("find__hotel_*")));
-  const asked = news(ear, [turn(1, { items: [question("book_hotel")] })]);
+  const used = announcement(
+    ear,
+    running(text("**Now** _this_.\n"), tool("find__hotel_*")),
+  );
+  const asked = announcement(ear, [turn(1, { items: [question("book_hotel")] })]);
 
   assert.equal(used, "Now this. Using find__hotel_*.");
   assert.equal(asked, "The agent asks for your approval to run book_hotel.");
 });
 
 test("the same words twice are another text, so that both are told", () => {
-  const once = changed("", "Renamed.");
+  const once = distinct("", "Renamed.");
 
-  const twice = changed(once, "Renamed.");
+  const twice = distinct(once, "Renamed.");
 
   assert.equal(once, "Renamed.");
   assert.notEqual(twice, once);
   assert.equal(twice.trim(), "Renamed.");
-  assert.equal(changed(twice, "Renamed."), once);
+  assert.equal(distinct(twice, "Renamed."), once);
 });

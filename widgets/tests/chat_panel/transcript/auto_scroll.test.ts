@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BottomFollower } from "../../../src/chat_panel/transcript/auto_scroll.ts";
+import { AutoScroll } from "../../../src/chat_panel/transcript/auto_scroll.ts";
 
 /** A scrolling box as far as the follower sees it; `top` is kept in its bounds. */
 class FakeBox {
@@ -43,7 +43,7 @@ function follow() {
   const told: boolean[] = [];
   const element = box as unknown as HTMLElement;
   const content = { isConnected: true } as HTMLElement;
-  new BottomFollower(element, content, (following) => told.push(following));
+  new AutoScroll(element, content, (following) => told.push(following));
   const grow = (by: number) => {
     box.scrollHeight += by;
     observed();

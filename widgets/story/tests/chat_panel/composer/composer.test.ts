@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import { userEvent } from "vitest/browser";
 import type { Turn } from "../../../../src/chat_panel/store/model.ts";
-import { click, composer, find, frame } from "../../../user_actions.ts";
+import { click, composer, find, nextFrame } from "../../../user_actions.ts";
 import { id, leave, open, receive, sent, show, storyOf } from "../../open_story.ts";
 
 const PIXEL =
@@ -13,7 +13,7 @@ const focused = () => document.activeElement?.getAttribute("data-testid");
 
 async function press(keys: string): Promise<void> {
   await userEvent.keyboard(keys);
-  await frame();
+  await nextFrame();
 }
 
 test("ArrowUp at the beginning brings back what was written, ArrowDown the draft", async () => {
@@ -51,7 +51,7 @@ test("Enter and Escape that belong to a composition send and stop nothing", asyn
       new KeyboardEvent("keydown", { key, isComposing: true, bubbles: true }),
     );
   }
-  await frame();
+  await nextFrame();
 
   expect([...sent("send"), ...sent("stop")]).toEqual([]);
   expect(area.value).toBe("ni");
@@ -73,7 +73,7 @@ test("keys in the panel do not reach the notebook", async () => {
 test("a message is edited in its place, and Escape leaves it as it was", async () => {
   const el = await open("thought");
   click(el, id("edit"));
-  await frame();
+  await nextFrame();
   const focused = document.activeElement;
 
   await press(" Really?{Escape}");
@@ -87,7 +87,7 @@ test("a message is edited in its place, and Escape leaves it as it was", async (
 test("Enter in the editor sends what is said instead, once", async () => {
   const el = await open("thought");
   click(el, id("edit"));
-  await frame();
+  await nextFrame();
 
   await press(" Really?{Enter}{Enter}");
 
@@ -113,7 +113,7 @@ test("pictures that are not sent again with an edit are counted", async () => {
   });
 
   click(el, id("edit"));
-  await frame();
+  await nextFrame();
 
   expect(find(el, id("editor")).textContent).toContain("2 pictures are not sent again");
   expect(el.querySelectorAll(id("attachment")).length).toBe(1);
@@ -172,9 +172,9 @@ test("deleting needs a second press, and is kept with Escape", async () => {
   const before = sent("delete").length;
 
   click(el, id("menu-button"));
-  await frame();
+  await nextFrame();
   click(el, id("delete"));
-  await frame();
+  await nextFrame();
   click(el, id("delete-confirm"));
 
   expect(focused?.getAttribute("data-testid")).toBe("keep");
@@ -187,7 +187,7 @@ test("giving up ends the countdown, and the turn can still be retried", async ()
   const countdown = find(el, id("countdown")).textContent;
 
   click(el, id("give-up"));
-  await frame();
+  await nextFrame();
   click(el, id("retry"));
 
   expect(countdown).toMatch(/Trying again in \d+ s/);
@@ -322,7 +322,7 @@ test("what the turn says while it streams leaves focus and selection alone", asy
   for (const [index, text] of [" and", " more", " words"].entries()) {
     const changes = [{ op: "append", id: "m2", index: 1, field: "text", text }];
     receive({ type: "batch", seq: index + 2, changes });
-    await frame();
+    await nextFrame();
   }
 
   await expect.poll(() => el.textContent).toContain("more word");

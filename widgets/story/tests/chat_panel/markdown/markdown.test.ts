@@ -1,7 +1,7 @@
 /** Markdown that streams into the page: what is shown stays, and is what was written. */
 
 import { afterEach, expect, test } from "vitest";
-import { GrowingMarkdown } from "../../../../src/chat_panel/markdown/markdown_renderer.ts";
+import { MarkdownRenderer } from "../../../../src/chat_panel/markdown/markdown_renderer.ts";
 
 const TEXT = [
   "use my_var and some_col_name, price 2*3 is 6, a lone _word and **a *b* c**",
@@ -27,7 +27,7 @@ function root(): HTMLElement {
 
 function streamed(text: string, size: number): HTMLElement {
   const place = root();
-  const growing = new GrowingMarkdown(place);
+  const growing = new MarkdownRenderer(place);
   for (let end = size; end < text.length; end += size)
     growing.show(text.slice(0, end), false);
   growing.show(text, true);
@@ -64,7 +64,7 @@ test("the nodes are the same however the text is cut", () => {
 
 test("nodes that are shown are never replaced", () => {
   const place = root();
-  const growing = new GrowingMarkdown(place);
+  const growing = new MarkdownRenderer(place);
   const removed: Node[] = [];
   const observer = new MutationObserver(() => undefined);
   observer.observe(place, { childList: true, subtree: true, characterData: true });

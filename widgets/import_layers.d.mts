@@ -1,0 +1,1 @@
+export function findProblems(sources: Iterable<[path: string, text: string]>): string[];
