@@ -10,12 +10,12 @@ const OWN = `
   byKey canClose canOpen choose clockOffset comingQueued connection
   conversationActions dead deliveries delivery dispose drafts dropBefore dropMessage
   editing endsAt follower formulaAt formulas givenUp giveUp grows hasAnswered
-  heading hear heightBefore isAsking isCode isComplete isCut isDone isEnded isImage
+  heading heightBefore isAsking isCode isComplete isCut isDone isEnded isImage
   isItemStart isKept isLast isLineStart isLookingAt isLoss isMarked isOff isOpen
   isQuoted isReadOnly isRetried isShown isTriedAgain isUnderWay keepPosition listed
   listMore loadEarlier loadingEarlier loss nextPosition onAnswer onArrow onBack
   onChoose onEnd onEscape onFiles onKeep onLoss onMedia onMessage onPong onPress
-  onRename onSend onText opensFor outbox overtaken pendingTurns picture pings press
+  onRename onSend onText opensFor outbox conflictNotice pendingTurns picture pings press
   resend resendMessage restore scrollToBottom scrollToMiddle sendEdited sending
   sendMessage sentAt showEarlier sideChannel stopByKey stopTarget store switchTo
   tick upToHere wasLost withdraw`;

@@ -1,7 +1,7 @@
 /** Every state of the chat panel. */
 
 import type { Conversation, Turn } from "../src/chat_panel/store/model.ts";
-import type { Answer, Habits } from "./fake_model.ts";
+import type { Habits, KernelMessage } from "./fake_model.ts";
 import { atThisTime, scene } from "./kernel.ts";
 import {
   click,
@@ -57,7 +57,7 @@ function lastTurn(of: string, change: Record<string, unknown>): Partial<Conversa
   };
 }
 
-const refuse = (message: Answer): Answer => ({
+const refuse = (message: KernelMessage): KernelMessage => ({
   type: "refused",
   message_id: message.message_id,
   error: {
@@ -68,8 +68,8 @@ const refuse = (message: Answer): Answer => ({
 });
 
 /** The recorded list, with what the search finds of it. */
-function list({ search = "" }: Answer): Answer {
-  const { items, ...answer } = scene("conversations").conversations as Answer;
+function list({ search = "" }: KernelMessage): KernelMessage {
+  const { items, ...answer } = scene("conversations").conversations as KernelMessage;
   const found = (items as Array<{ instance_id: string }>).filter(({ instance_id }) =>
     instance_id.includes(String(search)),
   );
@@ -226,7 +226,7 @@ const conversation: Story[] = [
     "The last 50 turns; earlier ones on request.",
     id("load-earlier"),
     {
-      answers: { earlier: scene("long-history").page as Answer },
+      answers: { earlier: scene("long-history").page as KernelMessage },
     },
   ),
   story("branches", "An edited message: two branches to choose from.", id("branch")),

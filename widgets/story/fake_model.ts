@@ -1,18 +1,18 @@
 /** A widget model without a kernel: it answers as told, and keeps what was sent. */
 
-export type Answer = { type: string } & Record<string, unknown>;
+export type KernelMessage = { type: string } & Record<string, unknown>;
 
 export interface Habits {
   /** "silent" answers the first ping and then nothing, "gone" has no comm, as Lab after a restart. */
   link?: "live" | "silent" | "gone";
   /** Answers to messages, by the type of the message. */
-  answers?: Record<string, Answer | ((message: Answer) => Answer)>;
+  answers?: Record<string, KernelMessage | ((message: KernelMessage) => KernelMessage)>;
 }
 
 type Listener = (...parts: unknown[]) => void;
 
 export class FakeModel {
-  readonly sent: Answer[] = [];
+  readonly sent: KernelMessage[] = [];
   #listeners = new Map<string, Listener[]>();
   #snapshot: Record<string, unknown>;
   #habits: Habits;
@@ -40,7 +40,7 @@ export class FakeModel {
     this.#listeners.set(name, others ?? []);
   }
 
-  send(message: Answer): void {
+  send(message: KernelMessage): void {
     if (this.#habits.link === "gone") throw new Error("Cannot send");
     this.sent.push(message);
     if (message.type === "ping") {
@@ -53,7 +53,7 @@ export class FakeModel {
   }
 
   /** What the kernel would send; batches are numbered from 2 on. */
-  receive(message: Answer): void {
+  receive(message: KernelMessage): void {
     queueMicrotask(() => this.#tell("msg:custom", message));
   }
 

@@ -1,13 +1,13 @@
 /** What the kernel really sends, as tests/browser/story_fixtures.py has recorded it. */
 
 import type { Conversation } from "../src/chat_panel/store/model.ts";
-import type { Answer } from "./fake_model.ts";
+import type { KernelMessage } from "./fake_model.ts";
 import recorded from "./kernel.json";
 
 interface Recorded {
   picture: Conversation;
-  conversations?: Answer;
-  page?: Answer;
+  conversations?: KernelMessage;
+  page?: KernelMessage;
 }
 
 const scenes = recorded as unknown as Record<string, Recorded>;

@@ -1,7 +1,7 @@
 import { useEffect, useId } from "preact/hooks";
 import { count, duration, elapsed, pathEnd } from "../shared/format.ts";
 import { memo } from "../shared/memo.tsx";
-import { type Head as Figures, type Row, sparkline } from "./model.ts";
+import { type BoardSummary as Figures, type Row, sparkline } from "./model.ts";
 import type { BoardStore } from "./store.ts";
 
 const SPARK = { width: 54, height: 16 };
@@ -20,8 +20,8 @@ export function Board({ store }: { store: BoardStore }) {
       data-lm-suppress-shortcuts="true"
       aria-labelledby={heading}
     >
-      <Head store={store} heading={heading} />
-      <Banner store={store} />
+      <BoardHeader store={store} heading={heading} />
+      <BoardBanner store={store} />
       {rows.length === 0 ? (
         <p class="arn-board-empty">
           {head.phase === "loading" ? "Looking…" : "No actors yet: send one a message."}
@@ -80,7 +80,7 @@ function useTicking(store: BoardStore) {
   }, [running, store]);
 }
 
-function Head({ store, heading }: { store: BoardStore; heading: string }) {
+function BoardHeader({ store, heading }: { store: BoardStore; heading: string }) {
   const { title, rows, hidden, head } = store.connection.picture.value;
   const running = rows.filter((row) => row.activity === "running").length;
   const queued = rows.reduce((sum, row) => sum + row.waiting, 0);
@@ -138,7 +138,7 @@ function trouble(head: Figures): string | undefined {
   return head.phase === "offline" || head.status === "degraded" ? head.detail : "";
 }
 
-function Banner({ store }: { store: BoardStore }) {
+function BoardBanner({ store }: { store: BoardStore }) {
   const { head } = store.connection.picture.value;
   const text = {
     gone: "No kernel is connected: this is what was known last. Run the start cell, then this one.",

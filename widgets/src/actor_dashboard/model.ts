@@ -19,7 +19,7 @@ export interface Row {
   latencies: number[];
 }
 
-export interface Head {
+export interface BoardSummary {
   phase: "loading" | "live" | "offline" | "stopped";
   status?: string;
   storage?: string;
@@ -33,7 +33,7 @@ export interface Head {
 
 export interface BoardPicture extends Picture {
   title: string;
-  head: Head;
+  head: BoardSummary;
   /** Actors without a row. */
   hidden: number;
   rows: Row[];
@@ -43,7 +43,7 @@ export type BoardChange =
   | { op: "row"; row: Row }
   | { op: "gone"; id: string }
   | { op: "hidden"; hidden: number }
-  | { op: "head"; head: Head };
+  | { op: "head"; head: BoardSummary };
 
 export const EMPTY_BOARD: BoardPicture = {
   seq: 0,

@@ -2,7 +2,9 @@ import type { AnyWidget } from "@anywidget/types";
 import { render } from "preact";
 import { LazyModules } from "../shared/lazy_modules.ts";
 import "../shared/theme.css";
+// In the order in which they may override each other.
 import "./chat_panel.css";
+import "./menu/menu.css";
 import "./composer/composer.css";
 import "./transcript/transcript.css";
 import "./transcript/turns.css";

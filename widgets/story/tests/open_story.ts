@@ -2,7 +2,7 @@
 
 import { afterEach } from "vitest";
 import type { Conversation } from "../../src/chat_panel/store/model.ts";
-import type { Answer, FakeModel } from "../fake_model.ts";
+import type { FakeModel, KernelMessage } from "../fake_model.ts";
 import { type MountableStory, mountStory, stories } from "../mount_story.ts";
 import { type MountedStory, nextFrame } from "../user_actions.ts";
 
@@ -39,12 +39,12 @@ export function storyOf(name: string): MountableStory {
 }
 
 /** What the widget has sent to the kernel, of these types. */
-export function sent(...types: string[]): Answer[] {
+export function sent(...types: string[]): KernelMessage[] {
   return model().sent.filter((message) => types.includes(message.type));
 }
 
 /** What the kernel says to the widget. */
-export function receive(message: Answer): void {
+export function receive(message: KernelMessage): void {
   model().receive(message);
 }
 

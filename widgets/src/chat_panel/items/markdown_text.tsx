@@ -6,11 +6,11 @@ import { MarkdownRenderer } from "../markdown/markdown_renderer.ts";
 export const Markdown = memo(({ text, done }: { text: string; done: boolean }) => {
   const modules = useContext(LazyModulesContext);
   const root = useRef<HTMLDivElement>(null);
-  const growing = useRef<MarkdownRenderer | undefined>(undefined);
+  const renderer = useRef<MarkdownRenderer | undefined>(undefined);
   useLayoutEffect(() => {
     if (!root.current) return;
-    growing.current ??= new MarkdownRenderer(root.current, modules);
-    growing.current.show(text, done);
+    renderer.current ??= new MarkdownRenderer(root.current, modules);
+    renderer.current.show(text, done);
   }, [text, done, modules]);
   return (
     <div class="arn-markdown" ref={root} data-testid="answer" data-growing={!done} />

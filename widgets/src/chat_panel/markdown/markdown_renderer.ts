@@ -152,7 +152,7 @@ function endElement(data: Data): void {
   while (isInline(data)) data.nodes.pop();
   const node = data.nodes.pop() as HTMLElement;
   const { drawing } = data;
-  if (node.matches(".arn-code code")) highlight(node, drawing.modules);
+  if (node.matches(".arn-code code")) highlightCode(node, drawing.modules);
   if (node.matches(".arn-image")) imagePlace(node);
   if (node.matches(".arn-math code")) formula(node, drawing);
 }
@@ -200,7 +200,7 @@ function setLanguage(code: HTMLElement, language: string): void {
 }
 
 /** On the end of a block: its text is complete. */
-function highlight(code: HTMLElement, modules: LazyModules | undefined): void {
+function highlightCode(code: HTMLElement, modules: LazyModules | undefined): void {
   const language = code.dataset.language ?? "";
   const isShort = (code.textContent ?? "").length <= MAX_HIGHLIGHTED;
   if (!modules || !isShort || !LANGUAGES.has(language)) return;

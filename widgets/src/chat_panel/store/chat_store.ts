@@ -253,7 +253,7 @@ export class ChatStore {
   }
 
   #send(message: Message): void {
-    this.#ownRequests.note(message);
+    this.#ownRequests.record(message);
     if (this.#switch.begin(message, this.#shown)) this.drafts.open(NEXT_CONVERSATION);
     this.connection.send(message);
   }
@@ -265,7 +265,7 @@ export class ChatStore {
 
   /** The same for what must land, also while a cell blocks the kernel. */
   #insist(key: string, message: Message, arrived: () => boolean): void {
-    this.#ownRequests.note(message);
+    this.#ownRequests.record(message);
     this.sideChannel.deliver(key, this.#addressed(message), arrived);
   }
 
@@ -286,7 +286,7 @@ export class ChatStore {
       this.sideChannel.resend();
     }
     this.#pendingTurns.settle(turns);
-    const message = this.#ownRequests.overtaken(picture);
+    const message = this.#ownRequests.conflictNotice(picture);
     if (message) this.problem.value = { type: "Overtaken", message, retryable: false };
   }
 
@@ -331,7 +331,7 @@ export class ChatStore {
 
   #press(id: string): void {
     this.problem.value = null;
-    this.#pendingTurns.press(id);
+    this.#pendingTurns.add(id);
   }
 
   /** The kernel answers: what it did not hear, or was not heard of it, was lost. */
@@ -355,7 +355,7 @@ export class ChatStore {
   }
 
   #take(message: Message): void {
-    this.#ownRequests.hear(message);
+    this.#ownRequests.settle(message);
     if (this.sideChannel.take(message) || this.conversationActions.take(message))
       return;
     if (message.type === "refused") {

@@ -14,7 +14,7 @@ export class OwnRequests {
   #full = "";
   #emptied: unknown;
 
-  note(message: Message): void {
+  record(message: Message): void {
     for (const mark of marksOf(message)) this.#marks.add(mark);
     const { type, request_id, decision, instance_id } = message;
     if (decision) {
@@ -25,7 +25,7 @@ export class OwnRequests {
   }
 
   /** What others did that somebody here would not expect, a sentence or nothing. */
-  overtaken({ instance_id, phase, turns }: Conversation): string | undefined {
+  conflictNotice({ instance_id, phase, turns }: Conversation): string | undefined {
     const wasFull = this.#full === instance_id;
     if (turns.length > 0) this.#full = instance_id;
     else if (!wasFull || phase === "live") this.#full = "";
@@ -53,7 +53,7 @@ export class OwnRequests {
   }
 
   /** An answer ends what has no id of its own. */
-  hear({ type, what }: Message): void {
+  settle({ type, what }: Message): void {
     const done = type === "done" ? what : ANSWERS[type];
     if (done) this.#marks.delete(`${done}/`);
   }

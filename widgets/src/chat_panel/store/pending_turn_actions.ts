@@ -7,7 +7,7 @@ export class PendingTurnActions {
   /** By the turn's id, in milliseconds of this machine's clock. */
   readonly since = signal<ReadonlyMap<string, number>>(new Map());
 
-  press(id: string): void {
+  add(id: string): void {
     this.since.value = new Map(this.since.value).set(id, Date.now());
   }
 

@@ -25,14 +25,14 @@ export const TurnView = memo((props: TurnProps) => {
       <summary>
         <Icon name="chevron" size={14} />
         <span>Earlier try</span>
-        <span class="arn-earlier-end">{ENDS[turn.status] ?? turn.status}</span>
+        <span class="arn-earlier-end">{STATUS_WORDS[turn.status] ?? turn.status}</span>
       </summary>
       {isUnfolded ? <Article {...props} /> : <Folded turn={turn} />}
     </details>
   );
 });
 
-const ENDS: Partial<Record<Turn["status"], string>> = { cancelled: "stopped" };
+const STATUS_WORDS: Partial<Record<Turn["status"], string>> = { cancelled: "stopped" };
 
 /** Holds a folded turn's place for what counts turns. */
 function Folded({ turn }: { turn: Turn }) {
@@ -105,7 +105,7 @@ function Working({ turn }: { turn: Turn }) {
   );
 }
 
-const INTERRUPT =
+const INTERRUPT_HINT =
   "To end it at once, interrupt the kernel (Kernel → Interrupt, or ■ in the toolbar).";
 
 /** What became of Stop, until it has landed. */
@@ -123,7 +123,7 @@ function StopState({ turn, store }: { turn: Turn; store: ChatStore }) {
   if (turn.stop !== "refused") return null;
   return (
     <p class="arn-warning" role="alert" data-testid="stop-refused">
-      {turn.stop_detail || `Could not stop. ${INTERRUPT}`}
+      {turn.stop_detail || `Could not stop. ${INTERRUPT_HINT}`}
     </p>
   );
 }
