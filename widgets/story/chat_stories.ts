@@ -1,7 +1,7 @@
 /** Every state of the chat panel. */
 
 import type { Conversation, Turn } from "../src/chat_panel/store/model.ts";
-import type { Habits, KernelMessage } from "./fake_model.ts";
+import type { FakeModelOptions, KernelMessage } from "./fake_model.ts";
 import { atThisTime, scene } from "./kernel.ts";
 import {
   click,
@@ -14,13 +14,13 @@ import {
   write,
 } from "./user_actions.ts";
 
-export interface Story extends Habits {
+export interface Story extends FakeModelOptions {
   name: string;
   /** What it is, for the docs. */
   says: string;
   picture: Partial<Conversation>;
   /** What a person does before one looks. */
-  act?: (visit: MountedStory) => Promise<void> | void;
+  act?: (story: MountedStory) => Promise<void> | void;
   /** A selector; the state is reached once it matches. */
   shows: string;
 }
@@ -82,10 +82,10 @@ const FOUND = `${id("conversation-item")}:only-child`;
 const openMenu = ({ el }: MountedStory) => click(el, id("menu-button"));
 
 /** Open the menu and press one of its items. */
-const chooseInMenu = (item: string) => async (visit: MountedStory) => {
-  openMenu(visit);
+const chooseInMenu = (item: string) => async (story: MountedStory) => {
+  openMenu(story);
   await nextFrame();
-  click(visit.el, id(item));
+  click(story.el, id(item));
 };
 
 const beginning: Story[] = [

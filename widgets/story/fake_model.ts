@@ -2,7 +2,7 @@
 
 export type KernelMessage = { type: string } & Record<string, unknown>;
 
-export interface Habits {
+export interface FakeModelOptions {
   /** "silent" answers the first ping and then nothing, "gone" has no comm, as Lab after a restart. */
   link?: "live" | "silent" | "gone";
   /** Answers to messages, by the type of the message. */
@@ -15,12 +15,12 @@ export class FakeModel {
   readonly sent: KernelMessage[] = [];
   #listeners = new Map<string, Listener[]>();
   #snapshot: Record<string, unknown>;
-  #habits: Habits;
+  #options: FakeModelOptions;
   #pings = 0;
 
-  constructor(snapshot: Record<string, unknown>, habits: Habits = {}) {
+  constructor(snapshot: Record<string, unknown>, options: FakeModelOptions = {}) {
     this.#snapshot = snapshot;
-    this.#habits = habits;
+    this.#options = options;
   }
 
   get(name: string): unknown {
@@ -41,13 +41,13 @@ export class FakeModel {
   }
 
   send(message: KernelMessage): void {
-    if (this.#habits.link === "gone") throw new Error("Cannot send");
+    if (this.#options.link === "gone") throw new Error("Cannot send");
     this.sent.push(message);
     if (message.type === "ping") {
       this.#pong();
       return;
     }
-    const { link = "live", answers } = this.#habits;
+    const { link = "live", answers } = this.#options;
     const answer = link === "live" && answers?.[message.type];
     if (answer) this.receive(typeof answer === "function" ? answer(message) : answer);
   }
@@ -58,7 +58,7 @@ export class FakeModel {
   }
 
   #pong(): void {
-    const { link = "live" } = this.#habits;
+    const { link = "live" } = this.#options;
     const { seq } = this.#snapshot as { seq: number };
     this.#pings += 1;
     if (link === "silent" && this.#pings > 1) return;

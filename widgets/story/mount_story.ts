@@ -49,26 +49,26 @@ export function speedUpTimers(): () => void {
   return () => Object.assign(globalThis, { setTimeout: after, setInterval: every });
 }
 
-/** Draw a story into an element; it is told once its state is reached. */
+/** Draw a story into an element, until its state is reached. */
 export async function mountStory(
   story: MountableStory,
   el: HTMLElement,
 ): Promise<MountedStory> {
   const { picture, widget, shows, act, link, answers, name } = story;
   el.dataset.story = name;
-  const habits = {
+  const options = {
     ...(link ? { link } : {}),
     answers: { module: answerModule, ...answers },
   };
-  const model = new FakeModel({ seq: 1, ...picture }, habits);
+  const model = new FakeModel({ seq: 1, ...picture }, options);
   const definition = widget();
   definition.initialize({ model });
   const close = definition.render({ model, el });
-  const visit: MountedStory = { el, model, close };
+  const mounted: MountedStory = { el, model, close };
   await nextFrame();
-  await act?.(visit);
+  await act?.(mounted);
   await until(() => el.querySelector(shows) !== null, `${name} shows ${shows}`);
-  return visit;
+  return mounted;
 }
 
 async function until(holds: () => boolean, what: string): Promise<void> {

@@ -6,7 +6,7 @@ import type { FakeModel, KernelMessage } from "../fake_model.ts";
 import { type MountableStory, mountStory, stories } from "../mount_story.ts";
 import { type MountedStory, nextFrame } from "../user_actions.ts";
 
-let visit: MountedStory | undefined;
+let mounted: MountedStory | undefined;
 
 afterEach(() => {
   leave();
@@ -20,15 +20,15 @@ export async function open(
 ): Promise<HTMLElement> {
   const el = document.createElement("div");
   document.body.append(el);
-  visit = await mountStory({ ...storyOf(name), ...more }, el);
+  mounted = await mountStory({ ...storyOf(name), ...more }, el);
   await nextFrame();
   return el;
 }
 
 /** As a page that is closed: what it has kept for the next one stays. */
 export function leave(): void {
-  visit?.close();
-  visit = undefined;
+  mounted?.close();
+  mounted = undefined;
   document.body.replaceChildren();
 }
 
@@ -63,6 +63,6 @@ export async function show(change: Partial<Conversation>): Promise<void> {
 export const id = (name: string) => `[data-testid=${name}]`;
 
 function model(): FakeModel {
-  if (!visit) throw new Error("no story is open");
-  return visit.model;
+  if (!mounted) throw new Error("no story is open");
+  return mounted.model;
 }

@@ -1,12 +1,12 @@
-/** Going to another conversation, from when this page asks for it until it has come. */
+/** A switch to another conversation: from this page's request until it is shown. */
 
 import type { Message } from "../../shared/connection.ts";
 import type { Failure } from "./model.ts";
 
-/** The conversation of what is written for the one that comes. */
+/** Stands for the conversation that was asked for and is not shown yet. */
 export const NEXT_CONVERSATION = "";
 
-/** What one is told when nothing was heard of it. */
+/** Shown when the kernel does not answer the request. */
 export const NOT_SWITCHED: Failure = {
   type: "NotShown",
   message: "the kernel answers, but shows no other conversation.",
@@ -14,7 +14,7 @@ export const NOT_SWITCHED: Failure = {
 };
 
 export class ConversationSwitch {
-  /** The kind of the message that has asked for it; "" while nobody leaves. */
+  /** The type of the message that asked for it; "" while there is no switch. */
   what = "";
   #to: unknown;
   #since = 0;

@@ -1,6 +1,7 @@
 /**
- * What this page has asked for. Refusals go to every page that shows the panel; each
- * tells those of its own only. And what others did meanwhile is told as theirs.
+ * The requests of this page. The kernel sends refusals to every page that shows the
+ * panel; each shows only those of its own requests. And a notice says what another page
+ * did meanwhile.
  */
 
 import type { Message } from "../../shared/connection.ts";
@@ -47,12 +48,12 @@ export class OwnRequests {
     return undefined;
   }
 
-  /** Whether a refusal is about something that was asked here; told once. */
+  /** Whether a refusal answers a request of this page; true once. */
   owns({ what = "", message_id = "" }: Message): boolean {
     return this.#marks.delete(`${what}/${message_id}`);
   }
 
-  /** An answer ends what has no id of its own. */
+  /** An answer settles a request that has no id of its own. */
   settle({ type, what }: Message): void {
     const done = type === "done" ? what : ANSWERS[type];
     if (done) this.#marks.delete(`${done}/`);

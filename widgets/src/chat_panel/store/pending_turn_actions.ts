@@ -1,4 +1,4 @@
-/** Turns whose retry or discard was pressed here and is not shown by the kernel yet. */
+/** Turns for which retry or discard was requested here and is not in the snapshot yet. */
 
 import { signal } from "@preact/signals";
 import type { Turn } from "./model.ts";
@@ -11,7 +11,7 @@ export class PendingTurnActions {
     this.since.value = new Map(this.since.value).set(id, Date.now());
   }
 
-  /** What was pressed has come: the turn is repeated, or discarded. */
+  /** Drop what the kernel has done: the turn is repeated, or discarded. */
   settle(turns: Turn[]): void {
     if (this.since.peek().size === 0) return;
     const come = new Set<string | undefined>(turns.map((turn) => turn.retry_of));
@@ -24,7 +24,7 @@ export class PendingTurnActions {
     this.#keep((other) => other !== id);
   }
 
-  /** What was pressed before this moment was lost. */
+  /** Drop what was requested before this moment: it was lost. */
   dropBefore(moment: number): void {
     this.#keep((_, since) => since >= moment);
   }

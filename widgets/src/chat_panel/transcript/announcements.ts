@@ -1,4 +1,4 @@
-/** What is new in a turn, for those who listen. */
+/** What a screen reader is told of a turn as it goes on. */
 
 import { answerText, isOpen, type Turn } from "../store/model.ts";
 import { isRateLimited } from "../store/rate_limit.ts";
@@ -10,43 +10,43 @@ const ENDINGS: Partial<Record<Turn["status"], string>> = {
   interrupted: "Interrupted.",
 };
 
-/** How much of which turn was told already. */
+/** How much of which turn was announced already. */
 export interface Announced {
   id: string;
   /** Characters of the answer. */
   length: number;
   open: boolean;
-  /** The approval that was told last. */
+  /** The approval that was announced last. */
   asked: string;
 }
 
-/** The turn that is told of: what waits, or was withdrawn, says nothing. */
+/** The turn to announce: one that waits, or was withdrawn, is silent. */
 export function announcedTurn(turns: Turn[]): Turn | undefined {
   return turns.findLast(hasBegun) ?? turns.at(-1);
 }
 
 /**
- * The words for what was not told yet, "" if there is nothing; `said` is brought up.
+ * The text of what was not announced yet, "" if there is nothing; updates `announced`.
  *
- * `triedAgain`: the turn that a busy service has put off and that is tried again by
- * itself.
+ * `triedAgain`: the turn that a busy service has put off and that is retried
+ * automatically.
  */
 export function announcement(
-  said: Announced,
+  announced: Announced,
   turns: Turn[],
   triedAgain?: string,
 ): string {
-  const isTold = ({ id }: Turn) => id === said.id;
-  if (!turns.some(isTold)) startAt(said, announcedTurn(turns));
+  const isAnnounced = ({ id }: Turn) => id === announced.id;
+  if (!turns.some(isAnnounced)) startAt(announced, announcedTurn(turns));
   return turns
-    .slice(turns.findIndex(isTold))
+    .slice(turns.findIndex(isAnnounced))
     .filter(hasBegun)
-    .map((turn) => newsOf(said, turn, turn.id === triedAgain))
+    .map((turn) => announcementOf(announced, turn, turn.id === triedAgain))
     .filter(Boolean)
     .join(" ");
 }
 
-/** Another text for the same words: one that does not change is not told again. */
+/** The words as another text than before: the same text is not read out again. */
 export function distinct(before: string, words: string): string {
   return before === words ? `${words}\u00a0` : words;
 }
@@ -56,26 +56,30 @@ function hasBegun({ status, began }: Turn): boolean {
 }
 
 /** What was there before somebody looked is read in the log, not announced. */
-function startAt(said: Announced, turn: Turn | undefined): void {
+function startAt(announced: Announced, turn: Turn | undefined): void {
   if (!turn) return;
   const open = isOpen(turn);
   const length = open ? 0 : answerText(turn).length;
-  Object.assign(said, { id: turn.id, length, open, asked: "" });
+  Object.assign(announced, { id: turn.id, length, open, asked: "" });
 }
 
-function newsOf(said: Announced, turn: Turn, isTriedAgain: boolean): string {
-  if (said.id !== turn.id) {
-    Object.assign(said, { id: turn.id, length: 0, open: true, asked: "" });
+function announcementOf(
+  announced: Announced,
+  turn: Turn,
+  isTriedAgain: boolean,
+): string {
+  if (announced.id !== turn.id) {
+    Object.assign(announced, { id: turn.id, length: 0, open: true, asked: "" });
   }
   const answer = answerText(turn);
   const open = isOpen(turn);
   const rest = open
-    ? completeSentences(answer, said.length)
-    : answer.slice(said.length);
-  said.length += rest.length;
-  const ending = said.open && !open ? endingOf(turn, isTriedAgain) : "";
-  said.open = open;
-  const parts = [speakable(rest), using(turn, open), asking(said, turn), ending];
+    ? completeSentences(answer, announced.length)
+    : answer.slice(announced.length);
+  announced.length += rest.length;
+  const ending = announced.open && !open ? endingOf(turn, isTriedAgain) : "";
+  announced.open = open;
+  const parts = [speakable(rest), using(turn, open), asking(announced, turn), ending];
   return parts.filter(Boolean).join(" ");
 }
 
@@ -86,13 +90,13 @@ function using(turn: Turn, open: boolean): string {
     : "";
 }
 
-/** A question is told once. */
-function asking(said: Announced, turn: Turn): string {
+/** A question is announced once. */
+function asking(announced: Announced, turn: Turn): string {
   const question = turn.items.findLast(
     (item) => item.kind === "approval" && item.answer === null,
   );
-  if (question?.kind !== "approval" || question.id === said.asked) return "";
-  said.asked = question.id;
+  if (question?.kind !== "approval" || question.id === announced.asked) return "";
+  announced.asked = question.id;
   return `The agent asks for your approval to run ${question.name}.`;
 }
 

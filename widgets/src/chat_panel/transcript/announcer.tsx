@@ -17,14 +17,14 @@ const EVERY = 2_500;
  */
 export function Announcer({ store }: { store: ChatStore }) {
   const [text, setText] = useState("");
-  const said = useRef<Announced>({ id: "", length: 0, open: false, asked: "" });
+  const announced = useRef<Announced>({ id: "", length: 0, open: false, asked: "" });
   const turn = announcedTurn(store.picture.value.turns);
   const tell = (words: string) => {
     if (words) setText((before) => distinct(before, words));
   };
   const speak = () => {
     const { turns } = store.picture.peek();
-    tell(announcement(said.current, turns, store.autoRetryTarget.peek()));
+    tell(announcement(announced.current, turns, store.autoRetryTarget.peek()));
   };
   const open = turn !== undefined && isOpen(turn);
   useEffect(() => {

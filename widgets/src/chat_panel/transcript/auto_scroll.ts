@@ -1,5 +1,5 @@
 /**
- * Follow the bottom of a growing list, but only for a reader who is near it.
+ * Keeps a growing list scrolled to its bottom, but only for a reader who is near it.
  *
  * Whether to follow is decided by the reader's own scrolling, before content grows;
  * deciding after it has grown would let go of a reader at the bottom.
