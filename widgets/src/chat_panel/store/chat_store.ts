@@ -5,11 +5,7 @@ import { computed, type Signal, signal } from "@preact/signals";
 import { Connection, type Message } from "../../shared/connection.ts";
 import { SideChannel } from "../../side_channel/side_channel.ts";
 import { type Attachment, attachmentsOf } from "./attachments.ts";
-import {
-  ConversationSwitch,
-  NEXT_CONVERSATION,
-  NOT_SWITCHED,
-} from "./conversation_switch.ts";
+import { ConversationSwitch, NOT_SWITCHED, UPCOMING } from "./conversation_switch.ts";
 import { ConversationActions } from "./conversations.ts";
 import { Drafts } from "./drafts.ts";
 import {
@@ -40,7 +36,7 @@ import {
 import { OwnRequests } from "./own_requests.ts";
 import { PendingTurnActions } from "./pending_turn_actions.ts";
 import { autoRetryTurn, secondsLeft } from "./rate_limit.ts";
-import { panelStatus } from "./status.ts";
+import { statusOf } from "./status.ts";
 
 /** Milliseconds after which something that the kernel has not shown was lost. */
 const LOST_AFTER = 5_000;
@@ -72,11 +68,7 @@ export class ChatStore {
   );
   readonly isReadOnly = computed(() => this.picture.value.read_only === true);
   readonly status = computed(() =>
-    panelStatus(
-      this.picture.value,
-      this.connection.link.value,
-      this.#going.value.length,
-    ),
+    statusOf(this.picture.value, this.connection.link.value, this.#going.value.length),
   );
   /** The id of what Stop would stop: a turn, or a message on its way. */
   readonly stopTarget = computed(() => {
@@ -144,7 +136,7 @@ export class ChatStore {
   // --- messages -----------------------------------------------------------------------
 
   sendMessage(text: string, media: Attachment[] = []): void {
-    const conversation = this.#switch.what ? NEXT_CONVERSATION : this.#shown;
+    const conversation = this.#switch.what ? UPCOMING : this.#shown;
     this.#deliver(newOutgoing(conversation, text, media));
   }
 
@@ -254,7 +246,7 @@ export class ChatStore {
 
   #send(message: Message): void {
     this.#ownRequests.record(message);
-    if (this.#switch.begin(message, this.#shown)) this.drafts.open(NEXT_CONVERSATION);
+    if (this.#switch.begin(message, this.#shown)) this.drafts.open(UPCOMING);
     this.connection.send(message);
   }
 

@@ -4,7 +4,7 @@ import type { Message } from "../../shared/connection.ts";
 import type { Failure } from "./model.ts";
 
 /** Stands for the conversation that was asked for and is not shown yet. */
-export const NEXT_CONVERSATION = "";
+export const UPCOMING = "";
 
 /** Shown when the kernel does not answer the request. */
 export const NOT_SWITCHED: Failure = {

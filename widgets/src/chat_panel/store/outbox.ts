@@ -1,7 +1,7 @@
 /** Messages that the kernel has not confirmed. */
 
 import type { Attachment } from "./attachments.ts";
-import { NEXT_CONVERSATION } from "./conversation_switch.ts";
+import { UPCOMING } from "./conversation_switch.ts";
 import type { Conversation, Failure, Turn } from "./model.ts";
 
 /** Shown at once, and sent again if needed. */
@@ -60,7 +60,7 @@ export function asNewMessage(message: OutgoingMessage): OutgoingMessage {
 
 /** Whether it is for a conversation that is to come, and is sent then. */
 export function awaitsConversation({ conversation }: OutgoingMessage): boolean {
-  return conversation === NEXT_CONVERSATION;
+  return conversation === UPCOMING;
 }
 
 /** What was written here and is no turn yet. */

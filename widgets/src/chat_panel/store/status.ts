@@ -17,7 +17,7 @@ export interface PanelStatus {
   since?: number | undefined;
 }
 
-export function panelStatus(
+export function statusOf(
   picture: Conversation,
   link: LinkState,
   sending: number,

@@ -16,7 +16,7 @@ import {
   turnAwaitingApproval,
   withEarlierPage,
 } from "../../../src/chat_panel/store/model.ts";
-import { panelStatus } from "../../../src/chat_panel/store/status.ts";
+import { statusOf } from "../../../src/chat_panel/store/status.ts";
 import {
   completeSentences,
   speakable,
@@ -201,7 +201,7 @@ const rateLimited = turn(1, {
 });
 
 test("the status names what matters most", () => {
-  const cases: [Conversation, Parameters<typeof panelStatus>[1], number, string][] = [
+  const cases: [Conversation, Parameters<typeof statusOf>[1], number, string][] = [
     [conversation([]), "live", 0, "ready"],
     [conversation([]), "live", 1, "waiting"],
     [conversation([turn(1, { status: "running" })]), "live", 0, "thinking"],
@@ -225,7 +225,7 @@ test("the status names what matters most", () => {
   ];
 
   for (const [picture, link, sending, text] of cases) {
-    assert.equal(panelStatus(picture, link, sending).text, text);
+    assert.equal(statusOf(picture, link, sending).text, text);
   }
 });
 
