@@ -24,7 +24,7 @@ message safe to send twice. Those about the conversation that the page shows car
     new                                   show a new conversation
     list       search, after              the conversations of this actor type
     freeze, saved_data                    see `FreezableWidget`
-    side_channel   origin, state          see `SecondRoad`
+    side_channel  origin, state           see `SecondRoad`
     module     name                       see `Modules`
     ping, resync                          see `LiveWidget`
 
