@@ -14,7 +14,7 @@ from agent_runtime_nb._health import StorageTrouble
 from agent_runtime_nb._mailbox import Mailbox, Turn
 from agent_runtime_nb._reporter import Audience
 from agent_runtime_nb._tasks import TaskOwner
-from agent_runtime_nb._tell import OUTBOX_MARK, tell_key
+from agent_runtime_nb._tell import OUTBOX_MARKS, tell_key
 from agent_runtime_nb._wire import describe_error, encode
 from agent_runtime_nb.exceptions import (
     ActorOwnedElsewhere,
@@ -129,7 +129,6 @@ class Committer(Protocol):
     etag: str | None
     values: dict[str, Encoded]
     mailbox: Mailbox
-    marks: frozenset[str]
     gone: BaseException | None
 
     def committed(self, change: ActorChange, counted: Turn | None) -> None:
@@ -165,7 +164,7 @@ def end_of_turn(
         if staged.tells:
             for number, tell in enumerate(staged.tells):
                 staged.set[tell_key(turn.position, number)] = tell.value
-            change.marks = resident.marks | {OUTBOX_MARK}
+            change.add_marks = OUTBOX_MARKS
         change.set, change.remove = staged.set, staged.remove or ()
         if staged.entries:
             end.entries = b"[" + b",".join(staged.entries) + b"]"
@@ -333,7 +332,7 @@ class Commit:
             if isinstance(error, Conflict):  # somebody wrote the state beside us
                 claim = await self._around.storage.claim(turn.actor_id)
                 resident.epoch, resident.etag = claim.epoch, claim.etag
-                resident.values = claim.values
+                resident.values = _rebased(resident.values, claim.values)
         except (StorageError, ActorOwnedElsewhere) as refused:
             resident.lose(
                 turn, self._unknown(refused) if may_pass(refused) else refused
@@ -341,6 +340,17 @@ class Commit:
             return
         resident.drop_activation(error)
         resident.ended(turn, end)
+
+
+def _rebased(
+    known: dict[str, Encoded], stored: dict[str, Encoded]
+) -> dict[str, Encoded]:
+    """The stored values, but the runtime's own as this host knows them.
+
+    Nobody else writes those, and some may have been written after the claim was called.
+    """
+    others = {key: value for key, value in stored.items() if key[:1] != "$"}
+    return others | {key: value for key, value in known.items() if key[:1] == "$"}
 
 
 def may_pass(error: BaseException) -> bool:

@@ -100,9 +100,8 @@ class Ending(Intake):
         end = TurnEnd(turn.position, status, result, self._wall_clock())
         commit_id = self._new_id()
         change, counted = end_of_turn(self, turn, end, commit_id, staged)
-        if change.marks is not None:
-            # At once: who writes marks after this must not take its own away.
-            self.marks = change.marks
+        if change.add_marks:
+            # At once: until it is known what became of them, the mark must stay.
             self.outbox.on_their_way.add(turn.position)
         try:  # as write() does, without its frame
             written = self._storage.apply(self.actor_id, change)
@@ -124,7 +123,7 @@ class Ending(Intake):
                 self.values.update(change.set)
             for key in change.remove:
                 self.values.pop(key, None)
-            if change.marks is not None and change.set is not None:
+            if change.add_marks and change.set is not None:
                 self.outbox.add(stored_tells(change.set))
         if counted is not None:
             counted.attempts = 1

@@ -6,15 +6,17 @@ The note of a conversation, "$conversation", is `{"name": str | None, "parent": 
 the actor's owner, so it needs no new version of the state.
 """
 
+import asyncio
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from agent_runtime_nb._registry import ActorRegistry
 from agent_runtime_nb._resident import ResidentActor
+from agent_runtime_nb._tasks import see
 from agent_runtime_nb._wire import decode, encode, encode_body
 from agent_runtime_nb.exceptions import (
     AgentRuntimeError,
@@ -92,36 +94,44 @@ def _parent(noted: str) -> ActorId | None:
 async def rename(actors: ActorRegistry, actor_id: ActorId, name: str | None) -> None:
     """Give a stored conversation a name for people, or none."""
     shown = None if name is None else _checked_name(name)
-    state = await actors.storage.read_state(actor_id, (NOTE,))
+    state = await actors.storage.read_state(actor_id, ())
     if state.epoch == 0 and state.etag is None:
         raise RequestNotFound(actor_id, "")
-    resident = await owned(actors, actor_id)
-    note = decode(state.values.get(NOTE, b"{}")) | {"name": shown}
-    await set_values(resident, {NOTE: encode(note)})
+
+    def renamed(resident: ResidentActor) -> ActorChange:
+        note = decode(resident.values.get(NOTE, b"{}")) | {"name": shown}
+        return ActorChange(resident.epoch, set={NOTE: encode(note)})
+
+    await annotate(actors, actor_id, renamed)
 
 
 async def disallow_tool(actors: ActorRegistry, actor_id: ActorId, tool: str) -> bool:
     """See `RuntimeDirectory.disallow_tool`."""
     if tool not in (await conversation_info(actors, actor_id)).allowed_tools:
         return False
-    taken = await _take_back(actors, actor_id, tool)
-    running = actors.adopt(actor_id).running
-    if running is not None and (end := running.wait()) is not None:
-        # It may be about to store the tool among others.
+    ends: list[Awaitable[None]] = []
+
+    def taken_back(resident: ResidentActor) -> ActorChange | None:
+        running = resident.running
+        if running is not None and (end := running.wait()) is not None:
+            # It may be about to store the tool among others. One that begins later
+            # does not know it any more.
+            ends.append(end)
+        return _without_tool(resident, tool)
+
+    taken = await annotate(actors, actor_id, taken_back)
+    for end in ends:
         again = _take_back_after(end, actors, actor_id, tool)
         actors.tasks.spawn(again, name=f"disallow {tool}")
-    return taken
+    return taken is not None
 
 
-async def _take_back(actors: ActorRegistry, actor_id: ActorId, tool: str) -> bool:
-    resident = await owned(actors, actor_id)
-    async with actors.noting:
-        allowed: list[str] = decode(resident.values.get(ALLOWED_TOOLS, b"[]"))
-        kept = [one for one in allowed if one != tool]
-        if kept == allowed:
-            return False
-        await set_values(resident, {ALLOWED_TOOLS: encode(kept)})
-    return True
+def _without_tool(resident: ResidentActor, tool: str) -> ActorChange | None:
+    allowed: list[str] = decode(resident.values.get(ALLOWED_TOOLS, b"[]"))
+    kept = [one for one in allowed if one != tool]
+    if kept == allowed:
+        return None
+    return ActorChange(resident.epoch, set={ALLOWED_TOOLS: encode(kept)})
 
 
 async def _take_back_after(
@@ -129,7 +139,8 @@ async def _take_back_after(
 ) -> None:
     await end
     try:
-        await _take_back(actors, actor_id, tool)
+        again = annotate(actors, actor_id, lambda one: _without_tool(one, tool))
+        await actors.bounded(again)
     except AgentRuntimeError as error:
         _log.warning("%s: %s may still run without asking: %s", actor_id, tool, error)
 
@@ -142,20 +153,39 @@ def _checked_name(name: str) -> str:
 
 
 async def owned(actors: ActorRegistry, actor_id: ActorId) -> ResidentActor:
-    """The actor in memory, claimed by this host.
+    """The actor in memory, claimed by this host; until the caller's next await.
 
     Raises:
         ActorOwnedElsewhere, StorageError: if it cannot be claimed.
     """
-    resident = actors.adopt(actor_id)
-    await resident.ready()
-    return resident
+    while True:
+        resident = actors.adopt(actor_id)
+        await resident.ready()
+        # An idle one may have left memory before its waiter went on.
+        if actors.find(actor_id) is resident or actor_id in actors.quarantined:
+            return resident
 
 
-async def set_values(resident: ResidentActor, values: dict[str, Encoded]) -> None:
-    """Write values of the runtime's own, beside whatever turn is on its way."""
-    await resident.write(ActorChange(epoch=resident.epoch, set=values))
-    resident.values.update(values)
+async def annotate(
+    actors: ActorRegistry,
+    actor_id: ActorId,
+    decide: Callable[[ResidentActor], ActorChange | None],
+) -> ResidentActor | None:
+    """Change what is noted of an actor beside its turns, by what is noted so far.
+
+    One at a time for each actor. `decide` looks into memory and gives the change; it is
+    no coroutine, so nothing is written between its look and its change. None: there is
+    nothing to change.
+    """
+    async with actors.noting(actor_id):
+        resident = await owned(actors, actor_id)
+        change = decide(resident)
+        if change is None:
+            return None
+        written = resident.note(change)
+        see(written)  # the wait for it may be cancelled
+        await asyncio.shield(written)
+        return resident
 
 
 # --- forks ----------------------------------------------------------------------------
@@ -290,6 +320,16 @@ async def _write(
     records: Iterable[TurnRecord],
     values: dict[str, Encoded],
 ) -> None:
+    async with actors.noting(target):  # nobody renames what is not whole
+        await _write_new(actors, target, records, values)
+
+
+async def _write_new(
+    actors: ActorRegistry,
+    target: ActorId,
+    records: Iterable[TurnRecord],
+    values: dict[str, Encoded],
+) -> None:
     resident = await actors.bounded(owned(actors, target))
     if resident.position or resident.values or resident.open:
         raise InvalidRequest("to", f"{target} exists already; choose another name")
@@ -308,8 +348,9 @@ async def _write(
         items = list(values.items())
         for start in range(0, len(items), _STEP):
             some = dict(items[start : start + _STEP])
-            await actors.bounded(set_values(resident, some))
-        await actors.bounded(set_values(resident, {NOTE: note}))
+            await actors.bounded(resident.note(ActorChange(resident.epoch, set=some)))
+        whole = ActorChange(resident.epoch, set={NOTE: note})
+        await actors.bounded(resident.note(whole))
     except BaseException as error:
         resident.abandon(error)
         await actors.storage.delete_state(target, epoch=resident.epoch)

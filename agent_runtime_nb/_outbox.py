@@ -10,12 +10,13 @@ is a dead letter of that receiver.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Protocol
 
 from agent_runtime_nb._commit import Surroundings
 from agent_runtime_nb._mailbox import Turn
 from agent_runtime_nb._tasks import see
-from agent_runtime_nb._tell import OUTBOX_MARK, Tell
+from agent_runtime_nb._tell import OUTBOX_MARKS, Tell
 from agent_runtime_nb.exceptions import (
     AgentRuntimeError,
     StorageError,
@@ -26,6 +27,7 @@ from agent_runtime_nb.storage_abstractions import ActorChange, TurnRecord
 
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 30.0
+_REMOVED_AT_ONCE = 40  # values of one change; a backend may refuse more
 _FIRST_PAUSE_FOR_TYPE = 1.0  # then ten times that: a later cell may register it
 
 _log = logging.getLogger(__name__)
@@ -36,7 +38,6 @@ class Sender(Protocol):
 
     actor_id: ActorId
     epoch: int
-    marks: frozenset[str]
     gone: BaseException | None
 
     @property
@@ -61,7 +62,14 @@ class Outbox:
         on_their_way: positions of turns with tells whose commit has not ended.
     """
 
-    __slots__ = ("_around", "_emptied", "_queues", "_sender", "on_their_way")
+    __slots__ = (
+        "_around",
+        "_delivered",
+        "_emptied",
+        "_queues",
+        "_sender",
+        "on_their_way",
+    )
 
     def __init__(
         self, sender: Sender, around: Surroundings, emptied: Callable[[], None]
@@ -71,6 +79,7 @@ class Outbox:
         self._around = around
         self._emptied = emptied
         self._queues: dict[ActorId, list[Tell]] = {}
+        self._delivered: dict[str, None] = {}  # keys that may still be stored
 
     def settled(self, position: int) -> None:
         """The turn at this position has ended, with its tells or without."""
@@ -81,13 +90,30 @@ class Outbox:
 
     def unmark(self) -> None:
         """The actor has no tells: it is no longer found by them."""
-        sender = self._sender
-        if OUTBOX_MARK in sender.marks and sender.gone is None:
-            sender.marks -= {OUTBOX_MARK}
-            see(sender.write(ActorChange(epoch=sender.epoch, marks=sender.marks)))
+        if self._sender.gone is None:
+            see(self._sender.write(self._removal()))
+
+    def _removal(self) -> ActorChange:
+        """Takes what was delivered out of the storage, and the mark with the last of it.
+
+        Also what an earlier write should have taken out and may not have: a tell that
+        is stored has its mark.
+        """
+        keys = tuple(islice(self._delivered, _REMOVED_AT_ONCE))
+        change = ActorChange(epoch=self._sender.epoch, remove=keys)
+        is_last = self.is_empty and len(keys) == len(self._delivered)
+        # One that is gone leaves the mark to who came after it.
+        if is_last and self._sender.gone is None:
+            change.remove_marks = OUTBOX_MARKS
+        return change
 
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to tell, and nothing that may yet be stored."""
+        return not len(self) and not self.on_their_way
 
     def add(self, tells: Iterable[Tell]) -> None:
         """Deliver these too; they are stored."""
@@ -137,12 +163,10 @@ class Outbox:
             await asyncio.shield(accepted)
 
     async def _forget(self, tell: Tell) -> None:
-        sender, marks = self._sender, None
+        sender = self._sender
         sender.values.pop(tell.key, None)
-        # One that is gone leaves the marks to who came after it.
-        if not len(self) and not self.on_their_way and sender.gone is None:
-            marks = sender.marks = sender.marks - {OUTBOX_MARK}
-        change = ActorChange(epoch=sender.epoch, remove=(tell.key,), marks=marks)
+        self._delivered[tell.key] = None
+        change = self._removal()
         written = sender.write(change)
         see(written)  # even if this task ends before it
         try:
@@ -150,6 +174,9 @@ class Outbox:
         except StorageError as error:
             # It is sent again by the next host; its receiver knows it.
             _log.warning("%s: %s", sender.actor_id, error)
+        else:
+            for key in change.remove:
+                self._delivered.pop(key, None)
 
 
 def _pause(error: AgentRuntimeError, tries: int) -> float:

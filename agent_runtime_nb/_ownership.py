@@ -45,6 +45,7 @@ INTERRUPTED = RequestStatus.INTERRUPTED
 DEAD = "$dead/"
 """What begins the state keys of the notes of dead letters; their message ids follow."""
 DEAD_MARK = "dead"
+DEAD_MARKS = frozenset({DEAD_MARK})
 
 
 def interrupted_data(why: str) -> dict[str, JsonValue]:
@@ -96,7 +97,6 @@ class Ownership(ABC):
         "gone",
         "listeners",
         "mailbox",
-        "marks",
         "name",
         "open",
         "position",
@@ -111,7 +111,6 @@ class Ownership(ABC):
         self.values: dict[str, Encoded] = {}
         self.epoch = 0
         self.etag: str | None = None
-        self.marks: frozenset[str] = frozenset()
         self.position = 0  # the last one given
         self.open: dict[str, Turn] = {}  # accepted or being accepted, not ended
         self.running: Turn | None = None
@@ -174,6 +173,40 @@ class Ownership(ABC):
         except BaseException as error:
             return failed(error)
 
+    def note(self, change: ActorChange) -> Written:
+        """Write values of the runtime's own, beside whatever turn is on its way.
+
+        Memory has them from the call on, as whoever looks next writes after this. What
+        is refused is taken back; of what may be stored or not, memory has the more:
+        the value that was set, and the one that was removed.
+        """
+        values, before = self.values, dict[str, Encoded | None]()
+        for key in (*(change.set or ()), *change.remove):
+            before[key] = values.pop(key, None)
+        values.update(change.set or {})
+        written = self.write(change)
+        if written.done():
+            self._noted(change, before, written)
+        else:
+            written.add_done_callback(partial(self._noted, change, before))
+        return written
+
+    def _noted(
+        self, change: ActorChange, before: dict[str, Encoded | None], written: Written
+    ) -> None:
+        error = None if written.cancelled() else written.exception()
+        unknown = written.cancelled() or isinstance(error, OutcomeUnknown)
+        if error is None and not unknown:
+            return
+        for key, value in before.items():
+            given = None if change.set is None else change.set.get(key)
+            if self.values.get(key) is not given:
+                continue  # somebody has written it since
+            if value is not None and not (unknown and given is not None):
+                self.values[key] = value
+            elif not unknown:
+                self.values.pop(key, None)
+
     # --- claim
 
     def claim(self, take_over: bool) -> None:  # noqa: FBT001 - as of the storage's verb
@@ -213,8 +246,7 @@ class Ownership(ABC):
         if self.gone is not None:  # nobody waits any more
             return
         self.epoch, self.etag = claim.epoch, claim.etag
-        self.values, self.marks = claim.values, claim.marks
-        self.position = claim.next_position - 1
+        self.values, self.position = claim.values, claim.next_position - 1
         if tells := stored_tells(claim.values):
             self.outbox.add(tells)
         elif OUTBOX_MARK in claim.marks:  # its last keeper went before the mark did
@@ -225,6 +257,11 @@ class Ownership(ABC):
             forward(partial(self.submit, turn, when_busy), future)
         if not self.open:
             self._around.went_idle(self)
+
+    @property
+    def has_tells(self) -> bool:
+        """Whether it has something to tell, or may have."""
+        return self._outbox is not None and not self._outbox.is_empty
 
     @property
     def outbox(self) -> Outbox:
@@ -258,14 +295,12 @@ class Ownership(ABC):
     def _note_dead_letter(self, record: TurnRecord) -> None:
         # Before its end is written: were it after, a dead host could lose the note.
         error = DeadLetter(self.actor_id, record.attempts)
-        see(self.write(self._dead_letter(record, error)))
+        see(self.note(self._dead_letter(record, error)))
 
     def _dead_letter(self, record: TurnRecord, error: AgentRuntimeError) -> ActorChange:
         note = {"attempts": record.attempts, "at": self._wall_clock()}
         values = {DEAD + record.message_id: encode({**note, "reason": str(error)})}
-        self.values.update(values)
-        self.marks |= {DEAD_MARK}
-        return ActorChange(self.epoch, set=values, marks=self.marks)
+        return ActorChange(self.epoch, set=values, add_marks=DEAD_MARKS)
 
     async def bury(self, turn: Turn, error: AgentRuntimeError, attempts: int) -> None:
         """Store a request that nobody takes: it has failed, and is a dead letter."""
@@ -275,7 +310,7 @@ class Ownership(ABC):
         record.result, record.accepted_at, record.ended_at = result, now, now
         change = self._dead_letter(record, error)
         change.accepted = (record,)
-        await self.write(change)
+        await self.note(change)
 
     def leave(self, error: BaseException) -> None:
         """Speak for the actor no longer; whoever asks gets the error."""

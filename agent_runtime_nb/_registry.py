@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import Context
 from typing import NamedTuple, TypeAlias, TypeVar, cast
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 from agent_runtime_nb._activation import InProcessActorContext
 from agent_runtime_nb._commit import Policy
@@ -22,7 +22,6 @@ from agent_runtime_nb._reporter import ActorFeeds
 from agent_runtime_nb._resident import ResidentActor
 from agent_runtime_nb._settings import Environment, RuntimeSettings
 from agent_runtime_nb._tasks import TaskOwner
-from agent_runtime_nb._tell import OUTBOX_MARK
 from agent_runtime_nb._updates import Feed
 from agent_runtime_nb._waits import WaitGraph
 from agent_runtime_nb.exceptions import (
@@ -100,8 +99,7 @@ class ActorRegistry:
         self.waiting = 0
         self.waiting_bytes = 0
         self.waits = WaitGraph()
-        self.noting = asyncio.Lock()
-        """Held by whoever reads what is noted beside the turns and changes it."""
+        self._noting: WeakValueDictionary[ActorId, asyncio.Lock] = WeakValueDictionary()
         self.residents: dict[ActorId, ResidentActor] = {}
         self._busy: dict[
             ResidentActor, None
@@ -191,6 +189,10 @@ class ActorRegistry:
         await self.bounded(resident.bury(turn, error, attempts))
         self._passivate(resident)  # or it would be taken for one that can run
 
+    def noting(self, actor_id: ActorId) -> asyncio.Lock:
+        """Held by whoever reads what is noted of an actor and changes it."""
+        return self._noting.setdefault(actor_id, asyncio.Lock())
+
     def __iter__(self) -> Iterator[ResidentActor]:
         return iter(list(self.residents.values()))
 
@@ -223,7 +225,7 @@ class ActorRegistry:
         if self.residents.get(resident.actor_id) is resident:
             del self.residents[resident.actor_id]
         lost = isinstance(resident.gone, StorageError)
-        if lost and OUTBOX_MARK in resident.marks:
+        if lost and resident.has_tells:
             self.untold.add(resident.actor_id)
         self._tell_all_idle()
 

@@ -8,10 +8,11 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from agent_runtime_nb._forking import owned, set_values
+from agent_runtime_nb._forking import annotate, owned
 from agent_runtime_nb._mailbox import Turn
-from agent_runtime_nb._ownership import DEAD, DEAD_MARK
+from agent_runtime_nb._ownership import DEAD, DEAD_MARK, DEAD_MARKS
 from agent_runtime_nb._registry import ActorRegistry
+from agent_runtime_nb._resident import ResidentActor
 from agent_runtime_nb._waits import CHAIN
 from agent_runtime_nb._wire import decode, decode_body, encode, encode_body
 from agent_runtime_nb.exceptions import InvalidRequest, RequestNotFound
@@ -87,12 +88,17 @@ async def discard(actors: ActorRegistry, actor_id: ActorId, message_id: str) -> 
     record = await _ended_turn(actors, actor_id, message_id)
     if record.status is RequestStatus.COMPLETED:
         raise InvalidRequest("message_id", f"{message_id} has completed; fork instead")
-    resident = await owned(actors, actor_id)
-    async with actors.noting:
-        discarded: list[str] = decode(resident.values.get(DISCARDED, b"[]"))
-        if message_id in discarded:
-            return False
-        await set_values(resident, {DISCARDED: encode([*discarded, message_id])})
+
+    def discarded(resident: ResidentActor) -> ActorChange | None:
+        listed: list[str] = decode(resident.values.get(DISCARDED, b"[]"))
+        if message_id in listed:
+            return None
+        values = {DISCARDED: encode([*listed, message_id])}
+        return ActorChange(resident.epoch, set=values)
+
+    resident = await annotate(actors, actor_id, discarded)
+    if resident is None:
+        return False
     resident.renew()  # what it remembers of the conversation is out of date
     return True
 
@@ -121,14 +127,16 @@ async def requeue(
     actors: ActorRegistry, submit: Submit, actor_id: ActorId, message_id: str
 ) -> str:
     """Send a dead letter again; it is none any more."""
-    resident = await owned(actors, actor_id)
     key = DEAD + message_id
-    if key not in resident.values:
+    if key not in (await owned(actors, actor_id)).values:
         raise RequestNotFound(actor_id, message_id)
     new_id = await run_again(actors, submit, actor_id, message_id)
-    left = any(one.startswith(DEAD) for one in resident.values if one != key)
-    marks = resident.marks if left else resident.marks - {DEAD_MARK}
-    await resident.write(ActorChange(epoch=resident.epoch, remove=(key,), marks=marks))
-    resident.values.pop(key, None)
-    resident.marks = marks
+
+    def settled(resident: ResidentActor) -> ActorChange:
+        change = ActorChange(resident.epoch, remove=(key,))
+        if not any(one.startswith(DEAD) for one in resident.values if one != key):
+            change.remove_marks = DEAD_MARKS
+        return change
+
+    await annotate(actors, actor_id, settled)
     return new_id

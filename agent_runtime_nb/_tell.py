@@ -15,6 +15,7 @@ from agent_runtime_nb.runtime_abstractions import ActorId, Encoded
 
 OUTBOX = "$outbox/"
 OUTBOX_MARK = "outbox"
+OUTBOX_MARKS = frozenset({OUTBOX_MARK})
 
 _log = logging.getLogger(__name__)
 

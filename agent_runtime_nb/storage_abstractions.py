@@ -82,12 +82,14 @@ class ActorChange:
         checkpoint: position and partial progress of a running turn; as `started`.
         set: state keys and their values.
         remove: state keys that go; missing ones are no error.
-        marks: words by which `list_actors` finds the actor, instead of those it had;
-            None: they stay. 1 to 32 characters of a-z each.
+        add_marks: words by which `list_actors` finds the actor from now on, beside those
+            it has. 1 to 32 characters of a-z each.
+        remove_marks: words by which it is no longer found; missing ones are no error.
 
     Its parts take effect in the order accepted, started, checkpoint, ended, values. A
-    key is not in both `set` and `remove`. A backend may refuse (TooLarge) a change of
-    more than 40 turns or 40 values.
+    key is not in both `set` and `remove`, a mark not in both `add_marks` and
+    `remove_marks`. A backend may refuse (TooLarge) a change of more than 40 turns or 40
+    values.
     """
 
     epoch: int
@@ -99,7 +101,8 @@ class ActorChange:
     checkpoint: tuple[int, Encoded] | None = None
     set: Mapping[str, Encoded] | None = None
     remove: Iterable[str] = ()
-    marks: frozenset[str] | None = None
+    add_marks: frozenset[str] = frozenset()
+    remove_marks: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)

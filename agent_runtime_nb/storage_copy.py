@@ -300,18 +300,18 @@ class _Copy:
         after = target.last - shift
         async for turns in self._turns(actor_id, source, after=after):
             if held.accepted:
-                held.marks = COPYING
+                _mark(held, target, COPYING)
                 await self._target.apply(actor_id, held)
             shifted = [replace(turn, position=turn.position + shift) for turn in turns]
             held = ActorChange(epoch=held.epoch, accepted=tuple(shifted))
         for values in _value_chunks(source.claim.values):
             if held.set is not None:
-                held.marks = COPYING
+                _mark(held, target, COPYING)
                 await self._target.apply(actor_id, held)
                 held = ActorChange(epoch=held.epoch)
             held.set = values
         held.etag, held.new_etag = target.claim.etag, source.claim.etag
-        held.marks = source.claim.marks
+        _mark(held, target, source.claim.marks)
         await self._target.apply(actor_id, held)
         return await _content_of(self._target, actor_id)
 
@@ -333,6 +333,12 @@ class _Copy:
 
     def _failed(self, why: str) -> CopyFailed:
         return CopyFailed(self._source.location, self._target.location, why)
+
+
+def _mark(change: ActorChange, target: _Content, marks: frozenset[str]) -> None:
+    """Let these be the marks of an actor in the target, and no others."""
+    change.add_marks = marks
+    change.remove_marks = (target.claim.marks | COPYING) - marks
 
 
 async def _all_actors(

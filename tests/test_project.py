@@ -37,6 +37,7 @@ SLEEPERS: dict[str, str] = {
     "tests/simulation/actors.py": _VIRTUAL,
     "tests/simulation/scenario.py": _VIRTUAL,
     "tests/simulation/senders.py": _VIRTUAL,
+    "tests/simulation/test_requeue.py": _VIRTUAL,
     "tests/simulation/world.py": _VIRTUAL,
     "tests/testing/test_faulty_storage.py": _VIRTUAL,
     "tests/testing/test_simulated_loop.py": _VIRTUAL,

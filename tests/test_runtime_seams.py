@@ -122,7 +122,7 @@ class SlowToSay(InMemoryStateStorage):
 
     def apply(self, actor_id: ActorId, change: ActorChange) -> Any:
         stored = super().apply(actor_id, change)
-        if change.ended and change.marks is not None:
+        if change.ended and change.add_marks:
             return background(self._later(stored))
         return background(_passed_on(stored)) if change.accepted else stored
 

@@ -99,7 +99,9 @@ async def fill(make: Make) -> None:
                 epoch=epoch, accepted=(turn,), set={f"k{number:03}": b"%d" % number}
             )
             await storage.apply(LONG, change)
-        etag = ActorChange(epoch=epoch, new_etag="long-etag", marks=frozenset({"dead"}))
+        etag = ActorChange(
+            epoch=epoch, new_etag="long-etag", add_marks=frozenset({"dead"})
+        )
         await storage.apply(LONG, etag)
 
 
@@ -204,7 +206,7 @@ async def test_a_part_of_something_else_is_replaced(target: Make):
     async with Opened(target) as storage:
         epoch = (await storage.claim(LONG)).epoch
         turn = TurnRecord(position=7, message_id="foreign")
-        part = ActorChange(epoch=epoch, accepted=(turn,), marks=COPYING)
+        part = ActorChange(epoch=epoch, accepted=(turn,), add_marks=COPYING)
         await storage.apply(LONG, part)
 
     await copy_storage(source(), target())

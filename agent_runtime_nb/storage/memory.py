@@ -420,7 +420,7 @@ def _apply(data: _Data, actor_id: ActorId, change: ActorChange) -> _Turns:
         _end(actor, end)
     if etag is not None:
         actor.etag = etag
-    if change.set or change.remove or change.marks is not None:
+    if change.set or change.remove or change.add_marks or change.remove_marks:
         _set_values(actor, change)
     return known
 
@@ -521,5 +521,5 @@ def _set_values(actor: _Actor, change: ActorChange) -> None:
         actor.values.update(change.set)
     for key in change.remove:
         actor.values.pop(key, None)
-    if change.marks is not None:
-        actor.marks = change.marks
+    if change.add_marks or change.remove_marks:
+        actor.marks = (actor.marks - change.remove_marks) | change.add_marks

@@ -44,7 +44,7 @@ async def data_outlives_the_storage_object(kit: CaseKit) -> None:
         raise Skipped("its data lives as long as its storages (persistent)")
     storage = await kit.open()
     epoch = await run_turns(storage, kit.actor("turns"), COMPLETED, PENDING)
-    change = ActorChange(epoch=epoch, marks=frozenset({"dead"}))
+    change = ActorChange(epoch=epoch, add_marks=frozenset({"dead"}))
     await storage.apply(kit.actor("turns"), change)
     etag = await storage.write_state(kit.actor("state"), set={"k": b"1"})
     await storage.close()

@@ -358,7 +358,7 @@ async def actors_are_found_by_their_marks(kit: CaseKit) -> None:
     for n, actor_id in enumerate(ids):
         epoch = await run_turns(storage, actor_id, PENDING if n % 2 else COMPLETED)
         marks = {"dead"} if n % 3 else {"dead", "outbox"}
-        change = ActorChange(epoch=epoch, marks=frozenset(marks))
+        change = ActorChange(epoch=epoch, add_marks=frozenset(marks))
         await storage.apply(actor_id, change)
     options = {"type_name": kit.type_name("echo"), "limit": 2}
 
@@ -372,25 +372,32 @@ async def actors_are_found_by_their_marks(kit: CaseKit) -> None:
 
 
 @case(41)
-async def marks_stay_until_others_are_given(kit: CaseKit) -> None:
-    """None keeps the marks, a set replaces them, the claim tells them."""
+async def marks_stay_until_they_are_removed(kit: CaseKit) -> None:
+    """A change adds marks to those there are, or takes some away; the claim tells them."""
     storage = await kit.open()
     actor_id = kit.actor()
     epoch = await run_turns(storage, actor_id, PENDING)
-    two = frozenset({"dead", "outbox"})
+    one, other, both = {"dead"}, {"outbox"}, {"dead", "outbox"}
 
-    for given, expected in (
-        (two, two),
-        (None, two),
-        (frozenset({"outbox"}), frozenset({"outbox"})),
-        (frozenset[str](), frozenset[str]()),
+    for added, removed, expected in (
+        (one, set[str](), one),
+        (other, set[str](), both),
+        (set[str](), set[str](), both),
+        (other, one, other),
+        (set[str](), one, other),  # it is gone already
+        ({"out"}, set[str](), {"out", "outbox"}),
+        (set[str](), {"out"}, other),
+        (one, other, one),
+        (set[str](), both, set[str]()),
     ):
-        await storage.apply(actor_id, ActorChange(epoch=epoch, marks=given))
+        change = ActorChange(epoch=epoch)
+        change.add_marks, change.remove_marks = frozenset(added), frozenset(removed)
+        await storage.apply(actor_id, change)
         etag = (await storage.read_state(actor_id)).etag
         await storage.write_state(actor_id, set={"k": b"1"}, etag=etag)
 
         same((await storage.claim(actor_id)).marks, expected, "the marks of the claim")
-        for mark in sorted(two):
+        for mark in ("dead", "out", "outbox"):
             found = await kit.actors(storage, mark=mark)
             expected_ids = [actor_id] if mark in expected else []
             same(found, expected_ids, f"the actors with {mark}")
@@ -401,7 +408,7 @@ async def a_mark_alone_lists_no_actor(kit: CaseKit) -> None:
     """An actor with a mark and neither turns nor values is not listed."""
     storage = await kit.open()
     epoch = (await storage.claim(kit.actor())).epoch
-    change = ActorChange(epoch=epoch, marks=frozenset({"dead"}))
+    change = ActorChange(epoch=epoch, add_marks=frozenset({"dead"}))
     await storage.apply(kit.actor(), change)
 
     same(await kit.actors(storage, mark="dead"), [], "the listed actors")

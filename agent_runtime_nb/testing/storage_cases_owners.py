@@ -164,7 +164,7 @@ async def an_old_epoch_is_refused_for_every_part_of_a_change(kit: CaseKit) -> No
         "an end": ActorChange(epoch=old, ended=(end(1),)),
         "a value": ActorChange(epoch=old, set={"k": b"1"}),
         "a removal": ActorChange(epoch=old, remove=("kept",)),
-        "a mark": ActorChange(epoch=old, marks=frozenset({"outbox"})),
+        "a mark": ActorChange(epoch=old, add_marks=frozenset({"outbox"})),
         "a version": ActorChange(epoch=old, new_etag=f"{kit.namespace}-e"),
         "nothing": ActorChange(epoch=old),
     }
@@ -227,7 +227,9 @@ async def delete_removes_values_turns_and_marks(kit: CaseKit) -> None:
     storage = await kit.open()
     actor_id = kit.actor()
     epoch = await run_turns(storage, actor_id, COMPLETED, PENDING)
-    await storage.apply(actor_id, ActorChange(epoch=epoch, marks=frozenset({"dead"})))
+    await storage.apply(
+        actor_id, ActorChange(epoch=epoch, add_marks=frozenset({"dead"}))
+    )
     await storage.write_state(actor_id, set={"k": b"1"})
 
     holds(await storage.delete_state(actor_id), "it says that there was something")

@@ -237,7 +237,7 @@ async def a_change_with_a_stale_version_is_refused_whole(kit: CaseKit) -> None:
         change = accept(epoch, (2, "m2"), started=[1])
         change.etag, change.new_etag = stale, f"{kit.namespace}-e2"
         change.checkpoint, change.ended = (1, b"1"), (end(1),)
-        change.set, change.marks = {"k": b"1"}, frozenset({"outbox"})
+        change.set, change.add_marks = {"k": b"1"}, frozenset({"outbox"})
         with refused("a stale version", Conflict):
             await storage.apply(actor_id, change)
 

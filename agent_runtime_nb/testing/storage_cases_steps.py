@@ -178,3 +178,27 @@ async def a_change_of_forty_turns_and_values_is_taken(kit: CaseKit) -> None:
     same({turn.status for turn in turns}, {COMPLETED}, "the statuses")
     same(len(turns), 40, "the number of turns")
     same((await storage.read_state(kit.actor())).values, values, "the values")
+
+
+@case(43)
+async def steps_that_wait_together_leave_each_others_marks(kit: CaseKit) -> None:
+    """None has to know which marks those before it have added or removed."""
+    storage = await kit.open()
+    actor_id = kit.actor()
+    epoch = await run_turns(storage, actor_id, PENDING)
+    dead, outbox = frozenset({"dead"}), frozenset({"outbox"})
+    await storage.apply(actor_id, ActorChange(epoch=epoch, add_marks=dead))
+
+    commit = ActorChange(epoch, new_etag="commit", ended=(end(1),), add_marks=outbox)
+    refused = ActorChange(epoch, "stale", "never", remove_marks=outbox)
+    steps = [
+        storage.apply(actor_id, change)
+        for change in (commit, ActorChange(epoch, remove_marks=dead), refused)
+    ]
+    await asyncio.wait(steps)
+
+    outcomes = [type(step.exception()) for step in steps]
+    same(outcomes, [type(None), type(None), Conflict], "the outcomes")
+    same((await storage.claim(actor_id)).marks, outbox, "the marks")
+    same(await kit.actors(storage, mark="outbox"), [actor_id], "those with outbox")
+    same(await kit.actors(storage, mark="dead"), [], "those with dead")

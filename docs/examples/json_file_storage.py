@@ -135,8 +135,8 @@ class JsonFileStorage(IActorStateStorage):
             _change_values(actor, change.set or {}, change.remove)
             if change.new_etag is not None:
                 actor.etag = change.new_etag
-            if change.marks is not None:
-                actor.marks = sorted(change.marks)
+            kept = set(actor.marks) - change.remove_marks
+            actor.marks = sorted(kept | change.add_marks)
             self._save(actor_id, actor)
             return known
 

@@ -51,6 +51,11 @@ CAUGHT_BY: dict[type[WrappedStorage], set[str]] = {
         "what_is_stored_under_no_id_is_passed_over_and_can_be_deleted"
     },
     wrong.MarksAreSearched: {"actors_are_found_by_their_marks"},
+    wrong.MarksAreReplaced: {"marks_stay_until_they_are_removed"},
+    wrong.MarksAreRemembered: {
+        "marks_stay_until_they_are_removed",
+        "steps_that_wait_together_leave_each_others_marks",
+    },
     wrong.NamesAreFolded: {"odd_instance_ids_are_different_actors"},
     late.CancellingUndoes: {"cancelling_the_future_does_not_undo_the_step"},
     late.LastCalledFirst: {"steps_of_one_actor_take_effect_in_call_order"},

@@ -335,6 +335,32 @@ class MarksAreSearched(WrappedStorage):
         return await super().list_actors(type_name, mark=mark, **options)
 
 
+class MarksAreReplaced(WrappedStorage):
+    """The marks that a change adds are from then on the only ones."""
+
+    def apply(self, actor_id: ActorId, change: ActorChange) -> "Future[Known]":
+        if change.add_marks:
+            others = frozenset({"dead", "outbox"}) - change.add_marks
+            change = replace(change, remove_marks=change.remove_marks | others)
+        return super().apply(actor_id, change)
+
+
+class MarksAreRemembered(WrappedStorage):
+    """Writes all marks that an actor had when it was claimed, and what is changed."""
+
+    def claim(self, actor_id: ActorId, **options: Any) -> "Future[Claim]":
+        claim = super().claim(actor_id, **options)
+        self.shared[actor_id] = claim.result().marks
+        return claim
+
+    def apply(self, actor_id: ActorId, change: ActorChange) -> "Future[Known]":
+        if change.add_marks or change.remove_marks:
+            marks = (self.shared[actor_id] | change.add_marks) - change.remove_marks
+            others = frozenset({"dead", "outbox"}) - marks
+            change = replace(change, add_marks=marks, remove_marks=others)
+        return super().apply(actor_id, change)
+
+
 class NamesAreFolded(WrappedStorage):
     """Capital letters are small letters."""
 

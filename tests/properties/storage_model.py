@@ -122,8 +122,7 @@ class StorageModel:
             actor.values.pop(key, None)
         if change.new_etag is not None:
             actor.etag = change.new_etag
-        if change.marks is not None:
-            actor.marks = change.marks
+        actor.marks = (actor.marks | change.add_marks) - change.remove_marks
         return tuple(map(replace, known))
 
     def _change_turns(

@@ -127,8 +127,12 @@ def values(
 def marks(
     change: ActorChange, actor: ModelActor, step: Step, value: Callable[[], bytes]
 ) -> None:
-    """Other marks."""
-    change.marks = frozenset(MARKS[: step.number % 3])
+    """A mark more, a mark less."""
+    added = frozenset(MARKS[: step.number % 3])
+    change.add_marks, change.remove_marks = (
+        added,
+        frozenset(MARKS[step.number % 2 :]) - added,
+    )
 
 
 def commit(

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from agent_runtime_nb._commit import Surroundings
 from agent_runtime_nb._mailbox import CancelReason, Turn
+from agent_runtime_nb._ownership import DEAD
 from agent_runtime_nb._resident import ResidentActor
 from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
+    Claim,
     IActorStateStorage,
     TurnRecord,
 )
@@ -127,9 +130,55 @@ class CancelsCommits(ResidentActor):
         return super().cancel(turn, reason)
 
 
+class _MarksAsKnown(FaultyStorage):
+    """Writes all marks as its actor knows them; after a requeue as it knew them before."""
+
+    def __init__(self, inner: IActorStateStorage) -> None:
+        super().__init__(inner)
+        self._known: frozenset[str] = frozenset()
+
+    def claim(self, actor_id: ActorId, *, take_over: bool = False) -> "Future[Claim]":
+        claimed = super().claim(actor_id, take_over=take_over)
+        claimed.add_done_callback(self._claimed)
+        return claimed
+
+    def _claimed(self, claimed: "Future[Claim]") -> None:
+        if not claimed.cancelled() and claimed.exception() is None:
+            self._known = claimed.result().marks
+
+    def apply(
+        self, actor_id: ActorId, change: ActorChange
+    ) -> "Future[tuple[TurnRecord, ...]]":
+        is_requeue = any(key.startswith(DEAD) for key in change.remove)
+        if not (change.add_marks or change.remove_marks or is_requeue):
+            return super().apply(actor_id, change)
+        marks = (self._known | change.add_marks) - change.remove_marks
+        gone = frozenset({"dead", "outbox"}) - marks
+        written = super().apply(
+            actor_id, replace(change, add_marks=marks, remove_marks=gone)
+        )
+        if is_requeue:
+            written.add_done_callback(lambda _: self._knows(marks))
+        else:
+            self._knows(marks)
+        return written
+
+    def _knows(self, marks: frozenset[str]) -> None:
+        self._known = marks
+
+
+class OverwritesMarks(ResidentActor):
+    """Keeps the marks in memory, and changes them there only when a write has ended."""
+
+    def __init__(self, actor_id: ActorId, around: Surroundings) -> None:
+        super().__init__(actor_id, around)
+        self._storage = _MarksAsKnown(around.storage)
+
+
 BROKEN_ACTORS: dict[str, type[ResidentActor]] = {
     "loses a wake-up": LosesWakeUps,
     "does not shield the commit": CancelsCommits,
+    "overwrites marks": OverwritesMarks,
 }
 
 

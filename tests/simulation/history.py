@@ -60,6 +60,7 @@ class Asked:
     lost: bool = False  # a client that waited got an error
     cut: bool = False  # somebody tried to end it early
     told_by: "Asked | None" = None  # the turn that told it, if it was no client
+    is_letter: bool = False  # a dead letter, or one that was sent again
 
     @property
     def acknowledged(self) -> int | None:
@@ -71,7 +72,7 @@ class Asked:
     def is_certain(self) -> bool:
         """Whether its place is known: accepted by the first call, none failed before."""
         first = self.calls[0].acknowledged if self.calls else None
-        if first is None or self.told_by is not None:
+        if first is None or self.told_by is not None or self.is_letter:
             return False
         return not any(call.refused and call.moment < first for call in self.calls)
 
@@ -105,6 +106,11 @@ class History:
     def of_actor(self, actor_id: ActorId) -> Iterator[Asked]:
         """The requests to one actor, in the order of their first calls."""
         return (one for key, one in self.asked.items() if key[0] == actor_id)
+
+    def letters(self, actor_id: ActorId) -> list[Asked]:
+        """The requests to one actor that were dead letters at the beginning."""
+        asked = self.of_actor(actor_id)
+        return [one for one in asked if one.is_letter and "~" not in one.message_id]
 
     def lines(self) -> Iterator[str]:
         """The trace, to be read."""

@@ -10,6 +10,7 @@ from agent_runtime_nb.testing.faults import RandomFaults
 from tests.simulation.chance import seeded
 from tests.simulation.history import Finding, History
 from tests.simulation.judge import judge
+from tests.simulation.letters import write_letters
 from tests.simulation.senders import Sender
 from tests.simulation.world import Host, Parts, World, open_disk
 
@@ -54,6 +55,10 @@ class _Scenario:
 
     async def run(self) -> list[Finding]:
         """Lives of hosts, then the end."""
+        letters = seeded("letters", self._world.seed)
+        if letters.random() < 0.25:
+            for actor_id in self._actors:
+                await write_letters(self._world, actor_id, letters)
         for _ in range(self._random.choice([1, 2, 2, 3, 4])):
             await self._one_life()
         await self._finish()

@@ -52,8 +52,16 @@ class Sender:
 
     async def _do_one(self, actor_id: ActorId) -> None:
         random = self._random
+        letters = self._history.letters(actor_id)
+        if letters and random.random() < 0.3:
+            await self.requeue(random.choice(letters))
+            return
         # What actors tell has ids of the runtime's own making.
-        known = [one for one in self._history.of_actor(actor_id) if one.told_by is None]
+        known = [
+            one
+            for one in self._history.of_actor(actor_id)
+            if one.told_by is None and not one.is_letter
+        ]
         dice = random.random()
         if dice < 0.55 or not known:
             params = random_params(random)
@@ -136,6 +144,27 @@ class Sender:
             self._say(f"is refused other {asked.message_id}: {error!r}")
         else:
             self._history.finds("reused", f"{asked} was accepted with another body")
+
+    async def requeue(self, letter: Asked) -> None:
+        """Send again what was a dead letter at the beginning."""
+        actor_id, new_id = letter.actor_id, f"{letter.message_id}~2"
+        again = self._history.asked.setdefault(
+            (actor_id, new_id), Asked(actor_id, new_id, letter.params, is_letter=True)
+        )
+        moment, now = self._history.moment(), self._world.time.now
+        call = Call(self._host.name, self.name, moment, now)
+        again.calls.append(call)
+        self._say(f"requeues {letter}: {letter.params}")
+        requeuing = self._host.runtime.requeue(actor_id, letter.message_id)
+        try:
+            sent = await self._bounded(requeuing, _CALL_BOUND, f"requeuing {letter}")
+        except AgentRuntimeError as error:
+            call.refused = type(error).__name__
+            self._say(f"cannot requeue {letter.message_id}: {error!r}")
+            return
+        call.acknowledged = self._history.moment()
+        call.acknowledged_at = self._world.time.now
+        self._say(f"has requeued {letter.message_id} as {sent}")
 
     async def _cancel(self, asked: Asked) -> None:
         accepted, asked.cut = asked.acknowledged is not None, True

@@ -65,6 +65,7 @@ _SHOWN = {
     "gives a known id a second answer": {"two answers"},
     "loses a wake-up": {"starved"},
     "does not shield the commit": {"two answers"},
+    "overwrites marks": {"unmarked"},
 }
 
 
@@ -103,7 +104,7 @@ def test_a_seed_gives_the_same_world_each_time() -> None:
 
 def test_seeds_reach_what_they_are_there_for() -> None:
     traces = [
-        line for seed in range(60) for line in simulate_seed(seed).history.lines()
+        line for seed in range(120) for line in simulate_seed(seed).history.lines()
     ]
 
     seen = "\n".join(traces)
@@ -132,4 +133,5 @@ _REACHED = [
     "asks",
     "DeadlockDetected",
     "ActorQuarantined",
+    "has requeued",
 ]

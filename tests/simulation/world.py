@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from agent_runtime_nb._client import InProcessActorClient
+from agent_runtime_nb._ownership import DEAD
 from agent_runtime_nb._settings import RuntimeSettings
+from agent_runtime_nb._tell import OUTBOX
 from agent_runtime_nb.exceptions import AgentRuntimeError, StorageError
 from agent_runtime_nb.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
@@ -59,6 +61,7 @@ class World:
     """The time, the stored data, and an observer who belongs to no host."""
 
     def __init__(self, seed: int, parts: Parts) -> None:
+        self.seed = seed
         self.time = SimulatedTime(seed)
         self.time.now = 1.0  # no clock that a process sees begins with 0
         self.random = seeded(seed)
@@ -94,6 +97,17 @@ class World:
         host = Host(self, f"host-{len(self.hosts) + 1}", plan)
         self.hosts.append(host)
         return host
+
+    def look_at_marks(self) -> None:
+        """Who has tells or dead letters is found by a mark, at every moment."""
+        disk = at_once(open_disk(self))
+        for mark, prefix in (("outbox", OUTBOX), ("dead", DEAD)):
+            marked = at_once(disk.list_actors(mark=mark)).items
+            for actor_id in dict.fromkeys(one for one, _ in self.history.asked):
+                keys = at_once(disk.list_keys(actor_id, prefix)).items
+                if keys and actor_id not in marked:
+                    self.history.finds("unmarked", f"{actor_id} has {keys}")
+        at_once(disk.close())
 
     def end(self) -> None:
         """Let nothing of it stay behind."""
@@ -192,6 +206,7 @@ class Host:
 
     def _ends(self) -> None:
         self.alive = False
+        self._world.look_at_marks()
         if self.calm:
             self._world.history.calm[self.name] = self._world.time.now
 

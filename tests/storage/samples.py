@@ -118,7 +118,7 @@ async def mark(storage: IActorStateStorage) -> None:
     """Give the actors of the content their marks."""
     for actor_id, marks in MARKS.items():
         epoch = (await storage.claim(actor_id)).epoch
-        await storage.apply(actor_id, ActorChange(epoch=epoch, marks=marks))
+        await storage.apply(actor_id, ActorChange(epoch=epoch, add_marks=marks))
 
 
 async def _make(path: str) -> None:

@@ -184,7 +184,7 @@ async def use_all_verbs(one: PostgresStateStorage, two: PostgresStateStorage) ->
     await asyncio.gather(
         one.apply(A, ended(claim.epoch, 1)),
         one.apply(A, accepted(claim.epoch, 2)),
-        one.apply(A, ActorChange(epoch=claim.epoch, marks=frozenset({"outbox"}))),
+        one.apply(A, ActorChange(epoch=claim.epoch, add_marks=frozenset({"outbox"}))),
         *(two.write_state(ActorId("t", str(n)), set={"k": b"1"}) for n in range(40)),
     )
     assert await one.apply(A, accepted(claim.epoch, 3)) == ()

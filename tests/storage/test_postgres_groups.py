@@ -78,7 +78,7 @@ async def test_steps_of_a_group_see_what_those_before_them_did(postgres: Postgre
         storage.apply(A, ActorChange(epoch=1, checkpoint=(1, b'"half"'))),
         storage.apply(A, ended(1, 1)),
         storage.apply(A, accepted(1, 1)),
-        storage.apply(A, ActorChange(epoch=1, marks=frozenset({"outbox", "dead"}))),
+        storage.apply(A, ActorChange(epoch=1, add_marks=frozenset({"outbox", "dead"}))),
         storage.claim(A),
     ]
     outcomes: list[Any] = await asyncio.gather(*steps)

@@ -129,7 +129,9 @@ async def test_a_connection_of_before_a_restart_is_not_ended_after_it(
         epoch = (await storage.claim(A)).epoch
         wire.hold()
         with pytest.raises(OutcomeUnknown):
-            await storage.apply(A, ActorChange(epoch=epoch, marks=frozenset()))
+            await storage.apply(
+                A, ActorChange(epoch=epoch, remove_marks=frozenset({"dead"}))
+            )
         server.kill()
         server.start()
         others: list[Any] = [redis.Redis.from_url(server.url) for _ in range(40)]
@@ -196,7 +198,9 @@ async def test_a_full_server_refuses_steps_and_keeps_the_host_alive(
     with pytest.raises(Full):
         await storage.apply(A, accepted(epoch, 1))
     with pytest.raises(Full):  # needs no entry in an index
-        await storage.apply(A, ActorChange(epoch=epoch, marks=frozenset()))
+        await storage.apply(
+            A, ActorChange(epoch=epoch, remove_marks=frozenset({"dead"}))
+        )
     renewed = await renewals(server, storage, 3)
     freed = await storage.delete_state(B)
     server.ask("CONFIG", "SET", "maxmemory", "0")

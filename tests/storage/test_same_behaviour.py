@@ -67,7 +67,9 @@ def copy(storage: IActorStateStorage, op: Op, etags: Etags) -> "asyncio.Future[A
         entries=b"[2]",
         ended_at=2.0,
     )
-    change = ActorChange(epoch=op.epoch, accepted=(turn,), marks=frozenset({"dead"}))
+    change = ActorChange(
+        epoch=op.epoch, accepted=(turn,), add_marks=frozenset({"dead"})
+    )
     return storage.apply(op.actor_id, change)
 
 
@@ -84,7 +86,10 @@ def commit(storage: IActorStateStorage, op: Op, etags: Etags) -> "asyncio.Future
         ended=(end,),
         set={op.message: b"%d" % op.number},
         remove=("m1",) if op.back else (),
-        marks=frozenset(["dead", "outbox"][: op.back]) if op.back < 3 else None,
+        add_marks=frozenset(["dead", "outbox"][: op.back])
+        if op.back < 3
+        else frozenset(),
+        remove_marks=frozenset(["dead", "outbox"][op.back :]),
     )
     return storage.apply(op.actor_id, change)
 

@@ -120,7 +120,7 @@ async def test_a_migrated_file_has_the_schema_of_a_new_one(
 async def test_a_migrated_file_is_written_like_a_new_one(tmp_path: Path):
     async with opened(sample(1, tmp_path)) as storage:
         claim = await storage.claim(TALK)
-        change = ActorChange(epoch=claim.epoch, marks=frozenset({"dead"}))
+        change = ActorChange(epoch=claim.epoch, add_marks=frozenset({"dead"}))
         await storage.apply(TALK, change)
 
         assert (await storage.list_actors(mark="dead")).items == (TALK,)

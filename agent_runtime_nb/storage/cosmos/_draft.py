@@ -121,8 +121,9 @@ class Draft:
         if change.new_etag is not None:
             root.etag = change.new_etag
             root.revision += 1
-        if change.marks is not None:
-            root.marks = sorted(change.marks)
+        if change.add_marks or change.remove_marks:
+            kept = change.add_marks.union(root.marks) - change.remove_marks
+            root.marks = sorted(kept)
         self.changed = True
         return known
 

@@ -103,12 +103,12 @@ class Plan:
             self._accept(actor, turn)
         self._change_turns(actor.n, change)
         self._change_values(actor.n, change.set or {}, change.remove)
-        if change.new_etag is not None or change.marks is not None:
-            self._dirty[actor.n] = actor
         if change.new_etag is not None:
             actor.etag = change.new_etag
-        if change.marks is not None:
-            actor.marks = change.marks
+            self._dirty[actor.n] = actor
+        if change.add_marks or change.remove_marks:
+            actor.marks = (actor.marks - change.remove_marks) | change.add_marks
+            self._dirty[actor.n] = actor
         return Deferred("known", actor, known) if known else ()
 
     def claim(self, actor_id: ActorId, take_over: bool) -> Deferred:  # noqa: FBT001 - called as a step

@@ -86,8 +86,8 @@ return {'ok', epoch, found[2], found[3] or '1', found[4] or '0', found[5],
 """)
 
 # ARGV: epoch, generation, etag to compare ('' none, '-' never written, '=...'), new
-# etag or '', marks ('' as they are, '=...'), counts of accepted, started, ended, set and
-# removed, position of the checkpoint or '', checkpoint; then those lists:
+# etag or '', marks ('' as they are, ' +added -removed'), counts of accepted, started,
+# ended, set and removed, position of the checkpoint or '', checkpoint; then those lists:
 # accepted, twice: {:message id}, then {position, pending (1, 0), number of parts, {part,
 # value}}, the attempts first; started: {position}; ended: {position, number of parts,
 # letters of the parts that go, {part, value}}; set: {key, value}; removed: {key}.
@@ -163,7 +163,14 @@ for _ = 1, tonumber(ARGV[8]) do
   i = last + 1
 end
 if ARGV[4] ~= '' then put_pair('etag', ARGV[4]) end
-if ARGV[5] ~= '' then put_pair('marks', ARGV[5]) end
+if ARGV[5] ~= '' then
+  local marks = (redis.call('HGET', actor, 'marks') or '=')..' '
+  for sign, mark in string.gmatch(ARGV[5], '([+-])(%a+)') do
+    marks = string.gsub(marks, ' '..mark..' ', ' ')
+    if sign == '+' then marks = marks..mark..' ' end
+  end
+  put_pair('marks', string.sub(marks, 1, -2))
+end
 
 for from = 1, #fields, 4000 do
   redis.call('HSET', actor, unpack(fields, from, math.min(from + 3999, #fields)))

@@ -223,7 +223,7 @@ def _given(etag: str | None) -> str:
 
 
 def _indexes_of(change: ActorChange) -> set[str]:
-    indexes = {mark_index(mark) for mark in change.marks or ()}
+    indexes = {mark_index(mark) for mark in change.add_marks}
     if change.accepted or change.set:
         indexes.add(ALL)
     if any(turn.status is RequestStatus.PENDING for turn in change.accepted):
@@ -234,7 +234,7 @@ def _indexes_of(change: ActorChange) -> set[str]:
 def _words_of(change: ActorChange) -> list[Any]:
     """The arguments of APPLY, from the etag on."""
     words: list[Any] = [_given(change.etag) if change.new_etag is not None else ""]
-    words += (change.new_etag or "", _marks(change.marks))
+    words += (change.new_etag or "", _marks(change))
     values, removed = change.set or {}, tuple(change.remove)
     words += (len(change.accepted), len(change.started), len(change.ended))
     words += (len(values), len(removed))
@@ -257,10 +257,10 @@ def _words_of(change: ActorChange) -> list[Any]:
     return words
 
 
-def _marks(marks: frozenset[str] | None) -> str:
-    if marks is None:
-        return ""
-    return "=" + "".join(f" {mark}" for mark in sorted(marks))
+def _marks(change: ActorChange) -> str:
+    added = (f" +{mark}" for mark in sorted(change.add_marks))
+    removed = (f" -{mark}" for mark in sorted(change.remove_marks))
+    return "".join((*added, *removed))
 
 
 def _parts_of_turn(turn: TurnRecord) -> list[Any]:

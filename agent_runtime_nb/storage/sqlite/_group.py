@@ -169,8 +169,9 @@ class Group:
         self._change_values(n, change.set or {}, change.remove)
         if change.new_etag is not None:
             actor.etag = self._etags[n] = change.new_etag
-        if change.marks is not None:
-            actor.marks = self._marks[n] = join_marks(change.marks)
+        if change.add_marks or change.remove_marks:
+            kept = split_marks(actor.marks) - change.remove_marks
+            actor.marks = self._marks[n] = join_marks(kept | change.add_marks)
         if self._bytes > _FLUSH_BYTES:
             self._flush()
         known = [
