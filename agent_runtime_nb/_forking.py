@@ -320,7 +320,7 @@ async def _write(
     records: Iterable[TurnRecord],
     values: dict[str, Encoded],
 ) -> None:
-    async with actors.noting(target):  # nobody renames what is not whole
+    async with actors.noting(target):  # nobody notes anything of what is not whole
         await _write_new(actors, target, records, values)
 
 
@@ -340,6 +340,7 @@ async def _write_new(
     for position, record in enumerate(accepted, 1):
         record.position = position
     resident.position = len(accepted)
+    resident.hold()
     try:
         for start in range(0, len(accepted), _STEP):
             part = tuple(accepted[start : start + _STEP])
@@ -351,6 +352,7 @@ async def _write_new(
             await actors.bounded(resident.note(ActorChange(resident.epoch, set=some)))
         whole = ActorChange(resident.epoch, set={NOTE: note})
         await actors.bounded(resident.note(whole))
+        resident.go_on()
     except BaseException as error:
         resident.abandon(error)
         await actors.storage.delete_state(target, epoch=resident.epoch)

@@ -5,6 +5,7 @@ memory; the storage keeps that order.
 """
 
 import asyncio
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
@@ -253,6 +254,19 @@ class Ownership(ABC):
             self.outbox.unmark()
         for record in claim.open_turns:
             self._left_behind(record)
+        self._take_up(waiting)
+
+    def hold(self) -> None:
+        """Let requests wait as before the claim, until `go_on`: it is being written."""
+        self._before_claim, self._claiming_since = [], math.inf
+        self._around.went_busy(self)
+
+    def go_on(self) -> None:
+        """Take up the requests that came since `hold`."""
+        waiting, self._before_claim = self._before_claim or [], None
+        self._take_up(waiting)
+
+    def _take_up(self, waiting: list[Waiting]) -> None:
         for turn, when_busy, future in waiting:
             forward(partial(self.submit, turn, when_busy), future)
         if not self.open:

@@ -184,9 +184,10 @@ class ActorRegistry:
         Raises:
             ActorOwnedElsewhere, StorageError: if this host cannot.
         """
-        resident = self.adopt(turn.actor_id)
-        await self.bounded(resident.ready())
-        await self.bounded(resident.bury(turn, error, attempts))
+        async with self.noting(turn.actor_id):
+            resident = self.adopt(turn.actor_id)
+            await self.bounded(resident.ready())
+            await self.bounded(resident.bury(turn, error, attempts))
         self._passivate(resident)  # or it would be taken for one that can run
 
     def noting(self, actor_id: ActorId) -> asyncio.Lock:

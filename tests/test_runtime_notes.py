@@ -21,6 +21,7 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorRequestMessage,
     IActorRuntimeContext,
 )
+from agent_runtime_nb.storage_abstractions import ActorChange
 from agent_runtime_nb.testing.faults import Fault, Step
 from tests.fakes import (
     ONE,
@@ -29,6 +30,7 @@ from tests.fakes import (
     StartRuntime,
     ask,
     background,
+    count,
     ends,
     settled,
     soon,
@@ -235,3 +237,60 @@ async def test_a_tool_stays_disallowed_although_a_turn_ends_meanwhile(
     info = (await runtime.read_actor(ONE)).info
     assert info is not None
     assert info.allowed_tools == ("mail",)
+
+
+# --- forks
+
+
+def notes_conversation(change: ActorChange) -> bool:
+    return "$conversation" in (change.set or {})
+
+
+async def test_a_request_to_a_fork_that_is_being_written_waits_until_it_is_whole(
+    start: StartRuntime,
+) -> None:
+    storage, fork = FaultyStorage(), ActorId("worker", "fork")
+    runtime = await start(count, storage)
+    await ask(runtime)
+    await ask(runtime)
+    storage.hold(notes_conversation)
+
+    forked = background(runtime.fork(ONE, to=fork))
+    await storage.held_back.get()
+    asked = background(ask(runtime, actor_id=fork))
+    await settled()
+    waits = not asked.done()
+    storage.let_go()
+    await soon(forked)
+
+    assert waits
+    assert (await soon(asked)).data == 3
+    turns = await storage.read_turns(fork)
+    assert [turn.position for turn in turns] == [1, 2, 3]
+
+
+async def test_a_request_to_a_fork_that_breaks_off_is_refused_and_not_lost(
+    start: StartRuntime,
+) -> None:
+    storage, fork = FaultyStorage(), ActorId("worker", "fork")
+    runtime = await start(count, storage)
+    await ask(runtime)
+
+    def plan(step: Step) -> Fault | None:
+        if step.change is not None and notes_conversation(step.change):
+            return Fault(error=Unavailable("here", "down"), takes_effect=False)
+        return None
+
+    storage.plan = plan
+    storage.hold(notes_conversation)
+
+    forked = background(runtime.fork(ONE, to=fork))
+    await storage.held_back.get()
+    asked = background(ask(runtime, actor_id=fork))
+    await settled()
+    storage.let_go()
+
+    for one in (forked, asked):
+        with pytest.raises(Unavailable):
+            await soon(one)
+    assert await storage.read_turns(fork) == []
