@@ -176,6 +176,7 @@ def _judge_patience(
         if (
             until is None
             or one.lost
+            or one.is_letter
             or call.acknowledged is None
             or one.message_id not in ended
         ):

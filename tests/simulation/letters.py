@@ -6,10 +6,11 @@ from typing import Any
 from agent_runtime_nb._ownership import DEAD, DEAD_MARKS
 from agent_runtime_nb._wire import encode, encode_body
 from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
-from agent_runtime_nb.storage_abstractions import ActorChange, TurnRecord
+from agent_runtime_nb.storage.memory import InMemoryStateStorage
+from agent_runtime_nb.storage_abstractions import ActorChange, HostInfo, TurnRecord
 from tests.simulation.actors import random_params
 from tests.simulation.history import Asked
-from tests.simulation.world import World, open_disk
+from tests.simulation.world import World
 
 
 async def write_letters(world: World, actor_id: ActorId, random: Random) -> None:
@@ -32,7 +33,8 @@ async def write_letter(
     record = TurnRecord(number, message_id, RequestStatus.FAILED, attempts=3)
     record.body = encode_body("run", params, {})
     record.result, record.ended_at = encode({"error": "dead"}), 1.0
-    disk = await open_disk(world)
+    disk = InMemoryStateStorage(world.data)
+    await disk.open(HostInfo("earlier", "earlier"))
     epoch = (await disk.claim(actor_id)).epoch
     change = ActorChange(epoch, accepted=(record,), add_marks=DEAD_MARKS)
     change.set = {DEAD + message_id: encode({"attempts": 3, "at": 1.0})}
