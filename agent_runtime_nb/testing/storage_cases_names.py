@@ -226,7 +226,7 @@ async def what_is_stored_under_no_id_is_passed_over_and_can_be_deleted(
     # As a version that did not look at ids would have written it.
     for stored in [*ids, *broken]:
         epoch = await run_turns(storage, cast("ActorId", stored), PENDING)
-        change = ActorChange(epoch=epoch, marks=frozenset({"outbox"}))
+        change = ActorChange(epoch=epoch, add_marks=frozenset({"outbox"}))
         await storage.apply(cast("ActorId", stored), change)
 
     for options in ({}, {"open_only": True}, {"mark": "outbox"}):
@@ -369,38 +369,6 @@ async def actors_are_found_by_their_marks(kit: CaseKit) -> None:
     same(found, [ids[3]], "those with outbox and an open turn")
     same(await list_all(storage, mark="out", **options), [], "those with out")
     same(await kit.actors(storage, mark="outbox"), [ids[0], ids[3]], "of all types")
-
-
-@case(41)
-async def marks_stay_until_they_are_removed(kit: CaseKit) -> None:
-    """A change adds marks to those there are, or takes some away; the claim tells them."""
-    storage = await kit.open()
-    actor_id = kit.actor()
-    epoch = await run_turns(storage, actor_id, PENDING)
-    one, other, both = {"dead"}, {"outbox"}, {"dead", "outbox"}
-
-    for added, removed, expected in (
-        (one, set[str](), one),
-        (other, set[str](), both),
-        (set[str](), set[str](), both),
-        (other, one, other),
-        (set[str](), one, other),  # it is gone already
-        ({"out"}, set[str](), {"out", "outbox"}),
-        (set[str](), {"out"}, other),
-        (one, other, one),
-        (set[str](), both, set[str]()),
-    ):
-        change = ActorChange(epoch=epoch)
-        change.add_marks, change.remove_marks = frozenset(added), frozenset(removed)
-        await storage.apply(actor_id, change)
-        etag = (await storage.read_state(actor_id)).etag
-        await storage.write_state(actor_id, set={"k": b"1"}, etag=etag)
-
-        same((await storage.claim(actor_id)).marks, expected, "the marks of the claim")
-        for mark in ("dead", "out", "outbox"):
-            found = await kit.actors(storage, mark=mark)
-            expected_ids = [actor_id] if mark in expected else []
-            same(found, expected_ids, f"the actors with {mark}")
 
 
 @case(41)

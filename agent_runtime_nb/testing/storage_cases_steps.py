@@ -180,6 +180,38 @@ async def a_change_of_forty_turns_and_values_is_taken(kit: CaseKit) -> None:
     same((await storage.read_state(kit.actor())).values, values, "the values")
 
 
+@case(41)
+async def marks_stay_until_they_are_removed(kit: CaseKit) -> None:
+    """A change adds marks to those there are, or takes some away; the claim tells them."""
+    storage = await kit.open()
+    actor_id = kit.actor()
+    epoch = await run_turns(storage, actor_id, PENDING)
+    one, other, both = {"dead"}, {"outbox"}, {"dead", "outbox"}
+
+    for added, removed, expected in (
+        (one, set[str](), one),
+        (other, set[str](), both),
+        (set[str](), set[str](), both),
+        (other, one, other),
+        (set[str](), one, other),  # it is gone already
+        ({"out"}, set[str](), {"out", "outbox"}),
+        (set[str](), {"out"}, other),
+        (one, other, one),
+        (set[str](), both, set[str]()),
+    ):
+        change = ActorChange(epoch=epoch)
+        change.add_marks, change.remove_marks = frozenset(added), frozenset(removed)
+        await storage.apply(actor_id, change)
+        etag = (await storage.read_state(actor_id)).etag
+        await storage.write_state(actor_id, set={"k": b"1"}, etag=etag)
+
+        same((await storage.claim(actor_id)).marks, expected, "the marks of the claim")
+        for mark in ("dead", "out", "outbox"):
+            found = await kit.actors(storage, mark=mark)
+            expected_ids = [actor_id] if mark in expected else []
+            same(found, expected_ids, f"the actors with {mark}")
+
+
 @case(43)
 async def steps_that_wait_together_leave_each_others_marks(kit: CaseKit) -> None:
     """None has to know which marks those before it have added or removed."""

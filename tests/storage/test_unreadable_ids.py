@@ -48,7 +48,7 @@ async def write_as_if_valid(storage: IActorStateStorage, *names: StoredId) -> No
         turn = TurnRecord(claim.next_position, "m1", body=b'["run",null]')
         marks = frozenset({"outbox", "dead"})
         await storage.apply(
-            name, ActorChange(claim.epoch, accepted=(turn,), marks=marks)
+            name, ActorChange(claim.epoch, accepted=(turn,), add_marks=marks)
         )
     await storage.close()
 
