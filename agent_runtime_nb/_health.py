@@ -13,6 +13,7 @@ from agent_runtime_nb.exceptions import (
     Full,
     OutcomeUnknown,
     ReadOnly,
+    StorageLost,
     Unavailable,
     reason_of,
 )
@@ -24,7 +25,7 @@ _COUNTS_FOR = 60.0
 _NAMED = 3  # actors in quarantine, stored ids that are none
 _LONGEST_NAME = 80
 _OUT_OF_REACH = (Unavailable, OutcomeUnknown)
-_OUT_OF_ORDER = (Full, ReadOnly, Corrupt)
+_OUT_OF_ORDER = (Full, ReadOnly, Corrupt, StorageLost)
 
 
 class StorageTrouble:

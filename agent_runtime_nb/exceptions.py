@@ -34,6 +34,7 @@
         ├── Full
         ├── ReadOnly
         ├── Corrupt
+        ├── StorageLost
         ├── TooLarge
         ├── SchemaTooNew
         ├── StorageClosed
@@ -434,6 +435,20 @@ class Corrupt(StorageError):
         super().__init__(
             f"the storage {where} is damaged ({finding}); it was left untouched: "
             "move it away to start afresh, or restore a backup"
+        )
+
+
+class StorageLost(StorageError):
+    """The files of an open storage were deleted, moved or replaced under it.
+
+    No write is acknowledged any more, and nothing is read. What is found under that
+    name at the next start counts; a write that failed so may or may not be in it.
+    """
+
+    def __init__(self, where: str, finding: str) -> None:
+        super().__init__(
+            f"the storage {where} was taken away while it was open ({finding}); nothing "
+            "is stored any more: put it right, then stop and start again"
         )
 
 

@@ -180,6 +180,14 @@ SAID: list[tuple[AgentRuntimeError, str]] = [
         ),
     ),
     (
+        exceptions.StorageLost("state.db", "state.db-wal was deleted or moved away"),
+        (
+            "the storage state.db was taken away while it was open (state.db-wal was "
+            "deleted or moved away); nothing is stored any more: put it right, then "
+            "stop and start again"
+        ),
+    ),
+    (
         exceptions.TooLarge("the request", 9_000_000, 8_000_000),
         "the request has 9,000,000 bytes; the limit is 8,000,000",
     ),

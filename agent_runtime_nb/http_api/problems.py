@@ -59,6 +59,7 @@ STATUS: Mapping[type[Exception], int] = {
     exceptions.TooLarge: 413,
     exceptions.Unavailable: 503,
     exceptions.ReadOnly: 503,
+    exceptions.StorageLost: 503,
     exceptions.StorageClosed: 503,
     exceptions.OutcomeUnknown: 503,
     exceptions.Full: 507,
