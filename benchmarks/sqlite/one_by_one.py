@@ -16,6 +16,7 @@ from pathlib import Path
 from agent_runtime_nb.runtime_abstractions import ActorId
 from agent_runtime_nb.storage.sqlite import SqliteStateStorage
 from agent_runtime_nb.storage.sqlite._database import Synchronous, open_writer
+from agent_runtime_nb.storage.sqlite._schema import make_schema
 from agent_runtime_nb.storage_abstractions import HostInfo
 from benchmarks.measure import Figures, amount, database_path
 from benchmarks.sqlite.work import BODY, CONVERSATIONS, RESULT, accept, commit
@@ -93,6 +94,7 @@ async def _singly(
     path: Path, synchronous: Synchronous, turns_each: int, *, in_functions: bool
 ) -> Figures:
     connection = open_writer(path, synchronous=synchronous, network=False)
+    make_schema(connection)
     connection.executemany(
         "insert into actor(n, type, instance, epoch) values (?, 'echo', ?, 1)",
         ((n, str(n)) for n in range(1, CONVERSATIONS + 1)),

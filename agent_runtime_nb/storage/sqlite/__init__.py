@@ -11,6 +11,7 @@ import os
 import sqlite3
 from asyncio import Future
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -28,7 +29,7 @@ from agent_runtime_nb.storage.sqlite._database import (
     MAX_VALUE,
     OnCorrupt,
     Synchronous,
-    close_writer,
+    has_log,
     is_damage,
     is_network_path,
     make_file,
@@ -37,10 +38,11 @@ from agent_runtime_nb.storage.sqlite._database import (
     set_aside,
     translate,
 )
+from agent_runtime_nb.storage.sqlite._files import OpenFiles, check_not_inherited
 from agent_runtime_nb.storage.sqlite._group import (
     Group,
+    GroupWriter,
     Step,
-    run_group,
 )
 from agent_runtime_nb.storage.sqlite._host_lock import HostLock
 from agent_runtime_nb.storage.sqlite._reads import (
@@ -52,6 +54,7 @@ from agent_runtime_nb.storage.sqlite._reads import (
     read_turns,
     run_reads,
 )
+from agent_runtime_nb.storage.sqlite._schema import make_schema
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
     ActorState,
@@ -237,15 +240,16 @@ class SqliteStateStorage(IActorStateStorage):
     # --- opening, on a thread of the loop's executor
 
     def _open(self, host: HostInfo) -> _Session:
+        # SQLite names what is beside the file after the file itself, not after a link.
+        path = Path(os.path.realpath(self._path))
         try:
-            make_file(self._path)
-            lock = HostLock(
-                self._path.with_name(f"{self._path.name}.hosts"), host.host_id
-            )
+            make_file(path)
+            check_not_inherited(path)
+            lock = HostLock(path.with_name(f"{path.name}.hosts"), host.host_id)
         except OSError as error:
             raise translate(error, self.location) from error
         try:
-            return self._connect_or_begin_anew(host, lock)
+            return self._connect_or_begin_anew(path, host, lock)
         except (OSError, sqlite3.Error) as error:
             lock.release()
             raise translate(error, self.location) from error
@@ -253,53 +257,56 @@ class SqliteStateStorage(IActorStateStorage):
             lock.release()
             raise
 
-    def _connect_or_begin_anew(self, host: HostInfo, lock: HostLock) -> _Session:
+    def _connect_or_begin_anew(
+        self, path: Path, host: HostInfo, lock: HostLock
+    ) -> _Session:
         try:
-            return self._connect(host, lock)
+            return self._connect(path, host, lock)
         except sqlite3.DatabaseError as error:
             begin_anew = self._on_corrupt == "fresh" and is_damage(error)
             if not begin_anew or not lock.is_alone():
                 raise
-            place = set_aside(self._path)
-            _log.warning("%s is damaged (%s): it is %s now", self._path, error, place)
-        make_file(self._path)
-        return self._connect(host, lock)
+            place = set_aside(path)
+            _log.warning("%s is damaged (%s): it is %s now", path, error, place)
+        make_file(path)
+        return self._connect(path, host, lock)
 
-    def _connect(self, host: HostInfo, lock: HostLock) -> _Session:
+    def _connect(self, path: Path, host: HostInfo, lock: HostLock) -> _Session:
         mounts = self._mount_table
         table = mounts.read_text(errors="replace") if mounts.exists() else ""
-        network = is_network_path(self._path.resolve(), table)
+        network = is_network_path(path, table)
         if network:
             _warn_of_network(self.location)
-        writing = open_writer(
-            self._path, synchronous=self._synchronous, network=network
-        )
-        try:
-            writing.execute(
-                "insert or replace into host(id, name) values (?, ?)",
-                (host.host_id, host.name),
-            )
-            reading = open_reader(self._path)
-        except BaseException:
-            writing.close()
-            raise
-        lock.remove_dead()
+        with ExitStack() as undo:
+            writing = open_writer(path, synchronous=self._synchronous, network=network)
+            undo.callback(writing.close)
+            with lock.writing():
+                make_schema(writing)
+                writing.execute(
+                    "insert or replace into host(id, name) values (?, ?)",
+                    (host.host_id, host.name),
+                )
+            reading = open_reader(path)
+            undo.callback(reading.close)
+            files = OpenFiles(path, wal=has_log(writing))
+            undo.callback(files.release)
+            lock.remove_dead()
+            undo.pop_all()
+
+        writer = GroupWriter(writing, host, lock, files, self.location)
 
         def end() -> None:
-            close_writer(writing)
+            writer.close()
             lock.release()
 
-        def run(steps: list[Step]) -> list[object]:
-            return run_group(steps, writing, host, lock.is_alive, self.location)
-
         def read(jobs: list[Read]) -> list[object]:
-            return run_reads(jobs, reading, self.location)
+            return run_reads(jobs, reading, files, self.location)
 
         return _Session(
             host=host,
             process=os.getpid(),
             lock=lock,
-            writer=GroupWorker(run, where=self.location, at_end=end),
+            writer=GroupWorker(writer.run, where=self.location, at_end=end),
             reader=GroupWorker(read, where=self.location, at_end=reading.close),
         )
 

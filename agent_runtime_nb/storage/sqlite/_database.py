@@ -9,6 +9,8 @@ import errno
 import os
 import shlex
 import sqlite3
+import stat
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +26,7 @@ from agent_runtime_nb.exceptions import (
     TooLarge,
     Unavailable,
 )
-from agent_runtime_nb.storage.sqlite._schema import SCHEMA_VERSION, make_schema
+from agent_runtime_nb.storage.sqlite._schema import SCHEMA_VERSION
 
 MAX_VALUE = 8 * 1024 * 1024
 """The most bytes of one value."""
@@ -62,20 +64,38 @@ def is_network_path(path: Path, mount_table: str) -> bool:
 def make_file(path: Path) -> None:
     """Make sure that the file exists and can be written, with its folder.
 
+    A file that exists is not opened; see `_files` for why.
+
     Raises:
         OSError: if not.
     """
     if not path.parent.is_dir():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    if not path.exists():
+        with contextlib.suppress(FileExistsError):  # another host was faster
+            _make_empty(path)
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise PermissionError(errno.EACCES, "the file is not writable")
     if not os.access(path.parent, os.W_OK):  # SQLite puts files beside it
         raise PermissionError(errno.EACCES, "the folder is not writable")
+
+
+if sys.platform == "linux":
+
+    def _make_empty(path: Path) -> None:
+        # Not by opening: another thread may have it open before this one closes it.
+        os.mknod(path, stat.S_IFREG | 0o600)
+
+else:
+
+    def _make_empty(path: Path) -> None:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def open_writer(
     path: Path, *, synchronous: Synchronous, network: bool
 ) -> sqlite3.Connection:
-    """The connection that writes; the schema is there and the file was checked.
+    """The connection that writes; the file was checked, and may have no schema yet.
 
     Raises:
         SchemaTooNew, Corrupt: and the file is as it was.
@@ -105,7 +125,6 @@ def _open_writer(
         connection.execute("pragma journal_size_limit=67108864")
         connection.execute("pragma cache_size=-16000")
         _check_pages(connection)
-        make_schema(connection)
     except BaseException:
         connection.close()
         raise
@@ -115,16 +134,25 @@ def _open_writer(
 def open_reader(path: Path) -> sqlite3.Connection:
     """A connection that only reads."""
     connection = _connect(path)
-    connection.execute("pragma query_only=on")
+    try:
+        connection.execute("pragma query_only=on")
+        connection.execute("select count(*) from host").fetchone()  # opens all files
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
-def close_writer(connection: sqlite3.Connection) -> None:
-    """Move everything into the main file, as far as others allow, and close."""
+def has_log(connection: sqlite3.Connection) -> bool:
+    """Whether the database has a write-ahead log."""
+    return connection.execute("pragma journal_mode").fetchone()[0] == "wal"
+
+
+def empty_log(connection: sqlite3.Connection) -> None:
+    """Move everything into the main file, as far as others allow."""
     with contextlib.suppress(sqlite3.Error):  # what stays in the log is not lost
         connection.execute("pragma busy_timeout=1000")
         connection.execute("pragma wal_checkpoint(truncate)")
-    connection.close()
 
 
 def _connect(path: Path) -> sqlite3.Connection:

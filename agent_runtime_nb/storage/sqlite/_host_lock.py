@@ -4,16 +4,24 @@ Every open storage holds an exclusive lock on a file of its own in a folder besi
 database. To ask whether a host lives is to try that lock; a file that is missing or
 can be locked has no living owner. Locks, not process ids: ids are reused, and one
 process may be several hosts.
+
+The folder itself is locked by the host that writes just now. SQLite sees to that, too;
+but its locks end when this process closes any descriptor of its files (see `_files`),
+and these do not.
 """
 
 import contextlib
 import hashlib
 import os
 import sys
+import time
 import weakref
+from collections.abc import Generator
 from pathlib import Path
 
 _TRIES = 100  # to lock a file that others remove or look at in that moment
+_LONGEST_WAIT = 5.0  # seconds for the host that writes
+_BETWEEN_TRIES = 0.001
 
 if sys.platform == "win32":
     import msvcrt
@@ -25,6 +33,9 @@ if sys.platform == "win32":
             return False
         return True
 
+    def _unlock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
 else:
     import fcntl
 
@@ -35,6 +46,9 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
 class HostLock:
@@ -54,6 +68,7 @@ class HostLock:
         self._folder = folder
         self._path = _file_of(folder, host_id)
         self._descriptor = _lock_own(self._path)
+        self._folder_descriptor = _open_folder(folder)
         if hasattr(os, "register_at_fork"):
             # A forked child has the open file too, and would keep a dead host alive.
             me = weakref.ref(self)
@@ -88,6 +103,24 @@ class HostLock:
                     os.close(descriptor)
         return True
 
+    @contextlib.contextmanager
+    def writing(self) -> Generator[None]:
+        """For as long as it is entered no other host of this database writes.
+
+        Raises:
+            TimeoutError: if another one does for too long.
+        """
+        folder = self._folder_descriptor
+        if folder is None:  # a system that cannot lock it: SQLite's lock must do
+            yield
+            return
+        if not _try_lock(folder, shared=False):
+            _wait_for(folder)
+        try:
+            yield
+        finally:
+            _unlock(folder)
+
     def remove_dead(self) -> None:
         """Remove the files of hosts that died without closing."""
         for path in self._folder.glob("*.lock"):
@@ -101,16 +134,17 @@ class HostLock:
 
     def release(self) -> None:
         """Free the lock: the host is dead. Twice is once."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
+        if self._descriptor is not None:
             _unlink(self._path)
-            os.close(descriptor)
+        self.abandon()
 
     def abandon(self) -> None:
         """Drop the lock as a killed process does: the file stays. Twice is once."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
+        own, self._descriptor = self._descriptor, None
+        folder, self._folder_descriptor = self._folder_descriptor, None
+        for descriptor in (own, folder):
+            if descriptor is not None:
+                os.close(descriptor)
 
 
 def _forget(lock: HostLock | None) -> None:
@@ -137,6 +171,28 @@ def _lock_own(path: Path) -> int | None:
             return descriptor
         os.close(descriptor)
     raise FileExistsError(f"the host of {path.name} is already open")
+
+
+def _open_folder(folder: Path) -> int | None:
+    """A descriptor to lock the folder by; None where that is not possible."""
+    descriptor = None
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        if _try_lock(descriptor, shared=False):
+            _unlock(descriptor)
+    except OSError:  # Windows opens no folders, NFS locks none
+        if descriptor is not None:
+            os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _wait_for(folder: int) -> None:
+    deadline = time.monotonic() + _LONGEST_WAIT
+    while not _try_lock(folder, shared=False):
+        if time.monotonic() > deadline:
+            raise TimeoutError("another host writes, and does not end")
+        time.sleep(_BETWEEN_TRIES)
 
 
 def _is_file(descriptor: int, path: Path) -> bool:

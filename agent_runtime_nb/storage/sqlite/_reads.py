@@ -3,12 +3,15 @@
 import sqlite3
 from collections.abc import Callable
 
+from agent_runtime_nb.exceptions import StorageLost, Unavailable
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     Encoded,
     Page,
 )
 from agent_runtime_nb.storage.sqlite._database import translate
+from agent_runtime_nb.storage.sqlite._files import LATELY, OpenFiles
+from agent_runtime_nb.storage.sqlite._schema import roll_back
 from agent_runtime_nb.storage.sqlite._statements import TURN_COLUMNS, record_of
 from agent_runtime_nb.storage_abstractions import (
     ActorList,
@@ -18,14 +21,33 @@ from agent_runtime_nb.storage_abstractions import (
 
 Read = Callable[[sqlite3.Connection], object]
 
+_TRIES = 20  # of a read whose locks are lost
+
 
 def run_reads(
-    jobs: list[Read], connection: sqlite3.Connection, where: str
+    jobs: list[Read], connection: sqlite3.Connection, files: OpenFiles, where: str
 ) -> list[object]:
-    """All jobs in one snapshot, which is younger than every call among them."""
+    """All jobs in one snapshot, which is younger than every call among them.
+
+    They are run again if SQLite's locks were lost meanwhile: what they saw may be of
+    several moments then.
+    """
+    for _ in range(_TRIES):
+        files.begin_read()
+        outcomes = _run_once(jobs, connection, files, where)
+        if files.read_was_locked():
+            return outcomes
+    reason = "this process opens and closes its files all the time"
+    return [Unavailable(where, reason) for _ in jobs]
+
+
+def _run_once(
+    jobs: list[Read], connection: sqlite3.Connection, files: OpenFiles, where: str
+) -> list[object]:
     try:
+        files.check(lately=LATELY)
         connection.execute("begin")
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError, StorageLost) as error:
         return [translate(error, where) for _ in jobs]
     outcomes: list[object] = []
     for job in jobs:
@@ -33,7 +55,7 @@ def run_reads(
             outcomes.append(job(connection))
         except Exception as error:
             outcomes.append(translate(error, where))
-    connection.execute("rollback")
+    roll_back(connection)
     return outcomes
 
 
