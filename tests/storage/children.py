@@ -4,20 +4,30 @@
 """
 
 import asyncio
+import contextlib
+import ctypes
+import itertools
 import os
+import re
+import shutil
 import signal
 import sqlite3
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 from agent_runtime_nb.exceptions import AgentRuntimeError, Conflict
+from agent_runtime_nb.hosting import Host
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     RequestStatus,
 )
+from agent_runtime_nb.sample_agents import EchoAgent
+from agent_runtime_nb.storage.memory import InMemoryStateStorage
 from agent_runtime_nb.storage.sqlite import SqliteStateStorage, _database
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
@@ -122,6 +132,22 @@ async def fork(path: str) -> None:
     await asyncio.Event().wait()
 
 
+async def fork_and_open(path: str) -> None:
+    """Open anew, in a forked child, what is open."""
+    storage = await opened(path)
+    if (child := os.fork()) == 0:
+        try:
+            asyncio.Runner().run(opened(path))
+        except AgentRuntimeError as error:
+            say(f"child: {type(error).__name__}: {error}")
+        finally:
+            os._exit(0)
+    await asyncio.to_thread(os.waitpid, child, 0)
+    await storage.write_state(COUNTER, set={"n": b"1"})
+    say("parent: wrote")
+    await storage.close()
+
+
 def _use_in_child(storage: SqliteStateStorage) -> None:
     async def use() -> None:
         for call in (storage.claim(COUNTER), storage.read_state(COUNTER)):
@@ -181,6 +207,141 @@ async def copy(source: str, target: str) -> None:
     )
 
 
+async def _open_another(path: str) -> None:
+    other = SqliteStateStorage(path)
+    await other.open(HostInfo("other", "other"))
+    await other.close()
+
+
+async def _copy_storage(path: str) -> None:
+    await copy_storage(SqliteStateStorage(path), InMemoryStateStorage())
+
+
+def _copy_folder(path: str) -> None:
+    folder = Path(path).parent
+    shutil.copytree(folder, folder.with_name("copies") / str(time.monotonic_ns()))
+
+
+def _read_files(path: str) -> None:
+    for side in ("", "-wal", "-shm"):
+        Path(path + side).read_bytes()
+
+
+def _look_by_sqlite(path: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("select count(*) from value").fetchone()
+    connection.close()
+
+
+def _look_by_second_library(path: str) -> None:
+    """As by a package with a SQLite of its own: neither sees the other's locks."""
+    loaded = re.search(r"/\S*libsqlite3\S*", Path("/proc/self/maps").read_text())
+    if loaded is None:
+        return  # it is in the interpreter, and there is no second one
+    with tempfile.TemporaryDirectory() as folder:
+        other = ctypes.CDLL(shutil.copy(loaded[0], f"{folder}/other.so"))
+        handle = ctypes.c_void_p()
+        select = b"select count(*) from value"
+        assert other.sqlite3_open(path.encode(), ctypes.byref(handle)) == 0
+        assert other.sqlite3_exec(handle, select, None, None, None) == 0
+        assert other.sqlite3_close(handle) == 0
+
+
+def _look_in_fork(path: str) -> None:
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            _look_by_sqlite(path)
+            _read_files(path)
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+ACTS: dict[str, Callable[[str], object]] = {
+    "second_storage": lambda path: asyncio.run(_open_another(path)),
+    "copy_storage": lambda path: asyncio.run(_copy_storage(path)),
+    "shutil.copy": lambda path: shutil.copy(path, f"{path}.copy"),
+    "copytree": _copy_folder,
+    "read_bytes": _read_files,
+    "sqlite3": _look_by_sqlite,
+    "second_library": _look_by_second_library,
+    "fork": _look_in_fork,
+}
+"""What else a process may do with the files that it has open."""
+
+
+async def acknowledge(path: str, act: str) -> None:
+    """Write, do one of ACTS (or nothing), and wait for a line.
+
+    Then write 20 keys, and say of each that it is written, or how that failed.
+    """
+    storage = await opened(path)
+    actor_id = ActorId("echo", "c1")
+    etag = await storage.write_state(actor_id, set={"before": b"0"})
+    if act in ACTS:
+        await asyncio.to_thread(ACTS[act], path)
+    say("did it")
+    sys.stdin.readline()
+    for n in range(20):
+        try:
+            etag = await storage.write_state(actor_id, set={f"k{n}": b"0"}, etag=etag)
+        except AgentRuntimeError as error:
+            say(type(error).__name__)
+        else:
+            say(f"k{n}")
+    await asyncio.Event().wait()
+
+
+async def acknowledge_for_ever(path: str, act: str) -> None:
+    """Say each key once written, and do one of ACTS (or nothing) all the time beside."""
+    storage = SqliteStateStorage(path)  # at a real commit's pace
+    await storage.open(HostInfo(f"process-{os.getpid()}", ""))
+    actor_id, etag = ActorId("echo", str(os.getpid())), None
+
+    def act_for_ever() -> None:
+        while True:
+            with contextlib.suppress(
+                OSError, shutil.Error
+            ):  # a file that comes and goes
+                ACTS[act](path)
+
+    if act in ACTS:
+        threading.Thread(target=act_for_ever, daemon=True).start()
+    for n in itertools.count():
+        etag = await storage.write_state(
+            actor_id, set={f"k{n}": b"0" * 2000}, etag=etag
+        )
+        say(f"k{n}")
+
+
+async def live(path: str) -> None:
+    """Do what a process does with a storage; says what was opened of its files."""
+    sides = ("", "-wal", "-shm", "-journal")
+    names = {name + side for name in (path, f"{path}.copy") for side in sides}
+
+    def watch(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "open" and str(arguments[0]) in names:
+            say(f"opened {arguments[0]}")
+
+    sys.addaudithook(watch)
+    for _ in range(2):  # a new file, and one that is there
+        async with Host({"echo": EchoAgent()}, storage=path) as host:
+            params = {"messages": [{"role": "user", "content": "hello"}]}
+            actor_id = ActorId("echo", "c1")
+            await (
+                await host.client.send_request(actor_id, "run", params)
+            ).get_response()
+            await host.runtime.list_conversations()
+            assert (await host.runtime.health()).status == "ok"
+            await _open_another(path)
+    await copy_storage(SqliteStateStorage(path), SqliteStateStorage(f"{path}.copy"))
+    say("lived")
+    os.close(os.open(path, os.O_RDONLY))
+
+
 async def open_only(path: str) -> None:
     """Open, and say how that went."""
     try:
@@ -225,7 +386,8 @@ async def _become_nobody() -> None:
 WHAT: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
     one.__name__: one
     for one in (
-        *(take_turns, count, hold, fork, copy),
+        *(take_turns, count, hold, fork, copy, acknowledge),
+        *(acknowledge_for_ever, live, fork_and_open),
         *(die_while_opening, open_as_nobody, open_without_rights),
     )
 }
