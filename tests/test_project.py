@@ -26,6 +26,7 @@ LONG_FILES: dict[str, str] = {
     "tests/storage/test_sqlite.py": "all that is special to one backend",
     "tests/test_agent_actor.py": "one turn of an agent, three lines over",
     "tests/test_conversations.py": "one idea: what is done with conversations",
+    "tests/storage/test_sqlite_locks.py": "one subject: open files and who touches them",
 }
 
 _VIRTUAL = "the clock is a simulated one: no second passes"
