@@ -321,6 +321,9 @@ def _unheard(inner: "Future[Any]") -> None:
 def _pass_on(inner: "Future[Any]", outer: "Future[Any]") -> None:
     if outer.done():
         return
+    if not inner.done():  # let go before a slow step has taken effect
+        inner.add_done_callback(lambda done: _pass_on(done, outer))
+        return
     if inner.cancelled():
         outer.cancel()
     elif (error := inner.exception()) is not None:

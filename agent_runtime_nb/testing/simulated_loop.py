@@ -91,6 +91,18 @@ class SimulatedTime:
             self._running = False
         return until.result()
 
+    def step(self) -> None:
+        """Let one loop run what it has ready, once; to stop others at any point.
+
+        Raises:
+            Deadlock: if no loop has anything to do.
+        """
+        self._running = True
+        try:
+            self._step()
+        finally:
+            self._running = False
+
     def _step(self) -> None:
         ready = [loop for loop in self._loops if loop.is_ready()]
         if not ready:
