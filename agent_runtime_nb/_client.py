@@ -10,7 +10,7 @@ from functools import partial
 from typing import Generic, NoReturn, Protocol, TypeVar, cast
 
 from agent_runtime_nb._listeners import Listeners
-from agent_runtime_nb._loop_bridge import LoopBridge
+from agent_runtime_nb._loop_bridge import LoopBridge, shielded
 from agent_runtime_nb._mailbox import Turn
 from agent_runtime_nb._settings import Environment, RuntimeSettings
 from agent_runtime_nb._updates import Feed, Slice
@@ -150,7 +150,7 @@ class InProcessActorClient(IActorClient):
         if get_running_loop() is home.home:
             accepted = submit(turn, when_busy)
             if not isinstance(accepted, Turn):
-                accepted = await asyncio.shield(accepted)
+                accepted = await shielded(accepted)
         else:
             accepted = await home.bridge.call(lambda: submit(turn, when_busy))
         if asking is not None:

@@ -6,12 +6,12 @@ write that is sent again cannot take effect twice.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from agent_runtime_nb._activation import InProcessActorContext, Staged
 from agent_runtime_nb._health import StorageTrouble
-from agent_runtime_nb._mailbox import Mailbox, Turn
+from agent_runtime_nb._mailbox import Admission, Mailbox, Turn
 from agent_runtime_nb._reporter import Audience
 from agent_runtime_nb._tasks import TaskOwner
 from agent_runtime_nb._tell import OUTBOX_MARKS, tell_key
@@ -42,6 +42,8 @@ from agent_runtime_nb.storage_abstractions import (
 )
 from agent_runtime_nb.supervision import OnInterrupted, RestartPolicy
 
+T = TypeVar("T")
+
 
 class Policy(NamedTuple):
     """What becomes of actors that fail and of requests whose host died."""
@@ -54,15 +56,13 @@ class Surroundings(Audience, Protocol):
     """What an actor in memory needs of its runtime.
 
     Attributes:
-        waiting: requests that had to wait and have not ended, of all actors.
-        waiting_bytes: what they weigh.
+        admission: the bounds on what waits, of all actors together.
         quarantined: the actors that take no requests, and why.
         failures: when actors have failed of late, the latest actor last.
         trouble: what fails about the storage.
     """
 
-    waiting: int
-    waiting_bytes: int
+    admission: Admission
     quarantined: dict[ActorId, ActorQuarantined]
     failures: dict[ActorId, tuple[float, ...]]
     trouble: StorageTrouble
@@ -93,6 +93,12 @@ class Surroundings(Audience, Protocol):
 
     async def bury(self, turn: Turn, error: AgentRuntimeError, attempts: int) -> None:
         """Store a request that no type here takes as a dead letter of its actor."""
+        ...
+
+    def answer(
+        self, work: Callable[[], Coroutine[Any, Any, T]], name: str
+    ) -> "asyncio.Future[T]":
+        """Start work for a caller; a future of its result, which a stop ends, too."""
         ...
 
     async def make_actor(

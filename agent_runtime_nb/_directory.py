@@ -59,7 +59,7 @@ def _summary(actors: ActorRegistry, actor_id: ActorId, now: float) -> ActorSumma
         return ActorSummary(actor_id, "quarantined")
     if resident is None:
         return ActorSummary(actor_id, "stored")
-    running, waiting = resident.running, len(resident.mailbox)
+    running, waiting = resident.running, resident.waiting
     activity = "running" if running else "waiting" if waiting else "idle"
     started = None if running is None else running.started_at
     return ActorSummary(

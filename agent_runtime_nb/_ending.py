@@ -14,7 +14,7 @@ from agent_runtime_nb._activation import Staged
 from agent_runtime_nb._commit import Commit, end_of_turn
 from agent_runtime_nb._intake import Intake
 from agent_runtime_nb._mailbox import CancelReason, Turn
-from agent_runtime_nb._ownership import interrupted_data
+from agent_runtime_nb._ownership import as_told, interrupted_data
 from agent_runtime_nb._tasks import failed
 from agent_runtime_nb._tell import stored_tells
 from agent_runtime_nb._wire import describe_error, encode
@@ -187,10 +187,8 @@ class Ending(Intake):
         self.open.pop(turn.message_id, None)
         if self.running is turn:
             self.running = None
-        if turn.had_to_wait:
-            turn.had_to_wait = False
-            self._around.waiting -= 1
-            self._around.waiting_bytes -= len(turn.body)
+        if turn.waits:
+            self._around.admission.release(turn)
         if not self.open:
             if self.gone is not None:
                 self._around.left(self)
@@ -205,4 +203,4 @@ class Ending(Intake):
             self.mailbox.withdraw(turn)
             unknown = OutcomeUnknown(self.actor_id, turn.message_id)
             on_its_way = turn.committing or turn in self._accepting
-            self._lose(turn, unknown if on_its_way else error)
+            self._lose(turn, unknown if on_its_way else as_told(error))

@@ -355,5 +355,5 @@ async def _write_new(
         resident.go_on()
     except BaseException as error:
         resident.abandon(error)
-        await actors.storage.delete_state(target, epoch=resident.epoch)
+        await actors.bounded(actors.storage.delete_state(target, epoch=resident.epoch))
         raise

@@ -1,6 +1,7 @@
 """How requests get in: their bounds, the accept.
 
-Requests that come before the claim has ended wait for it, in the order of their calls.
+Requests that come before the claim has ended wait for it, in the order of their calls
+and within the same bounds.
 """
 
 import asyncio
@@ -18,7 +19,6 @@ from agent_runtime_nb._wire import same_request
 from agent_runtime_nb.exceptions import (
     ActorBusy,
     ConversationFull,
-    MailboxFull,
     MessageIdReused,
     StaleEpoch,
 )
@@ -51,11 +51,12 @@ class Intake(Ownership):
         around = self._around
         limit = around.settings.turn_limit
         if limit is not None and self.position >= limit:
-            return around.tasks.spawn(
-                self._only_known(turn, limit), name=self.name, awaited=True
-            )
+            return self._only_known(turn, limit)
         if opened:
-            self._check_room(turn, when_busy)
+            if when_busy == "reject":
+                raise ActorBusy(self.actor_id)
+            # One of them runs, or is about to.
+            around.admission.admit(turn, len(opened) - 1, self.report.retry_after())
         else:
             turn.attempts = 1  # it runs at once: that counts in the same write
             if self._task is None:
@@ -80,8 +81,16 @@ class Intake(Ownership):
         turn.writing_since = now
         return self._accepted_later(turn, when_busy, written)
 
-    async def _only_known(self, asked: Turn, limit: int) -> Turn:
+    def _only_known(self, asked: Turn, limit: int) -> "asyncio.Future[Turn]":
         """The turn that is stored under this id; there is no room for a new one."""
+        admission = self._around.admission
+        admission.admit(asked, 0, self.report.retry_after())
+        find = partial(self._find_known, asked, limit)
+        looking = self._around.answer(find, self.name)
+        looking.add_done_callback(lambda _: admission.release(asked))
+        return looking
+
+    async def _find_known(self, asked: Turn, limit: int) -> Turn:
         record = await self._storage.find_turn(self.actor_id, asked.message_id)
         if record is None:
             raise ConversationFull(self.actor_id, limit)
@@ -91,6 +100,13 @@ class Intake(Ownership):
     def _submit_later(
         self, turn: Turn, when_busy: WhenBusy, waiting: list[Waiting]
     ) -> "asyncio.Future[Turn]":
+        for known, its_when_busy, its_future in waiting:
+            if known.message_id == turn.message_id and its_when_busy == when_busy:
+                self._attach(known, turn.body)
+                return its_future
+        # As behind open turns: one of them runs once the claim has ended.
+        ahead = len(waiting) - 1
+        self._around.admission.admit(turn, ahead, self.report.retry_after())
         future: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
         waiting.append((turn, when_busy, future))
         self._around.went_busy(self)
@@ -101,32 +117,18 @@ class Intake(Ownership):
     ) -> "asyncio.Future[Turn]":
         future: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
         self._accepting[turn] = future
+        admission, runs_at_once = self._around.admission, not turn.waits
+        admission.count(turn)
 
         def answer(done: Written) -> None:
             self._accepting.pop(turn, None)
             turn.writing_since = None
+            if runs_at_once:
+                admission.release(turn)
             forward(partial(self._accepted, turn, when_busy, done), future)
 
         written.add_done_callback(answer)
         return future
-
-    def _check_room(self, turn: Turn, when_busy: WhenBusy) -> None:
-        if when_busy == "reject":
-            raise ActorBusy(self.actor_id)
-        around, settings = self._around, self._around.settings
-        waiting = len(self.open) - 1  # one of them runs, or is about to
-        if waiting >= settings.mailbox_limit:
-            retry_after = self.report.retry_after()
-            raise MailboxFull(self.actor_id, settings.mailbox_limit, retry_after)
-        size = len(turn.body)
-        if (
-            around.waiting >= settings.waiting_limit
-            or around.waiting_bytes + size > settings.waiting_bytes
-        ):
-            raise MailboxFull("the runtime", around.waiting, self.report.retry_after())
-        turn.had_to_wait = True
-        around.waiting += 1
-        around.waiting_bytes += size
 
     def _attach(self, known: Turn, body: Encoded) -> Turn:
         if known.body and not same_request(known.body, body):
@@ -139,6 +141,8 @@ class Intake(Ownership):
         except BaseException as error:
             self._around.trouble.note(error)
             self.forget(turn)
+            if turn.error is not None:  # given up before, which was told
+                raise turn.error.with_traceback(None) from None
             turn.lose(error)
             if isinstance(error, StaleEpoch):
                 self.lose_everything(error)

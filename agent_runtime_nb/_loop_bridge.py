@@ -58,7 +58,7 @@ class LoopBridge:
             found = function()
             if not asyncio.isfuture(found):
                 return cast("T", found)
-            return await _shielded(cast("asyncio.Future[T]", found))
+            return await shielded(cast("asyncio.Future[T]", found))
         self.check_process()
         future: asyncio.Future[T] = loop.create_future()
         self._calls.append((function, loop, future))
@@ -148,7 +148,12 @@ class LoopBridge:
             return  # that loop is closed: nobody waits there any more
 
 
-async def _shielded(future: "asyncio.Future[T]") -> T:
+async def shielded(future: "asyncio.Future[T]") -> T:
+    """What a future of the running loop gives; cancelling the wait leaves it alone.
+
+    Raises:
+        NotRunning: if the future itself is cancelled, as a runtime does that stops.
+    """
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:

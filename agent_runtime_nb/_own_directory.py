@@ -7,6 +7,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from agent_runtime_nb import _directory, _forking, _second_chance
@@ -15,7 +16,6 @@ from agent_runtime_nb._health import troubles
 from agent_runtime_nb._loop_bridge import LoopBridge
 from agent_runtime_nb._mailbox import Turn
 from agent_runtime_nb._registry import ActorRegistry
-from agent_runtime_nb.exceptions import NotRunning
 from agent_runtime_nb.runtime_abstractions import ActorId, Page, TurnView, WhenBusy
 from agent_runtime_nb.runtime_directory import (
     ActorSummary,
@@ -48,6 +48,10 @@ class OwnDirectory(RuntimeDirectory):
         """The way to the runtime's loop."""
 
     @abstractmethod
+    def check_running(self) -> None:
+        """Raise NotRunning unless it runs; on its loop."""
+
+    @abstractmethod
     def submit(self, turn: Turn, when_busy: WhenBusy) -> "Turn | asyncio.Future[Turn]":
         """Accept a request."""
 
@@ -58,15 +62,21 @@ class OwnDirectory(RuntimeDirectory):
         *,
         is_long: bool = False,  # then it bounds its own steps
     ) -> T:
-        if self.state != "running":
-            raise NotRunning(self.state)
         actors = self._actors
+        bounded = work if is_long else partial(actors.within_bounds, work)
 
-        def begin() -> "asyncio.Task[T]":
-            bounded = work() if is_long else actors.within_bounds(work)
-            return actors.tasks.spawn(bounded, name=name, awaited=True)
+        def begin() -> "asyncio.Future[T]":
+            self.check_running()
+            return actors.answer(bounded, name)
 
         return await self.bridge.call(begin)
+
+    async def _at_once(self, work: Callable[[], T]) -> T:
+        def do() -> T:
+            self.check_running()
+            return work()
+
+        return await self.bridge.call(do)
 
     # --- look
 
@@ -113,7 +123,7 @@ class OwnDirectory(RuntimeDirectory):
             loop_lag=self._lag,
             resident=len(actors),
             running=sum(1 for resident in busy if resident.running is not None),
-            waiting=sum(len(resident.mailbox) for resident in busy),
+            waiting=sum(resident.waiting for resident in busy),
             detail=wrong if running else f"the runtime is {self.state}",
             since=datetime.fromtimestamp(actors.since, UTC),
         )
@@ -126,9 +136,7 @@ class OwnDirectory(RuntimeDirectory):
     # --- requests
 
     async def withdraw(self, actor_id: ActorId, message_id: str) -> bool:
-        if self.state != "running":
-            raise NotRunning(self.state)
-        return await self.bridge.call(
+        return await self._at_once(
             lambda: _second_chance.withdraw(self._actors, actor_id, message_id)
         )
 
@@ -167,9 +175,7 @@ class OwnDirectory(RuntimeDirectory):
         )
 
     async def revive(self, actor_id: ActorId) -> bool:
-        if self.state != "running":
-            raise NotRunning(self.state)
-        return await self.bridge.call(lambda: self._actors.revive(actor_id))
+        return await self._at_once(lambda: self._actors.revive(actor_id))
 
     # --- conversations
 

@@ -21,6 +21,7 @@ from agent_runtime_nb._wire import describe_error, encode
 from agent_runtime_nb.exceptions import (
     AgentRuntimeError,
     DeadLetter,
+    NotRunning,
     OutcomeUnknown,
     Unavailable,
 )
@@ -162,6 +163,17 @@ class Ownership(ABC):
         """A future of its acceptance, None if that has ended."""
         return self._accepting.get(turn)
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait: for the claim, to be stored, for the turns before them."""
+        before_claim = self._before_claim or ()
+        return len(self.mailbox) + len(self._accepting) + len(before_claim)
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether its claim has ended, well or not."""
+        return self._before_claim is None
+
     def open_turns(self) -> list[Turn]:
         """The accepted turns, the running one first, then in order."""
         running = [] if self.running is None else [self.running]
@@ -234,7 +246,7 @@ class Ownership(ABC):
             raise self.gone
 
     def _claimed(self, claimed: "asyncio.Future[Claim]") -> None:
-        waiting, self._before_claim = self._before_claim or [], None
+        waiting = self._end_wait_for_claim()
         self._claiming = None
         try:
             claim = claimed.result()
@@ -271,6 +283,12 @@ class Ownership(ABC):
             forward(partial(self.submit, turn, when_busy), future)
         if not self.open:
             self._around.went_idle(self)
+
+    def _end_wait_for_claim(self) -> list[Waiting]:
+        waiting, self._before_claim = self._before_claim or [], None
+        for turn, _, _ in waiting:  # what each is now, is seen next
+            self._around.admission.release(turn)
+        return waiting
 
     @property
     def has_tells(self) -> bool:
@@ -334,7 +352,7 @@ class Ownership(ABC):
     def close_door(self, error: BaseException) -> None:
         """Accept nothing any more; whoever asks gets the error."""
         if self.gone is None:
-            self.gone = error
+            self.gone = as_told(error)
 
     def give_up_waiting(self, now: float, limit: float) -> None:
         """A claim or an accept that the storage never answers has an unknown fate."""
@@ -360,16 +378,21 @@ class Ownership(ABC):
 
     def refuse_senders(self, error: BaseException) -> None:
         """Answer those who wait for the claim, and let no one else in."""
-        waiting, self._before_claim = self._before_claim or [], None
+        waiting = self._end_wait_for_claim()
         self.leave(error)
         for _, _, future in waiting:
             fail_sender(future, error)
 
 
+def as_told(error: BaseException) -> BaseException:
+    """What others are told of an error: a task that was cancelled, a stop has ended."""
+    return NotRunning("stopped") if isinstance(error, asyncio.CancelledError) else error
+
+
 def fail_sender(future: "asyncio.Future[Turn]", error: BaseException) -> None:
     """Tell a sender that waits, if it still does."""
     if not future.done():
-        future.set_exception(error)
+        future.set_exception(as_told(error))
         future.exception()  # seen, even if the sender has gone away
 
 

@@ -8,16 +8,17 @@ that ended a moment ago.
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextvars import Context
-from typing import NamedTuple, TypeAlias, TypeVar, cast
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 from weakref import WeakSet, WeakValueDictionary
 
 from agent_runtime_nb._activation import InProcessActorContext
 from agent_runtime_nb._commit import Policy
 from agent_runtime_nb._health import StorageTrouble, unreadable
 from agent_runtime_nb._listeners import Listeners
-from agent_runtime_nb._mailbox import CancelReason, Turn
+from agent_runtime_nb._mailbox import Admission, CancelReason, Turn
 from agent_runtime_nb._reporter import ActorFeeds
 from agent_runtime_nb._resident import ResidentActor
 from agent_runtime_nb._settings import Environment, RuntimeSettings
@@ -28,6 +29,7 @@ from agent_runtime_nb.exceptions import (
     ActorQuarantined,
     AgentRuntimeError,
     NotRunning,
+    StorageClosed,
     StorageError,
     Unavailable,
     UnknownActorType,
@@ -95,9 +97,9 @@ class ActorRegistry:
         self.unreadable: dict[
             StoredId, None
         ] = {}  # what lists have met since the start
+        self._answers: set[asyncio.Future[Any]] = set()  # that callers wait for
         self._feeds_closed = False
-        self.waiting = 0
-        self.waiting_bytes = 0
+        self.admission = Admission(settings)
         self.waits = WaitGraph()
         self._noting: WeakValueDictionary[ActorId, asyncio.Lock] = WeakValueDictionary()
         self.residents: dict[ActorId, ResidentActor] = {}
@@ -245,8 +247,13 @@ class ActorRegistry:
         return bool(done)
 
     def cancel_all(self, reason: CancelReason) -> None:
-        """Cancel every open turn that can still be cancelled."""
+        """Cancel every open turn that can still be cancelled.
+
+        Requests that wait for a claim are refused: nothing is stored of them.
+        """
         for resident in self.busy:
+            if not resident.is_claimed:
+                resident.refuse_senders(NotRunning("stopped"))
             for turn in list(resident.open.values()):
                 resident.cancel(turn, reason)
 
@@ -376,6 +383,48 @@ class ActorRegistry:
         """A turn that ended a moment ago."""
         found = self._kept.get((actor_id, message_id))
         return None if found is None else found[1]
+
+    # --- what callers wait for
+
+    def answer(
+        self, work: Callable[[], Coroutine[Any, Any, T]], name: str
+    ) -> "asyncio.Future[T]":
+        """Start work for a caller; a future of its result, which a stop ends, too.
+
+        All that is asked of the storage for a caller goes through here, so this is the
+        one place that decides what a stop answers: NotRunning to whoever has no result
+        by then, also if the work hears no cancellation, or fails because the storage
+        is closed.
+
+        Raises:
+            NotRunning: if the runtime has ended its tasks already.
+        """
+        if self.tasks.closed:
+            raise NotRunning("stopped")
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._answers.add(answer)
+        task = self.tasks.spawn(work(), name=name, awaited=True)
+        task.add_done_callback(partial(self._answer, answer))
+        return answer
+
+    def _answer(self, answer: "asyncio.Future[T]", task: "asyncio.Task[T]") -> None:
+        self._answers.discard(answer)
+        error = None if task.cancelled() else task.exception()
+        if answer.done():  # by the stop
+            return
+        too_late = isinstance(error, StorageClosed) and self.tasks.closed
+        if task.cancelled() or too_late:
+            answer.set_exception(NotRunning("stopped"))
+        elif error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(task.result())
+
+    def end_answers(self) -> None:
+        """Tell whoever waits for work that goes on although the tasks were ended."""
+        for answer in self._answers:
+            answer.set_exception(NotRunning("stopped"))
+        self._answers.clear()
 
     # --- the storage
 

@@ -17,9 +17,9 @@ class RuntimeSettings:
         turn_timeout: how long a turn may run.
         waiting_timeout: how long an accepted request may wait for its turn.
         cancel_grace: how long a cancelled turn may take to complete partially.
-        mailbox_limit: requests that may wait for one actor.
+        mailbox_limit: requests that may wait for one actor, also for its claim.
         waiting_limit, waiting_bytes: requests that may wait for all actors together,
-            and what they may weigh.
+            also for their claims, and what they may weigh.
         idle_timeout: how long an idle actor stays in memory.
         max_resident: actors in memory, as far as they are idle.
         keep_results: ended turns per actor whose result is kept.

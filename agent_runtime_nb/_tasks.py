@@ -33,6 +33,8 @@ class TaskOwner:
     def __init__(self, name: str) -> None:
         self._name = name
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.closed = False
+        """Whether `close` was called: what is started from now on is ended by nobody."""
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -89,6 +91,7 @@ class TaskOwner:
         Returns:
             Whether everything ended; a task that ignores its cancellation is left.
         """
+        self.closed = True
         tasks = self._tasks - {asyncio.current_task()}
         for task in tasks:
             task.cancel()

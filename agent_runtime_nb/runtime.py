@@ -15,9 +15,9 @@ import logging
 import os
 import platform
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, TypeVar, cast
+from typing import Literal, cast
 
 from agent_runtime_nb import _directory
 from agent_runtime_nb._client import InProcessActorClient
@@ -55,7 +55,6 @@ from agent_runtime_nb.storage_abstractions import (
 )
 from agent_runtime_nb.supervision import OnInterrupted, RestartPolicy
 
-T = TypeVar("T")
 RuntimeState = Literal["not started", "starting", "running", "stopping", "stopped"]
 
 _log = logging.getLogger(__name__)
@@ -269,7 +268,9 @@ class InProcessActorRuntime(OwnDirectory):
     async def stop(self, *, drain: float = 10.0) -> None:
         """Take no more requests, let open turns end, interrupt the rest, close.
 
-        What those turns ask other actors is still served until then. Every request that still waits is answered. Stopping twice is stopping once.
+        What those turns ask other actors is still served until then. Every request that
+        still waits is answered. Whoever waits for anything else ends, too: see
+        `IActorClient` and `RuntimeDirectory`. Stopping twice is stopping once.
 
         Args:
             drain: seconds that open turns have to end by themselves.
@@ -302,6 +303,7 @@ class InProcessActorRuntime(OwnDirectory):
         await actors.disposals.wait(self.settings.dispose_timeout)
         await actors.disposals.close(0)
         await actors.tasks.close(self.settings.cancel_grace)
+        actors.end_answers()
         await self.storage.close()
         self._state = "stopped"
 
@@ -327,6 +329,11 @@ class InProcessActorRuntime(OwnDirectory):
             self._actors.tasks.spawn(expire(self._actors, ttl), name="expire")
 
     # --- for clients, on the runtime's loop
+
+    def check_running(self) -> None:
+        """Raise NotRunning unless it runs; on its loop, where nothing can come between."""
+        if self._state != "running":
+            raise NotRunning(self._state)
 
     def submit(self, turn: Turn, when_busy: WhenBusy) -> "Turn | asyncio.Future[Turn]":
         """Accept a request; see `InProcessActorClient.send_request`."""
@@ -360,9 +367,6 @@ class InProcessActorRuntime(OwnDirectory):
             return False
         return running.message_id == message_id
 
-    def _spawn(self, work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
-        return self._actors.tasks.spawn(work, name=name, awaited=True)
-
     def _known_turn(self, actor_id: ActorId, message_id: str) -> Turn | None:
         resident = self._actors.find(actor_id)
         turn = None if resident is None else resident.open.get(message_id)
@@ -372,13 +376,13 @@ class InProcessActorRuntime(OwnDirectory):
         self, actor_id: ActorId, message_id: str
     ) -> "Turn | asyncio.Future[Turn]":
         """A turn of this or an earlier process; NOT_FOUND if there is none."""
-        if self._state != "running":
-            raise NotRunning(self._state)
+        self.check_running()
         known = self._known_turn(actor_id, message_id)
         if known is not None:
             return known
         look = partial(self._stored_turn, actor_id, message_id)
-        return self._spawn(self._actors.within_bounds(look), "find turn")
+        bounded = partial(self._actors.within_bounds, look)
+        return self._actors.answer(bounded, "find turn")
 
     async def _stored_turn(self, actor_id: ActorId, message_id: str) -> Turn:
         find = self.storage.find_turn
@@ -411,13 +415,13 @@ class InProcessActorRuntime(OwnDirectory):
         accepting = resident.being_accepted(turn)
         if accepting is None:
             return resident.cancel(turn, "cancelled")
-        return self._spawn(self._cancel_later(accepting), "cancel")
+        return self._actors.answer(partial(self._cancel_later, accepting), "cancel")
 
     async def _cancel_later(self, accepting: "asyncio.Future[Turn]") -> bool:
         # Only then it is known whether it is a new request.
         try:
             turn = await asyncio.shield(accepting)
-        except (AgentRuntimeError, asyncio.CancelledError):
+        except AgentRuntimeError:
             return False
         resident = self._actors.find(turn.actor_id)
         return resident is not None and resident.cancel(turn, "cancelled")
@@ -434,5 +438,5 @@ class InProcessActorRuntime(OwnDirectory):
         self, actor_id: ActorId, after: Cursor | None
     ) -> "asyncio.Future[tuple[Feed[TurnUpdate], list[TurnUpdate]]]":
         """A feed of an actor, and what comes before its first item."""
-        opening = _directory.open_feed(self._actors, actor_id, after)
-        return self._spawn(opening, "open feed")
+        opening = partial(_directory.open_feed, self._actors, actor_id, after)
+        return self._actors.answer(opening, "open feed")

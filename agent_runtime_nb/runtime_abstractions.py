@@ -515,7 +515,15 @@ class ActorResponseHandle(ABC):
 
 
 class IActorClient(ABC):
-    """Talk to actors; from any thread, from any loop."""
+    """Talk to actors; from any thread, from any loop.
+
+    What is in flight when the runtime stops, a wait of a handle and a watch among it,
+    ends: with its result if that is known by the end of the stop, else with NotRunning.
+    Of a request that NotRunning was told of instead of a handle nothing was accepted;
+    one that was accepted stays stored, and its end can be asked for after the next
+    start. If the storage has still not said by the end of the stop whether it took
+    what a request had to have written, whoever waits for that gets OutcomeUnknown.
+    """
 
     @abstractmethod
     async def send_request(

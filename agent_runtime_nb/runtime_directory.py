@@ -128,7 +128,12 @@ class Health:
 
 
 class RuntimeDirectory(ABC):
-    """Look at actors and manage them; never waits for a turn. Any thread, any loop."""
+    """Look at actors and manage them; never waits for a turn. Any thread, any loop.
+
+    What is in flight when the runtime stops, a watch among it, ends: with its result if
+    that is known by the end of the stop, else with NotRunning. What the verb had begun
+    to write may then be stored or not: look after the next start before it is repeated.
+    """
 
     @abstractmethod
     async def actor_types(self) -> tuple[ActorTypeInfo, ...]:
