@@ -23,6 +23,7 @@ from agent_runtime_nb._wire import (
 )
 from agent_runtime_nb.exceptions import InvalidRequest, MailboxDrained, OutsideTurn
 from agent_runtime_nb.runtime_abstractions import (
+    OWN_KEYS,
     ActorId,
     ActorRequestMessage,
     ActorResponseHandle,
@@ -37,6 +38,7 @@ from agent_runtime_nb.runtime_abstractions import (
     WhenBusy,
 )
 
+_OWN = f'{{!r}} begins with "{OWN_KEYS}", as the runtime\'s own'
 _BY_ACTOR = (RequestStatus.COMPLETED, RequestStatus.FAILED, RequestStatus.CANCELLED)
 
 
@@ -253,20 +255,16 @@ class InProcessActorContext(IActorRuntimeContext):
 
     async def write_state(self, key: str, value: JsonValue) -> None:
         staged = self._staging("write_state()")
-        if key[:1] == "$":
-            raise InvalidRequest(
-                "key", f'{key!r} begins with "$", as the runtime\'s own'
-            )
+        if key[:1] == OWN_KEYS:
+            raise InvalidRequest("key", _OWN.format(key))
         staged.set[key] = encode(value, "the value", key)
         if staged.remove:
             staged.remove.discard(key)
 
     async def remove_state(self, key: str) -> None:
         staged = self._staging("remove_state()")
-        if key[:1] == "$":
-            raise InvalidRequest(
-                "key", f'{key!r} begins with "$", as the runtime\'s own'
-            )
+        if key[:1] == OWN_KEYS:
+            raise InvalidRequest("key", _OWN.format(key))
         staged.set.pop(key, None)
         staged.remove = {*(staged.remove or ()), key}
 

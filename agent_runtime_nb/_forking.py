@@ -27,6 +27,7 @@ from agent_runtime_nb.exceptions import (
 from agent_runtime_nb.runtime_abstractions import (
     ALLOWED_TOOLS,
     DISCARDED,
+    OWN_KEYS,
     ActorId,
     Encoded,
     JsonValue,
@@ -34,11 +35,17 @@ from agent_runtime_nb.runtime_abstractions import (
     TurnView,
 )
 from agent_runtime_nb.runtime_directory import ConversationInfo
-from agent_runtime_nb.storage_abstractions import ActorChange, ActorState, TurnRecord
+from agent_runtime_nb.storage_abstractions import (
+    MOST_STATES,
+    ActorChange,
+    ActorState,
+    TurnRecord,
+)
 
 _log = logging.getLogger(__name__)
 
-NOTE = "$conversation"
+NOTE = f"{OWN_KEYS}conversation"
+_NOTED = (NOTE, DISCARDED, ALLOWED_TOOLS)
 _SESSION = "session"  # what an agent can make anew of its turns
 _PAGE = 200
 _FORK = " (fork)"
@@ -56,8 +63,10 @@ async def list_conversations(
     actors: ActorRegistry, type_name: str | None, after: str | None, limit: int
 ) -> Page[ConversationInfo]:
     """A page of stored actors with their names and parents."""
+    limit = min(limit, MOST_STATES)
     page = await actors.list_actors(type_name, after=after, limit=limit)
-    items = [await conversation_info(actors, one) for one in page.items]
+    states = await actors.storage.read_states(page.items, _NOTED)
+    items = map(_info, page.items, states)
     return Page(tuple(items), page.next)
 
 
@@ -65,8 +74,7 @@ async def conversation_info(
     actors: ActorRegistry, actor_id: ActorId
 ) -> ConversationInfo:
     """What is noted of a conversation."""
-    keys = (NOTE, DISCARDED, ALLOWED_TOOLS)
-    return _info(actor_id, await actors.storage.read_state(actor_id, keys))
+    return _info(actor_id, await actors.storage.read_state(actor_id, _NOTED))
 
 
 def _info(actor_id: ActorId, state: ActorState) -> ConversationInfo:
@@ -254,7 +262,7 @@ def _place(actor_id: ActorId, records: Sequence[TurnRecord], message_id: str) ->
 
 
 def _forked_values(state: ActorState, *, at_end: bool) -> dict[str, Encoded]:
-    values = {k: v for k, v in state.values.items() if not k.startswith("$")}
+    values = {k: v for k, v in state.values.items() if not k.startswith(OWN_KEYS)}
     match decode(values.get(_SESSION, b"null")):
         case {"session": {"service_session_id": str()}}:
             problem = "its service keeps the conversation, which cannot be forked there"

@@ -26,6 +26,7 @@ from agent_runtime_nb.exceptions import (
     Unavailable,
 )
 from agent_runtime_nb.runtime_abstractions import (
+    OWN_KEYS,
     ActorId,
     Encoded,
     JsonValue,
@@ -44,7 +45,7 @@ Waiting = tuple[Turn, WhenBusy, asyncio.Future[Turn]]
 FAILED = RequestStatus.FAILED
 INTERRUPTED = RequestStatus.INTERRUPTED
 
-DEAD = "$dead/"
+DEAD = f"{OWN_KEYS}dead/"
 """What begins the state keys of the notes of dead letters; their message ids follow."""
 DEAD_MARK = "dead"
 DEAD_MARKS = frozenset({DEAD_MARK})

@@ -7,6 +7,7 @@ in the list "$discarded"; both beside the turns, which stay as they are.
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from agent_runtime_nb._forking import annotate, owned
 from agent_runtime_nb._mailbox import Turn
@@ -25,7 +26,11 @@ from agent_runtime_nb.runtime_abstractions import (
     WhenBusy,
 )
 from agent_runtime_nb.runtime_directory import DeadLetterInfo
-from agent_runtime_nb.storage_abstractions import ActorChange, TurnRecord
+from agent_runtime_nb.storage_abstractions import (
+    MOST_STATES,
+    ActorChange,
+    TurnRecord,
+)
 
 _LONGEST_ID = 200
 
@@ -107,20 +112,23 @@ async def dead_letters(
     actors: ActorRegistry, type_name: str | None, after: str | None, limit: int
 ) -> Page[DeadLetterInfo]:
     """The dead letters of a page of actors that have some."""
+    limit = min(limit, MOST_STATES)
     page = await actors.list_actors(type_name, mark=DEAD_MARK, after=after, limit=limit)
-    found: list[DeadLetterInfo] = []
-    for actor_id in page.items:
-        state = await actors.storage.read_state(actor_id)
-        for key, value in state.values.items():
-            if key.startswith(DEAD):
-                note = decode(value)
-                at = datetime.fromtimestamp(note["at"], UTC)
-                message_id = key.removeprefix(DEAD)
-                reason = note.get("reason", "")  # older ones have none
-                attempts = note["attempts"]
-                letter = DeadLetterInfo(actor_id, message_id, attempts, at, reason)
-                found.append(letter)
+    states = await actors.storage.read_states(page.items, prefix=DEAD)
+    found = [
+        _dead_letter(actor_id, key.removeprefix(DEAD), decode(state.values[key]))
+        for actor_id, state in zip(page.items, states, strict=True)
+        for key in sorted(state.values)
+    ]
     return Page(tuple(found), page.next)
+
+
+def _dead_letter(
+    actor_id: ActorId, message_id: str, note: dict[str, Any]
+) -> DeadLetterInfo:
+    at = datetime.fromtimestamp(note["at"], UTC)
+    reason = note.get("reason", "")  # older ones have none
+    return DeadLetterInfo(actor_id, message_id, note["attempts"], at, reason)
 
 
 async def requeue(

@@ -6,10 +6,11 @@ middle of its work; and an exception in it would be seen by nobody.
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context
 from typing import Any, TypeVar
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
@@ -25,6 +26,24 @@ def failed(error: BaseException) -> "asyncio.Future[Any]":
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     future.set_exception(error)
     return future
+
+
+async def in_groups(
+    work: Callable[[A], Coroutine[Any, Any, T]], items: Sequence[A], at_once: int
+) -> list[T]:
+    """What `work` gives for each item, in their order; so many run at once, at most.
+
+    The first error of a group is raised when all of that group have ended; the next
+    group is not begun then.
+    """
+    results: list[T] = []
+    for start in range(0, len(items), at_once):
+        group = map(work, items[start : start + at_once])
+        for outcome in await asyncio.gather(*group, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            results.append(outcome)
+    return results
 
 
 class TaskOwner:

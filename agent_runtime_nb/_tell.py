@@ -11,9 +11,9 @@ from typing import NamedTuple
 import orjson
 
 from agent_runtime_nb.exceptions import InvalidActorId
-from agent_runtime_nb.runtime_abstractions import ActorId, Encoded
+from agent_runtime_nb.runtime_abstractions import OWN_KEYS, ActorId, Encoded
 
-OUTBOX = "$outbox/"
+OUTBOX = f"{OWN_KEYS}outbox/"
 OUTBOX_MARK = "outbox"
 OUTBOX_MARKS = frozenset({OUTBOX_MARK})
 

@@ -36,11 +36,11 @@ WhenBusy: TypeAlias = Literal["queue", "reject", "interrupt"]
 RETRY_OF = "retry_of"
 """The metadata header of a request that takes the place of an earlier one."""
 
-DISCARDED = "$discarded"
-"""The state key of the ids of turns that were taken out of what the model sees.
+OWN_KEYS = "$"
+"""State keys that start so are the runtime's own; actors may read, not write them."""
 
-Keys that start with "$" are the runtime's own; actors may read them, not write them.
-"""
+DISCARDED = f"{OWN_KEYS}discarded"
+"""The state key of the ids of turns that were taken out of what the model sees."""
 
 ALLOWED_TOOLS = "agent.allowed_tools"
 """The state key of the names of tools that a person allowed for the conversation.

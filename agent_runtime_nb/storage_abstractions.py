@@ -7,7 +7,7 @@ one more. Values are JSON text, made by whoever writes them and never looked int
 
 from abc import ABC, abstractmethod
 from asyncio import Future
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, cast
 
@@ -19,6 +19,9 @@ from agent_runtime_nb.runtime_abstractions import (
     RequestStatus,
     StoredId,
 )
+
+MOST_STATES = 1000
+"""How many actors one `read_states` is asked for, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,10 +255,31 @@ class IActorStateStorage(ABC):
         """
 
     @abstractmethod
+    async def read_states(
+        self,
+        actor_ids: Sequence[ActorId],
+        keys: Iterable[str] | None = None,
+        *,
+        prefix: str = "",
+    ) -> list[ActorState]:
+        """The states of several actors, in the order of `actor_ids`.
+
+        Each state is of one moment; those of two actors need not be of the same one.
+        An id may come twice; one that was never written reads as empty. All of the
+        answer is in memory at once: name what is needed.
+
+        Args:
+            actor_ids: at most `MOST_STATES`; a caller with more asks again.
+            keys: which values; a missing key is left out. None: all.
+            prefix: only values whose keys start with it; it has no wildcards.
+        """
+
     async def read_state(
         self, actor_id: ActorId, keys: Iterable[str] | None = None
     ) -> ActorState:
-        """The values of the named keys (None: all); a missing key is left out."""
+        """The state of one actor, as `read_states` gives it."""
+        (state,) = await self.read_states((actor_id,), keys)
+        return state
 
     @abstractmethod
     def write_state(

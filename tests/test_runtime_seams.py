@@ -1,6 +1,7 @@
 """Where two parts of the runtime meet: quarantine and upkeep, marks, expiry, waits."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -189,12 +190,14 @@ class Interjecting(InMemoryStateStorage):
             await call()
         return turns
 
-    async def read_state(self, actor_id: ActorId, keys: Any = None) -> ActorState:
-        state = await super().read_state(actor_id, keys)
+    async def read_states(
+        self, actor_ids: Sequence[ActorId], keys: Any = None, **part: Any
+    ) -> list[ActorState]:
+        states = await super().read_states(actor_ids, keys, **part)
         if self.after_read is not None and keys is None:
             call, self.after_read = self.after_read, None
             await call()
-        return state
+        return states
 
 
 async def test_a_request_that_comes_while_an_old_conversation_is_looked_at_saves_it(

@@ -9,7 +9,7 @@ import threading
 import uuid
 from asyncio import AbstractEventLoop, Future, get_running_loop
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from agent_runtime_nb.exceptions import (
@@ -197,19 +197,20 @@ class InMemoryStateStorage(IActorStateStorage):
         """See `IActorStateStorage.delete_state`."""
         return self._step(self._delete_state, actor_id, epoch)
 
-    async def read_state(
-        self, actor_id: ActorId, keys: Iterable[str] | None = None
-    ) -> ActorState:
-        """See `IActorStateStorage.read_state`."""
+    async def read_states(
+        self,
+        actor_ids: Sequence[ActorId],
+        keys: Iterable[str] | None = None,
+        *,
+        prefix: str = "",
+    ) -> list[ActorState]:
+        """See `IActorStateStorage.read_states`."""
+        wanted = None if keys is None else tuple(keys)
         with self._data.lock:
-            actor = self._find(actor_id)
-            if actor is None:
-                return ActorState({}, None, 0)
-            values = actor.values
-            wanted = values if keys is None else [key for key in keys if key in values]
-            return ActorState(
-                {key: values[key] for key in wanted}, actor.etag, actor.epoch
-            )
+            self._require_open()
+            return [
+                _state(self._data.actors.get(one), wanted, prefix) for one in actor_ids
+            ]
 
     async def find_turn(self, actor_id: ActorId, message_id: str) -> TurnRecord | None:
         """See `IActorStateStorage.find_turn`."""
@@ -398,6 +399,20 @@ def _record(turn: TurnRecord | _Ended) -> TurnRecord:
     record = TurnRecord(*values)
     record.status = RequestStatus(record.status)
     return record
+
+
+def _state(
+    actor: _Actor | None, wanted: tuple[str, ...] | None, prefix: str
+) -> ActorState:
+    if actor is None:
+        return ActorState({}, None, 0)
+    values = actor.values
+    found = {
+        key: values[key]
+        for key in (values if wanted is None else wanted)
+        if key in values and key.startswith(prefix)
+    }
+    return ActorState(found, actor.etag, actor.epoch)
 
 
 def _apply(data: _Data, actor_id: ActorId, change: ActorChange) -> _Turns:

@@ -15,7 +15,7 @@ Verb: TypeAlias = Literal["claim", "apply", "write_state", "delete_state", "read
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One call of a storage; `change` is that of an apply, `actor_id` None for lists."""
+    """One call of a storage; `change` is that of an apply, `actor_id` None for several."""
 
     verb: Verb
     actor_id: ActorId | None = None

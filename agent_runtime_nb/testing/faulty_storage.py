@@ -12,7 +12,15 @@ nothing; one whose answer is lost has taken effect.
 
 import asyncio
 from asyncio import Future
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -130,11 +138,17 @@ class FaultyStorage(IActorStateStorage):
         step = Step("apply", actor_id, change)
         return self._do(step, partial(self.inner.apply, actor_id, change))
 
-    async def read_state(
-        self, actor_id: ActorId, keys: Iterable[str] | None = None
-    ) -> ActorState:
-        """See `IActorStateStorage.read_state`."""
-        return await self._read(actor_id, lambda: self.inner.read_state(actor_id, keys))
+    async def read_states(
+        self,
+        actor_ids: Sequence[ActorId],
+        keys: Iterable[str] | None = None,
+        *,
+        prefix: str = "",
+    ) -> list[ActorState]:
+        """See `IActorStateStorage.read_states`; a fault is that of the whole answer."""
+        ids, wanted = tuple(actor_ids), None if keys is None else tuple(keys)
+        read = partial(self.inner.read_states, ids, wanted, prefix=prefix)
+        return await self._read(ids[0] if len(ids) == 1 else None, read)
 
     def write_state(
         self,

@@ -4,6 +4,7 @@ import asyncio
 
 from agent_runtime_nb.exceptions import Conflict, TooLarge
 from agent_runtime_nb.storage_abstractions import (
+    MOST_STATES,
     ActorChange,
     ActorState,
     IActorStateStorage,
@@ -51,6 +52,7 @@ async def reading_an_unknown_actor_does_not_make_it(kit: CaseKit) -> None:
     storage = await kit.open()
 
     await storage.read_state(kit.actor())
+    await storage.read_states([kit.actor(), kit.actor("another")])
     await storage.read_turns(kit.actor())
     await storage.find_turn(kit.actor(), "m1")
     await storage.trim(kit.actor(), 1)
@@ -139,6 +141,48 @@ async def only_the_named_keys_are_read(kit: CaseKit) -> None:
 
     same(some, ActorState({"a": b"1", "": b"4"}, etag, 0), "two of the keys")
     same(none, ActorState({}, etag, 0), "no key")
+
+
+@case(45)
+async def several_actors_are_read_as_they_are_named(kit: CaseKit) -> None:
+    """`read_states` answers in the order of the ids, for each; each as if read alone."""
+    storage, other = await kit.open(), await kit.open()
+    ids = [kit.actor(name) for name in ("z", "never", "a", "z", "gone", "claimed")]
+    for one in (ids[0], ids[2], ids[4]):
+        name = one.instance_id.encode()
+        await storage.write_state(one, set={"k": name, "more": b"2"})
+    await storage.delete_state(ids[4])
+    await other.claim(ids[5])
+
+    for reader in (storage, other):
+        for keys in (None, ("more", "missing"), ()):
+            states = await reader.read_states(ids, keys)
+            alone = [await reader.read_state(one, keys) for one in ids]
+            same(states, alone, f"what is read of {keys} together and alone")
+        states = await reader.read_states(ids)
+        found = [state.values.get("k") for state in states]
+        same(found, [b"z", None, b"a", b"z", None, None], "the values")
+        same([state.epoch for state in states], [0, 0, 0, 0, 1, 1], "the epochs")
+        states[0].values.clear()
+        same(len(states[3].values), 2, "the values of the same actor once more")
+    same(await storage.read_states([]), [], "the states of nobody")
+
+
+@case(45)
+async def a_whole_page_of_actors_is_read_at_once(kit: CaseKit) -> None:
+    """`read_states` takes as many ids as it may be asked for."""
+    storage = await kit.open()
+    ids = [kit.actor(f"c{number}") for number in range(MOST_STATES)]
+    written = range(0, MOST_STATES, 100)
+    for number in written:
+        await storage.write_state(ids[number], set={"n": b"%d" % number})
+
+    states = await storage.read_states(ids, iter(["n"]))
+
+    same(len(states), MOST_STATES, "the number of states")
+    found = {n: state.values["n"] for n, state in enumerate(states) if state.values}
+    same(found, {n: b"%d" % n for n in written}, "the values")
+    same(await kit.actors(storage), sorted(ids[n] for n in written), "the actors")
 
 
 @case(3)

@@ -16,7 +16,7 @@ import json
 import os
 import uuid
 from asyncio import Future
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -178,15 +178,19 @@ class JsonFileStorage(IActorStateStorage):
 
         return self._step(step)
 
-    async def read_state(
-        self, actor_id: ActorId, keys: Iterable[str] | None = None
-    ) -> ActorState:
-        actor = await self._read(actor_id)
-        wanted = (
-            actor.values if keys is None else [k for k in keys if k in actor.values]
-        )
-        values = {key: actor.values[key] for key in wanted}
-        return ActorState(values, actor.etag, actor.epoch)
+    async def read_states(
+        self,
+        actor_ids: Sequence[ActorId],
+        keys: Iterable[str] | None = None,
+        *,
+        prefix: str = "",
+    ) -> list[ActorState]:
+        wanted = None if keys is None else frozenset(keys)
+
+        def step(_host: HostInfo) -> list[ActorState]:
+            return [_state(self._load(one), wanted, prefix) for one in actor_ids]
+
+        return await self._step(step)
 
     async def find_turn(self, actor_id: ActorId, message_id: str) -> TurnRecord | None:
         return (await self._read(actor_id)).find(message_id)
@@ -356,6 +360,17 @@ def _decode_turn(stored: Any) -> TurnRecord:
 
 def _bytes(text: Any) -> bytes:
     return text.encode("latin-1")
+
+
+def _state(
+    actor: StoredActor, wanted: frozenset[str] | None, prefix: str
+) -> ActorState:
+    values = {
+        key: value
+        for key, value in actor.values.items()
+        if (wanted is None or key in wanted) and key.startswith(prefix)
+    }
+    return ActorState(values, actor.etag, actor.epoch)
 
 
 def _accept(

@@ -15,6 +15,9 @@ CAUGHT_BY: dict[type[WrappedStorage], set[str]] = {
     wrong.AliasingValues: {"what_is_returned_is_the_callers_own"},
     wrong.AliasingTurns: {"what_is_returned_is_the_callers_own"},
     wrong.StaleReads: {"a_read_after_a_write_sees_it_on_every_host"},
+    wrong.StatesAsFound: {"several_actors_are_read_as_they_are_named"},
+    wrong.PrefixOfStatesIsAPattern: {"values_are_read_by_the_prefix_of_their_keys"},
+    wrong.KeysOrPrefix: {"values_are_read_by_the_prefix_of_their_keys"},
     wrong.NoVersionCheck: {
         "the_version_must_be_the_stored_one",
         "one_of_fifty_creators_wins",

@@ -1,7 +1,7 @@
 """A storage that does what the memory storage does, to be wrong in subclasses."""
 
 from asyncio import Future
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from agent_runtime_nb.runtime_abstractions import (
@@ -55,10 +55,14 @@ class WrappedStorage(IActorStateStorage):
     def apply(self, actor_id: ActorId, change: ActorChange) -> "Future[Known]":
         return self.inner.apply(actor_id, change)
 
-    async def read_state(
-        self, actor_id: ActorId, keys: Iterable[str] | None = None
-    ) -> ActorState:
-        return await self.inner.read_state(actor_id, keys)
+    async def read_states(
+        self,
+        actor_ids: Sequence[ActorId],
+        keys: Iterable[str] | None = None,
+        *,
+        prefix: str = "",
+    ) -> list[ActorState]:
+        return await self.inner.read_states(actor_ids, keys, prefix=prefix)
 
     def write_state(
         self,

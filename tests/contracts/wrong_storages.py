@@ -7,7 +7,7 @@ import asyncio
 import logging
 import re
 from asyncio import Future
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Sequence
 from dataclasses import astuple, replace
 from typing import Any, TypeVar
 
@@ -53,12 +53,13 @@ def done(value: T) -> "Future[T]":
 class AliasingValues(WrappedStorage):
     """The dict that a reader gets is the one that the next reader gets."""
 
-    async def read_state(
-        self, actor_id: ActorId, keys: Iterable[str] | None = None
-    ) -> ActorState:
-        state = await super().read_state(actor_id, keys)
-        live = self.shared.setdefault(str(state), state.values)
-        return replace(state, values=live)
+    async def read_states(
+        self, actor_ids: Sequence[ActorId], *args: Any, **options: Any
+    ) -> list[ActorState]:
+        return [
+            replace(one, values=self.shared.setdefault(str(one), one.values))
+            for one in await super().read_states(actor_ids, *args, **options)
+        ]
 
     def claim(self, actor_id: ActorId, *, take_over: bool = False) -> "Future[Claim]":
         future = super().claim(actor_id, take_over=take_over)
@@ -87,11 +88,46 @@ class StaleReads(WrappedStorage):
         super().__init__(like)
         self._cache: dict[ActorId, ActorState] = {}
 
-    async def read_state(
-        self, actor_id: ActorId, keys: Iterable[str] | None = None
-    ) -> ActorState:
-        state = await super().read_state(actor_id, keys)
-        return self._cache.setdefault(actor_id, state)
+    async def read_states(
+        self, actor_ids: Sequence[ActorId], *args: Any, **options: Any
+    ) -> list[ActorState]:
+        states = await super().read_states(actor_ids, *args, **options)
+        return list(map(self._cache.setdefault, actor_ids, states))
+
+
+class StatesAsFound(WrappedStorage):
+    """Several states come in the order of the table, of known actors only, once each."""
+
+    async def read_states(
+        self, actor_ids: Sequence[ActorId], *args: Any, **options: Any
+    ) -> list[ActorState]:
+        if len(actor_ids) > 1:
+            actor_ids = sorted(set(actor_ids) & self.inner._data.actors.keys())
+        return await super().read_states(actor_ids, *args, **options)
+
+
+class PrefixOfStatesIsAPattern(WrappedStorage):
+    """The prefix of the values that are wanted is put into LIKE as it is."""
+
+    async def read_states(
+        self, actor_ids: Sequence[ActorId], *args: Any, prefix: str = ""
+    ) -> list[ActorState]:
+        escaped = re.escape(prefix).replace("%", ".*").replace("_", ".")
+        states = await super().read_states(actor_ids, *args)
+        for state in states:
+            keys = [key for key in state.values if re.match(escaped, key, re.DOTALL)]
+            state.values = {key: state.values[key] for key in keys}
+        return states
+
+
+class KeysOrPrefix(WrappedStorage):
+    """If keys are named, it forgets the prefix."""
+
+    async def read_states(
+        self, actor_ids: Sequence[ActorId], keys: Any = None, *, prefix: str = ""
+    ) -> list[ActorState]:
+        options = {"prefix": prefix} if keys is None else {}
+        return await super().read_states(actor_ids, keys, **options)
 
 
 # --- versions and epochs
@@ -142,10 +178,13 @@ class ReusedVersions(WrappedStorage):
         names[name] = future.result()
         return done(name)
 
-    async def read_state(
-        self, actor_id: ActorId, keys: Iterable[str] | None = None
-    ) -> ActorState:
-        state = await super().read_state(actor_id, keys)
+    async def read_states(
+        self, actor_ids: Sequence[ActorId], *args: Any, **options: Any
+    ) -> list[ActorState]:
+        states = await super().read_states(actor_ids, *args, **options)
+        return list(map(self._renamed, actor_ids, states))
+
+    def _renamed(self, actor_id: ActorId, state: ActorState) -> ActorState:
         names = self.shared.get(actor_id, {})
         etags = {real: name for name, real in names.items()}
         return replace(state, etag=etags.get(state.etag, state.etag))
@@ -367,10 +406,11 @@ class NamesAreFolded(WrappedStorage):
     def write_state(self, actor_id: ActorId, **options: Any) -> "Future[str]":
         return super().write_state(self._folded(actor_id), **options)
 
-    async def read_state(
-        self, actor_id: ActorId, keys: Iterable[str] | None = None
-    ) -> ActorState:
-        return await super().read_state(self._folded(actor_id), keys)
+    async def read_states(
+        self, actor_ids: Sequence[ActorId], *args: Any, **options: Any
+    ) -> list[ActorState]:
+        folded = [self._folded(one) for one in actor_ids]
+        return await super().read_states(folded, *args, **options)
 
     @staticmethod
     def _folded(actor_id: ActorId) -> ActorId:

@@ -35,6 +35,7 @@ from tests.properties.storage_model import Learned, StorageModel
 from tests.properties.storage_steps import (
     ACTORS,
     CHANGES,
+    KEYS,
     MARKS,
     MESSAGES,
     Step,
@@ -273,6 +274,30 @@ class StorageMachine(RuleBasedStateMachine):
 
         assert list(page.items) == sorted(k for k in values if k.startswith(prefix))
 
+    @rule(
+        name=hosts,
+        named=st.lists(actors, max_size=5),
+        keys=st.none() | st.lists(st.sampled_from((*KEYS, "never"))),
+        prefix=st.sampled_from(("", "k", "k%", "%")),
+    )
+    def read_states(
+        self, name: str, named: list[str], keys: list[str] | None, prefix: str
+    ) -> None:
+        ids = [self.kit.actor(actor) for actor in named]
+        expected = [self.model.state(actor_id) for actor_id in ids]
+        for state in expected:
+            values = state.values.items()
+            state.values = {
+                key: value
+                for key, value in values
+                if key.startswith(prefix) and (keys is None or key in keys)
+            }
+
+        storage = self.hosts[name].storage
+        found = self._run(storage.read_states(ids, keys, prefix=prefix))
+
+        assert found == expected
+
     @rule(name=hosts, actor=actors, message=st.sampled_from(MESSAGES))
     def find_turn(self, name: str, actor: str, message: str) -> None:
         actor_id = self.kit.actor(actor)
@@ -337,6 +362,7 @@ def test_a_storage_does_what_the_model_does(
     "kind",
     [
         *(wrong.AliasingValues, wrong.AliasingTurns, wrong.StaleReads),
+        *(wrong.StatesAsFound, wrong.PrefixOfStatesIsAPattern, wrong.KeysOrPrefix),
         *(wrong.NoVersionCheck, wrong.NoVersionCheckInTurns, wrong.ReusedVersions),
         *(wrong.HalfBatch, wrong.NoTombstone, wrong.NobodyLives),
         *(wrong.NoEpochCheckOnAccept, wrong.NoEpochCheckOnDelete),

@@ -6,6 +6,7 @@ values, so it is read before and after them: if it is the same, nothing came bet
 
 from dataclasses import dataclass, field
 
+from agent_runtime_nb._tasks import in_groups
 from agent_runtime_nb.exceptions import Corrupt, Unavailable
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
@@ -27,8 +28,9 @@ from agent_runtime_nb.storage.cosmos._documents import (
     value_id,
 )
 from agent_runtime_nb.storage.cosmos._service import Service
-from agent_runtime_nb.storage_abstractions import ActorList, TurnRecord
+from agent_runtime_nb.storage_abstractions import ActorList, ActorState, TurnRecord
 
+_AT_ONCE = 32  # actors
 _TRIES = 50  # each time because somebody has written in between
 _OF_VALUES = "c.kind = 'value' AND c.generation = @generation"
 _OF_TURNS = "c.kind = 'turn' AND c.generation = @generation"
@@ -48,14 +50,35 @@ class Snapshot:
         return {one["key"]: one["value"].encode() for one in self.values}
 
 
+async def read_states(
+    service: Service,
+    actor_ids: tuple[ActorId, ...],
+    keys: tuple[str, ...] | None,
+    prefix: str,
+) -> list[ActorState]:
+    """See `IActorStateStorage.read_states`."""
+    if keys is not None:
+        keys = tuple(key for key in keys if key.startswith(prefix))
+
+    async def read(actor_id: ActorId) -> ActorState:
+        found = await read_snapshot(service, actor_id, keys, prefix=prefix)
+        return ActorState(found.pairs(), found.root.etag, found.root.epoch)
+
+    return await in_groups(read, actor_ids, _AT_ONCE)
+
+
 async def read_snapshot(
     service: Service,
     actor_id: ActorId,
     keys: tuple[str, ...] | None = None,
     *,
+    prefix: str = "",
     open_turns: bool = False,
 ) -> Snapshot:
-    """The root, the values of the named keys (None: all) and, if asked, open turns."""
+    """The root, the values asked for and, if asked, open turns.
+
+    The values are those of the named keys, or (None) all whose keys start with `prefix`.
+    """
     found = await read_root(service, actor_id)
     for _ in range(_TRIES):
         root = found.root
@@ -63,7 +86,7 @@ async def read_snapshot(
         if not wanted and not (open_turns and root.open):
             return found
         if wanted:
-            found.values = await _read_values(service, actor_id, root, keys)
+            found.values = await _read_values(service, actor_id, root, keys, prefix)
         if open_turns and root.open:
             found.turns = await _read_open(service, actor_id, root)
         again = await read_root(service, actor_id)
@@ -93,12 +116,18 @@ async def read_root(
 
 
 async def _read_values(
-    service: Service, actor_id: ActorId, root: Root, keys: tuple[str, ...] | None
+    service: Service,
+    actor_id: ActorId,
+    root: Root,
+    keys: tuple[str, ...] | None,
+    prefix: str,
 ) -> list[Document]:
     query = f"SELECT c.id, c.key, c['value'] FROM c WHERE c.pk = @pk AND {_OF_VALUES}"  # noqa: S608 - constants
     if keys is None:
+        some = " AND STARTSWITH(c['order'], @prefix)" if prefix else ""
+        order = {"prefix": order_of(prefix)} if prefix else {}
         return await service.query(
-            partition_of(actor_id), query, generation=root.generation
+            partition_of(actor_id), query + some, generation=root.generation, **order
         )
     return await service.query(
         partition_of(actor_id),

@@ -4,7 +4,7 @@ import base64
 import binascii
 import os
 from asyncio import Future
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -33,7 +33,7 @@ from agent_runtime_nb.storage.cosmos._reads import (
     find_turn,
     list_actors,
     list_keys,
-    read_snapshot,
+    read_states,
     read_turns,
 )
 from agent_runtime_nb.storage.cosmos._service import Account, Service
@@ -206,15 +206,18 @@ class CosmosStateStorage(IActorStateStorage):
         """See `IActorStateStorage.trim`."""
         await self._submit(actor_id, Step("trim", keep))
 
-    async def read_state(
-        self, actor_id: ActorId, keys: Iterable[str] | None = None
-    ) -> ActorState:
-        """See `IActorStateStorage.read_state`."""
-        wanted = None if keys is None else tuple(keys)
-        found = await self._read(
-            lambda service: read_snapshot(service, actor_id, wanted)
+    async def read_states(
+        self,
+        actor_ids: Sequence[ActorId],
+        keys: Iterable[str] | None = None,
+        *,
+        prefix: str = "",
+    ) -> list[ActorState]:
+        """See `IActorStateStorage.read_states`; it asks every actor's partition."""
+        ids, wanted = tuple(actor_ids), None if keys is None else tuple(keys)
+        return await self._read(
+            lambda service: read_states(service, ids, wanted, prefix)
         )
-        return ActorState(found.pairs(), found.root.etag, found.root.epoch)
 
     async def find_turn(self, actor_id: ActorId, message_id: str) -> TurnRecord | None:
         """See `IActorStateStorage.find_turn`."""

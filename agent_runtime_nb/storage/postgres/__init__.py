@@ -17,7 +17,7 @@ from any loop, and a loop that is blocked keeps nobody else from being served.
 
 import os
 from asyncio import Future
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -183,13 +183,21 @@ class PostgresStateStorage(IActorStateStorage):
         """See `IActorStateStorage.trim`."""
         await self._submit(Step(Plan.trim, actor_id, keep))
 
-    async def read_state(
-        self, actor_id: ActorId, keys: Iterable[str] | None = None
-    ) -> ActorState:
-        """See `IActorStateStorage.read_state`."""
-        wanted = None if keys is None else tuple(keys)
+    async def read_states(
+        self,
+        actor_ids: Sequence[ActorId],
+        keys: Iterable[str] | None = None,
+        *,
+        prefix: str = "",
+    ) -> list[ActorState]:
+        """See `IActorStateStorage.read_states`."""
         return await self._require_open().read(
-            partial(self._reads.read_state, actor_id=actor_id, keys=wanted)
+            partial(
+                self._reads.read_states,
+                actor_ids=tuple(actor_ids),
+                keys=None if keys is None else tuple(keys),
+                prefix=prefix,
+            )
         )
 
     async def find_turn(self, actor_id: ActorId, message_id: str) -> TurnRecord | None:

@@ -18,11 +18,13 @@ Fetch = Callable[..., Awaitable[Sequence[Any]]]
 
 _IN_NO_ID = re.compile("[\0\ud800-\udfff]")  # and in no text of the server
 
-_STATE = """
-select a.etag, a.epoch, v.key, v.value
-from {s}.actor a left join {s}.value v
-    on v.actor = a.n and ($3::bytea[] is null or v.key = any($3::bytea[]))
-where a.type = $1 and a.instance = $2"""
+_STATES = """
+select asked.place, a.etag, a.epoch, v.key, v.value
+from unnest($1::text[], $2::text[]) with ordinality as asked(type, instance, place)
+join {s}.actor a on a.type = asked.type and a.instance = asked.instance
+left join {s}.value v on v.actor = a.n
+    and ($3::bytea[] is null or v.key = any($3::bytea[]))
+    and v.key >= $4::bytea and ($5::bytea is null or v.key < $5::bytea)"""
 
 _TURN = """
 select {columns} from {s}.turn where actor = {actor} and message_id = $3"""
@@ -58,7 +60,7 @@ class Reads:
 
     def __init__(self, statements: Statements) -> None:
         of = statements.of
-        self._state, self._turn, self._turns = of(_STATE), of(_TURN), of(_TURNS)
+        self._states, self._turn, self._turns = of(_STATES), of(_TURN), of(_TURNS)
         self._keys, list_ = of(_KEYS), of(_LIST)
         has_data, has_open, has_mark = of(_HAS_DATA), of(_HAS_OPEN), of(_HAS_MARK)
         self._lists = {
@@ -68,16 +70,26 @@ class Reads:
             (True, True): list_.format(having=f"{has_open} {has_mark}"),
         }
 
-    async def read_state(
-        self, fetch: Fetch, actor_id: ActorId, keys: Sequence[str] | None
-    ) -> ActorState:
-        """See `IActorStateStorage.read_state`."""
+    async def read_states(
+        self,
+        fetch: Fetch,
+        actor_ids: Sequence[ActorId],
+        keys: Sequence[str] | None,
+        prefix: str,
+    ) -> list[ActorState]:
+        """See `IActorStateStorage.read_states`."""
         wanted = None if keys is None else [encode_text(key) for key in keys]
-        rows = await fetch(self._state, *actor_id, wanted)
-        if not rows:
-            return ActorState({}, None, 0)
-        values = {decode_text(row[2]): row[3] for row in rows if row[2] is not None}
-        return ActorState(values, rows[0][0], rows[0][1])
+        types = [one.type_name for one in actor_ids]
+        instances = [one.instance_id for one in actor_ids]
+        start, end = _range_of(prefix)
+        rows = await fetch(self._states, types, instances, wanted, start, end)
+        states = [ActorState({}, None, 0) for _ in actor_ids]
+        for place, etag, epoch, key, value in rows:
+            state = states[place - 1]
+            state.etag, state.epoch = etag, epoch
+            if key is not None:
+                state.values[decode_text(key)] = value
+        return states
 
     async def find_turn(
         self, fetch: Fetch, actor_id: ActorId, message_id: str
@@ -102,9 +114,7 @@ class Reads:
         limit: int,
     ) -> Page[str]:
         """See `IActorStateStorage.list_keys`."""
-        start = encode_text(prefix)
-        # No byte of UTF-8 is the last one, so the next byte always exists.
-        end = start[:-1] + bytes([start[-1] + 1]) if start else None
+        start, end = _range_of(prefix)
         token = None if after is None else encode_text(after)
         rows = await fetch(self._keys, *actor_id, start, end, token, limit + 1)
         items = tuple(decode_text(row[0]) for row in rows[:limit])
@@ -137,3 +147,10 @@ class Reads:
                 break
             start = (rows[-1][0], rows[-1][1])
         return listed.page()
+
+
+def _range_of(prefix: str) -> tuple[bytes, bytes | None]:
+    """The first stored key with a prefix, and the first beyond them, if there may be."""
+    start = encode_text(prefix)
+    # No byte of UTF-8 is the last one, so the next byte always exists.
+    return start, start[:-1] + bytes([start[-1] + 1]) if start else None

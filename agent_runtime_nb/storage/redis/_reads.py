@@ -75,8 +75,8 @@ def _outcome(job: Any, answer: object, where: str) -> object:
     return job.decode(answer)
 
 
-def read_state(keys: ActorKeys, wanted: tuple[str, ...] | None) -> Query:
-    """See `IActorStateStorage.read_state`."""
+def read_state(keys: ActorKeys, wanted: tuple[str, ...] | None, prefix: str) -> Query:
+    """One actor of `IActorStateStorage.read_states`."""
 
     def decode(answer: Any) -> ActorState:
         etag, epoch, pairs = answer
@@ -84,9 +84,18 @@ def read_state(keys: ActorKeys, wanted: tuple[str, ...] | None) -> Query:
             values_of(pairs), None if etag is None else etag.decode(), int(epoch)
         )
 
-    if wanted is None:
-        return Query(READ_STATE.call(keys, 1), decode)
-    return Query(READ_STATE.call(keys, 0, *wanted), decode)
+    if wanted is not None:
+        some = [key for key in wanted if key.startswith(prefix)]
+        return Query(READ_STATE.call(keys, "some", *some), decode)
+    if prefix:
+        start = prefix.encode()
+        return Query(READ_STATE.call(keys, "range", b"[" + start, _end(start)), decode)
+    return Query(READ_STATE.call(keys, "all"), decode)
+
+
+def _end(prefix: bytes) -> bytes:
+    """The bound above all keys with a prefix."""
+    return b"(" + prefix + b"\xff"  # no UTF-8 has that byte
 
 
 def find_turn(keys: ActorKeys, message_id: str) -> Query:
@@ -118,10 +127,9 @@ def list_keys(keys: ActorKeys, prefix: str, after: str | None, limit: int) -> Qu
     lowest = b"[" + prefix.encode()
     if after is not None and after >= prefix:
         lowest = b"(" + after.encode()
-    highest = b"(" + prefix.encode() + b"\xff"  # no UTF-8 has that byte
+    end = _end(prefix.encode())
     return Query(
-        ("ZRANGEBYLEX", keys.value_keys, lowest, highest, "LIMIT", 0, limit + 1),
-        decode,
+        ("ZRANGEBYLEX", keys.value_keys, lowest, end, "LIMIT", 0, limit + 1), decode
     )
 
 

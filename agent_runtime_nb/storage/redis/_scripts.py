@@ -252,19 +252,25 @@ if trimmed then redis.call('HSET', actor, 'trimmed', trimmed) end
 return {'ok'}
 """)
 
-# ARGV: whether all values are wanted (1, 0), else the keys that are.
+# ARGV: which values are wanted: all; those in a range of keys, and its bounds; or those
+# of some keys, and these.
 READ_STATE = _script("""
 local found = redis.call('HMGET', actor, 'etag', 'epoch')
-local pairs = {}
-if ARGV[1] == '1' then
+local pairs, wanted = {}, {}
+if ARGV[1] == 'all' then
   pairs = redis.call('HGETALL', values)
+elseif ARGV[1] == 'range' then
+  wanted = redis.call('ZRANGEBYLEX', value_keys, ARGV[2], ARGV[3])
 else
   for i = 2, #ARGV do
-    local value = redis.call('HGET', values, ARGV[i])
-    if value then
-      pairs[#pairs + 1] = ARGV[i]
-      pairs[#pairs + 1] = value
-    end
+    wanted[i - 1] = ARGV[i]
+  end
+end
+for _, key in ipairs(wanted) do
+  local value = redis.call('HGET', values, key)
+  if value then
+    pairs[#pairs + 1] = key
+    pairs[#pairs + 1] = value
   end
 end
 return {found[1], found[2] or '0', pairs}

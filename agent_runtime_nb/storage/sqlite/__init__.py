@@ -10,7 +10,7 @@ import logging
 import os
 import sqlite3
 from asyncio import Future
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,7 @@ from agent_runtime_nb.storage.sqlite._reads import (
     find_turn,
     list_actors,
     list_keys,
-    read_state,
+    read_states,
     read_turns,
     run_reads,
 )
@@ -190,12 +190,16 @@ class SqliteStateStorage(IActorStateStorage):
         """See `IActorStateStorage.trim`."""
         await self._submit(Step(Group.trim, actor_id, keep))
 
-    async def read_state(
-        self, actor_id: ActorId, keys: Iterable[str] | None = None
-    ) -> ActorState:
-        """See `IActorStateStorage.read_state`."""
+    async def read_states(
+        self,
+        actor_ids: Sequence[ActorId],
+        keys: Iterable[str] | None = None,
+        *,
+        prefix: str = "",
+    ) -> list[ActorState]:
+        """See `IActorStateStorage.read_states`."""
         wanted = None if keys is None else tuple(keys)
-        return await self._read(read_state, actor_id, wanted)
+        return await self._read(read_states, tuple(actor_ids), wanted, prefix)
 
     async def find_turn(self, actor_id: ActorId, message_id: str) -> TurnRecord | None:
         """See `IActorStateStorage.find_turn`."""

@@ -67,8 +67,22 @@ def _number_of(connection: sqlite3.Connection, actor_id: ActorId) -> int:
     return row[0] if row else 0
 
 
-def read_state(
-    connection: sqlite3.Connection, actor_id: ActorId, keys: tuple[str, ...] | None
+def read_states(
+    connection: sqlite3.Connection,
+    actor_ids: tuple[ActorId, ...],
+    keys: tuple[str, ...] | None,
+    prefix: str,
+) -> list[ActorState]:
+    if keys is not None:
+        keys = tuple(key for key in keys if key.startswith(prefix))
+    return [_state(connection, one, keys, prefix) for one in actor_ids]
+
+
+def _state(
+    connection: sqlite3.Connection,
+    actor_id: ActorId,
+    keys: tuple[str, ...] | None,
+    prefix: str,
 ) -> ActorState:
     row = connection.execute(
         "select n, etag, epoch from actor where type = ? and instance = ?",
@@ -78,7 +92,10 @@ def read_state(
         return ActorState({}, None, 0)
     n, etag, epoch = row
     if keys is None:
-        pairs = connection.execute("select key, value from value where actor = ?", (n,))
+        pairs = connection.execute(
+            "select key, value from value where actor = ? and key >= ? and key < ?",
+            (n, prefix, _end_of(prefix)),
+        )
         return ActorState(dict(pairs.fetchall()), etag, epoch)
     values: dict[str, Encoded] = {}
     for key in keys:
