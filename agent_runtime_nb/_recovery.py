@@ -4,17 +4,18 @@ Also what actors of this host still had to tell when a lost write made them leav
 are claimed again as soon as the storage lets them.
 """
 
-import contextlib
 import logging
 from collections.abc import AsyncIterator
 
 from agent_runtime_nb._ownership import end_left_behind
 from agent_runtime_nb._registry import ActorRegistry
+from agent_runtime_nb._tasks import in_groups
 from agent_runtime_nb._tell import OUTBOX_MARK
 from agent_runtime_nb._wire import encode
 from agent_runtime_nb.exceptions import (
     ActorOwnedElsewhere,
     AgentRuntimeError,
+    Corrupt,
     StaleEpoch,
     StorageError,
 )
@@ -23,7 +24,7 @@ from agent_runtime_nb.storage_abstractions import ActorChange, TurnEnd
 
 _log = logging.getLogger(__name__)
 _STEP = 40  # turns of one change; a backend may refuse more
-_RESUMED_AT_ONCE = 16
+_AT_ONCE = 16  # actors
 
 
 class Recovery:
@@ -43,31 +44,43 @@ class Recovery:
         What is to run, or to be told, waits for `resume`.
         """
         recovered = 0
-        async for actor_id in self._listed(open_only=True):
-            if self._actors.policy(actor_id).on_interrupted == "rerun":
-                self._to_resume[actor_id] = None
-                recovered += 1
-                continue
-            with contextlib.suppress(ActorOwnedElsewhere):
-                await self._end_left_behind(actor_id)
-                recovered += 1
-        async for actor_id in self._listed(mark=OUTBOX_MARK):
-            self._to_resume[actor_id] = None
+        async for page in self._listed(open_only=True):
+            to_end: list[ActorId] = []
+            for actor_id in page:
+                if self._actors.policy(actor_id).on_interrupted == "rerun":
+                    self._to_resume[actor_id] = None
+                    recovered += 1
+                else:
+                    to_end.append(actor_id)
+            recovered += sum(await in_groups(self._end, to_end, _AT_ONCE))
+        async for page in self._listed(mark=OUTBOX_MARK):
+            self._to_resume.update(dict.fromkeys(page))
         return recovered
 
     async def _listed(
         self, *, open_only: bool = False, mark: str | None = None
-    ) -> AsyncIterator[ActorId]:
+    ) -> AsyncIterator[tuple[ActorId, ...]]:
         after: str | None = None
         while True:
             page = await self._actors.bounded(
                 self._actors.list_actors(open_only=open_only, mark=mark, after=after)
             )
-            for actor_id in page.items:
-                yield actor_id
+            yield page.items
             after = page.next
             if after is None:
                 return
+
+    async def _end(self, actor_id: ActorId) -> bool:
+        """End what a dead host left of an actor; False: this host cannot."""
+        try:
+            await self._end_left_behind(actor_id)
+        except (ActorOwnedElsewhere, StaleEpoch):
+            return False  # a living host has it, or has come in between
+        except Corrupt as error:
+            # Of the others, what was left can be ended.
+            _log.error("what was left of %s is not ended: %s", actor_id, error)
+            return False
+        return True
 
     async def _end_left_behind(self, actor_id: ActorId) -> None:
         """End what a dead host left of one actor that is not in memory.
@@ -93,7 +106,7 @@ class Recovery:
 
     def resume(self) -> None:
         """Run again and tell what dead hosts left, a few actors at a time."""
-        for number in range(min(_RESUMED_AT_ONCE, len(self._to_resume))):
+        for number in range(min(_AT_ONCE, len(self._to_resume))):
             self._actors.tasks.spawn(self._resume(), name=f"resume {number}")
 
     async def _resume(self) -> None:

@@ -110,13 +110,13 @@ class PrefixOfStatesIsAPattern(WrappedStorage):
     """The prefix of the values that are wanted is put into LIKE as it is."""
 
     async def read_states(
-        self, actor_ids: Sequence[ActorId], *args: Any, prefix: str = ""
+        self, actor_ids: Sequence[ActorId], keys: Any = None, *, prefix: str = ""
     ) -> list[ActorState]:
         escaped = re.escape(prefix).replace("%", ".*").replace("_", ".")
-        states = await super().read_states(actor_ids, *args)
+        states = await super().read_states(actor_ids, keys)
         for state in states:
-            keys = [key for key in state.values if re.match(escaped, key, re.DOTALL)]
-            state.values = {key: state.values[key] for key in keys}
+            found = [key for key in state.values if re.match(escaped, key, re.DOTALL)]
+            state.values = {key: state.values[key] for key in found}
         return states
 
 

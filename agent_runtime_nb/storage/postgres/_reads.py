@@ -85,7 +85,7 @@ class Reads:
         rows = await fetch(self._states, types, instances, wanted, start, end)
         states = [ActorState({}, None, 0) for _ in actor_ids]
         for place, etag, epoch, key, value in rows:
-            state = states[place - 1]
+            state: ActorState = states[place - 1]
             state.etag, state.epoch = etag, epoch
             if key is not None:
                 state.values[decode_text(key)] = value
