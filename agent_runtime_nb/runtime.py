@@ -22,7 +22,7 @@ from typing import Literal, cast
 from agent_runtime_nb import _directory
 from agent_runtime_nb._client import InProcessActorClient
 from agent_runtime_nb._commit import Policy
-from agent_runtime_nb._expiry import expire
+from agent_runtime_nb._expiry import Expiry
 from agent_runtime_nb._listeners import Listeners
 from agent_runtime_nb._loop_bridge import LoopBridge
 from agent_runtime_nb._mailbox import Turn
@@ -59,7 +59,6 @@ RuntimeState = Literal["not started", "starting", "running", "stopping", "stoppe
 
 _log = logging.getLogger(__name__)
 _SWEEP_EVERY = 1.0
-_EXPIRE_EVERY = 3600.0
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -99,6 +98,7 @@ class InProcessActorRuntime(OwnDirectory):
         )
         self._residents = self._actors.residents
         self._recovery = Recovery(self._actors)
+        self._expiry = Expiry(self._actors)
         self._host_name = host_name or _default_host_name()
         self._state: RuntimeState = "not started"
         self.home: asyncio.AbstractEventLoop | None = None
@@ -107,7 +107,6 @@ class InProcessActorRuntime(OwnDirectory):
         self._stopping: asyncio.Task[None] | None = None
         self._drains = False  # open turns may still end by themselves
         self._lag = 0.0
-        self._expiry_due = 0.0
         self._actors.submit = self.submit
         self._actors.client = InProcessActorClient(self)
 
@@ -318,15 +317,9 @@ class InProcessActorRuntime(OwnDirectory):
             self._actors.sweep()
             if self._state == "running":
                 self._recovery.tell_again()
-            self._expire()
+                self._expiry.sweep()
         finally:
             self._sweep_later()
-
-    def _expire(self) -> None:
-        now, ttl = self.environment.clock(), self.settings.conversation_ttl
-        if ttl is not None and now >= self._expiry_due:
-            self._expiry_due = now + _EXPIRE_EVERY
-            self._actors.tasks.spawn(expire(self._actors, ttl), name="expire")
 
     # --- for clients, on the runtime's loop
 

@@ -9,7 +9,6 @@ import httpx2
 import pytest
 
 from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb._expiry import expire
 from agent_runtime_nb._settings import Environment, RuntimeSettings
 from agent_runtime_nb._wire import encode_body
 from agent_runtime_nb.exceptions import (
@@ -84,7 +83,7 @@ async def test_old_conversations_are_deleted_and_young_ones_stay(
     clock.advance(2 * DAY)
     await ask(runtime, "young", TWO)
 
-    deleted = await expire(runtime._actors, DAY)
+    deleted = await runtime._expiry.expire(DAY)
 
     left = (await runtime.list_actors()).items
     assert (deleted, [one.actor_id for one in left]) == (1, [TWO])
@@ -97,7 +96,7 @@ async def test_an_old_conversation_with_an_open_turn_stays(start: StartRuntime) 
     await gate.begun.get()
     clock.advance(2 * DAY)
 
-    assert await expire(runtime._actors, DAY) == 0
+    assert await runtime._expiry.expire(DAY) == 0
 
     gate.passing.set()
     assert (await soon(handle.get_response())).status is RequestStatus.COMPLETED
@@ -113,7 +112,7 @@ async def test_an_old_conversation_of_a_living_neighbour_stays(
     second = await start(echo, InMemoryStateStorage(data), environment=environment)
     clock.advance(2 * DAY)
 
-    assert await expire(second._actors, DAY) == 0
+    assert await second._expiry.expire(DAY) == 0
 
 
 async def test_what_undelivered_tells_say_is_not_deleted_with_old_age(
@@ -127,7 +126,7 @@ async def test_what_undelivered_tells_say_is_not_deleted_with_old_age(
     await ask(runtime)
     clock.advance(2 * DAY)
 
-    assert await expire(runtime._actors, DAY) == 0
+    assert await runtime._expiry.expire(DAY) == 0
 
 
 async def test_the_sweep_looks_for_old_conversations_if_that_is_wanted(
@@ -142,7 +141,7 @@ async def test_the_sweep_looks_for_old_conversations_if_that_is_wanted(
     await ask(runtime)
     clock.advance(2 * DAY)
 
-    runtime._expire()
+    runtime._expiry.sweep()
     await runtime._actors.tasks.wait(5)
 
     assert (await runtime.list_actors()).items == ()

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb._expiry import expire
 from agent_runtime_nb._settings import Environment
 from agent_runtime_nb.agent_actor import AgentActor
 from agent_runtime_nb.conversations import read_conversation, to_markdown
@@ -217,7 +216,7 @@ async def test_a_request_that_comes_while_an_old_conversation_is_looked_at_saves
         handles.append(await client.send_request(ONE, "run", "new"))
 
     storage.after_read = meanwhile
-    deleted = await expire(runtime._actors, DAY)
+    deleted = await runtime._expiry.expire(DAY)
     gate.passing.set()
 
     assert deleted == 0
@@ -236,7 +235,7 @@ async def test_taking_over_does_not_let_a_neighbours_old_conversation_expire(
     second.take_over = True
     clock.advance(2 * DAY)
 
-    assert await expire(second._actors, DAY) == 0
+    assert await second._expiry.expire(DAY) == 0
 
 
 # --- waits
