@@ -25,7 +25,7 @@ class RuntimeSettings:
         keep_results: ended turns per actor whose result is kept.
         turn_limit: turns that a conversation may have; None: any number.
         conversation_ttl: conversations whose last turn ended longer ago are deleted;
-            looked at once an hour. None: none is.
+            looked at once an hour, at most 1,000 at a time. None: none is.
         request_limit: size of a request.
         update_limit, update_bytes: what the update log of one turn keeps.
         update_memory: what the update logs of ended turns keep, all together.

@@ -210,7 +210,10 @@ class RuntimeDirectory(ABC):
         after: str | None = None,
         limit: int = 200,
     ) -> Page[DeadLetterInfo]:
-        """Requests that are not begun again, actor by actor; pages are of actors."""
+        """Requests that are not begun again, actor by actor.
+
+        Pages are of actors, at most 1,000.
+        """
 
     @abstractmethod
     async def requeue(self, actor_id: ActorId, message_id: str) -> str:
@@ -234,7 +237,10 @@ class RuntimeDirectory(ABC):
         after: str | None = None,
         limit: int = 200,
     ) -> Page[ConversationInfo]:
-        """Stored conversations with their names, in the order of their ids."""
+        """Stored conversations with their names, in the order of their ids.
+
+        A page has at most 1,000.
+        """
 
     @abstractmethod
     async def rename(self, actor_id: ActorId, name: str | None) -> None:

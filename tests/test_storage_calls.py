@@ -11,7 +11,7 @@ from agent_runtime_nb.storage.memory import InMemoryStateStorage
 from agent_runtime_nb.storage_abstractions import ActorChange, HostInfo, TurnRecord
 from agent_runtime_nb.testing.faults import Step
 from agent_runtime_nb.testing.faulty_storage import FaultyStorage
-from agent_runtime_nb.widgets._transcript import Transcript
+from agent_runtime_nb.widgets._conversation_menu import ConversationMenu
 from agent_runtime_nb.widgets.chat_panel import ChatPanel
 from tests.widgets.front_end import FakeComm
 
@@ -20,7 +20,10 @@ DEAD = 200
 
 
 class Looks:
-    """A runtime over many stored conversations; counts the calls of its storage."""
+    """A runtime over many stored conversations; counts the calls of its storage.
+
+    The last one was forked from the first; some have dead letters.
+    """
 
     def __init__(self) -> None:
         self.calls = 0
@@ -31,16 +34,20 @@ class Looks:
         self.calls += 1
 
     async def fill(self) -> None:
-        """Conversations with a name each, and big state; some have dead letters."""
+        """Have an earlier host store them."""
         storage = self.storage.inner
         await storage.open(HostInfo("earlier", "earlier"))
         for number in range(MANY):
             actor_id = ActorId("echo", f"c{number:04}")
             epoch = (await storage.claim(actor_id)).epoch
             change = ActorChange(epoch, new_etag=f"e{number}")
+            parent = b"null"
+            if number == MANY - 1:
+                parent = b'{"actor": "echo/c0000", "message_id": null, "at": 2.0}'
             change.accepted = (TurnRecord(1, "m1", ended_at=1.0),)
             change.set = {
-                "$conversation": b'{"name": "Number %d", "parent": null}' % number,
+                "$conversation": b'{"name": "Number %d", "parent": %b}'
+                % (number, parent),
                 "session": b'"' + b"x" * 1000 + b'"',
             }
             if number < DEAD:
@@ -78,31 +85,27 @@ async def test_a_page_of_dead_letters_of_200_actors_costs_two_calls(
     assert looks.calls == 2
 
 
-async def test_a_look_for_branches_among_1000_conversations_costs_ten_calls(
-    looks: Looks,
-) -> None:
+def menu_of(looks: Looks) -> ConversationMenu:
+    """The menu of a panel that shows the first conversation and does nothing itself."""
     client = InProcessActorClient(looks.runtime)
     shown = ActorId("echo", "c0000")
     panel = ChatPanel(client, looks.runtime, shown, comm=FakeComm())
-    menu = panel._menu
     panel.close()
-    menu._stage.transcript = Transcript(keep=50)
-    looks.calls = 0
+    return panel._menu
 
-    assert await menu.branches() == []
 
-    assert looks.calls == 10
+async def test_a_look_for_branches_among_1000_conversations_costs_two_calls(
+    looks: Looks,
+) -> None:
+    [branch] = await menu_of(looks).branches()
+
+    options = [one["instance_id"] for one in branch["options"]]
+    assert options == ["c0000", f"c{MANY - 1:04}"]
+    assert looks.calls == 2
 
 
 async def test_a_page_of_the_menu_costs_three_calls(looks: Looks) -> None:
-    client = InProcessActorClient(looks.runtime)
-    shown = ActorId("echo", "c0000")
-    panel = ChatPanel(client, looks.runtime, shown, comm=FakeComm())
-    menu = panel._menu
-    panel.close()
-    looks.calls = 0
-
-    page, after = await menu._page_of_conversations(None)
+    page, after = await menu_of(looks)._page_of_conversations(None)
 
     assert (len(page), after) == (100, "echo/c0099")
     assert looks.calls == 3

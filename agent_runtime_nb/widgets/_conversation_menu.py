@@ -132,7 +132,7 @@ class ConversationMenu:
         after: str | None = None
         while len(infos) < _RELATED:
             page = await self._stage.directory.list_conversations(
-                shown.type_name, after=after
+                shown.type_name, after=after, limit=_RELATED
             )
             infos += page.items
             after = page.next
