@@ -185,12 +185,13 @@ class JsonFileStorage(IActorStateStorage):
         *,
         prefix: str = "",
     ) -> list[ActorState]:
-        wanted = None if keys is None else frozenset(keys)
-
-        def step(_host: HostInfo) -> list[ActorState]:
-            return [_state(self._load(one), wanted, prefix) for one in actor_ids]
-
-        return await self._step(step)
+        wanted = None if keys is None else tuple(keys)
+        found: list[ActorState] = []
+        for actor in [await self._read(one) for one in actor_ids]:
+            names = actor.values if wanted is None else actor.values.keys() & wanted
+            some = {k: actor.values[k] for k in names if k.startswith(prefix)}
+            found.append(ActorState(some, actor.etag, actor.epoch))
+        return found
 
     async def find_turn(self, actor_id: ActorId, message_id: str) -> TurnRecord | None:
         return (await self._read(actor_id)).find(message_id)
@@ -199,9 +200,8 @@ class JsonFileStorage(IActorStateStorage):
         self, actor_id: ActorId, *, before: int | None = None, limit: int = 50
     ) -> list[TurnRecord]:
         turns = (await self._read(actor_id)).turns
-        return [one for one in turns if before is None or one.position < before][
-            -limit:
-        ]
+        found = [one for one in turns if before is None or one.position < before]
+        return found[-limit:]
 
     async def list_keys(
         self,
@@ -212,11 +212,8 @@ class JsonFileStorage(IActorStateStorage):
         limit: int = 200,
     ) -> Page[str]:
         values = (await self._read(actor_id)).values
-        found = sorted(
-            key
-            for key in values
-            if key.startswith(prefix) and (after is None or key > after)
-        )
+        some = (key for key in values if key.startswith(prefix))
+        found = sorted(key for key in some if after is None or key > after)
         return Page(tuple(found[:limit]), found[limit - 1] if found[limit:] else None)
 
     async def list_actors(
@@ -360,17 +357,6 @@ def _decode_turn(stored: Any) -> TurnRecord:
 
 def _bytes(text: Any) -> bytes:
     return text.encode("latin-1")
-
-
-def _state(
-    actor: StoredActor, wanted: frozenset[str] | None, prefix: str
-) -> ActorState:
-    values = {
-        key: value
-        for key, value in actor.values.items()
-        if (wanted is None or key in wanted) and key.startswith(prefix)
-    }
-    return ActorState(values, actor.etag, actor.epoch)
 
 
 def _accept(

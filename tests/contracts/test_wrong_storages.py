@@ -7,17 +7,18 @@ from agent_runtime_nb.testing.storage_check import check_storage
 from tests.contracts import (
     fragile_storages as fragile,
     late_storages as late,
+    wrong_reads as reads,
     wrong_storages as wrong,
 )
 from tests.contracts.wrapped_storage import WrappedStorage, WrappedSubject
 
 CAUGHT_BY: dict[type[WrappedStorage], set[str]] = {
-    wrong.AliasingValues: {"what_is_returned_is_the_callers_own"},
-    wrong.AliasingTurns: {"what_is_returned_is_the_callers_own"},
-    wrong.StaleReads: {"a_read_after_a_write_sees_it_on_every_host"},
-    wrong.StatesAsFound: {"several_actors_are_read_as_they_are_named"},
-    wrong.PrefixOfStatesIsAPattern: {"values_are_read_by_the_prefix_of_their_keys"},
-    wrong.KeysOrPrefix: {"values_are_read_by_the_prefix_of_their_keys"},
+    reads.AliasingValues: {"what_is_returned_is_the_callers_own"},
+    reads.AliasingTurns: {"what_is_returned_is_the_callers_own"},
+    reads.StaleReads: {"a_read_after_a_write_sees_it_on_every_host"},
+    reads.StatesAsFound: {"several_actors_are_read_as_they_are_named"},
+    reads.PrefixOfStatesIsAPattern: {"values_are_read_by_the_prefix_of_their_keys"},
+    reads.KeysOrPrefix: {"values_are_read_by_the_prefix_of_their_keys"},
     wrong.NoVersionCheck: {
         "the_version_must_be_the_stored_one",
         "one_of_fifty_creators_wins",

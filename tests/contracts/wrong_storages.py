@@ -8,7 +8,7 @@ import logging
 import re
 from asyncio import Future
 from collections.abc import Coroutine, Sequence
-from dataclasses import astuple, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from agent_runtime_nb.exceptions import Conflict, StaleEpoch
@@ -45,89 +45,6 @@ def done(value: T) -> "Future[T]":
     future: Future[T] = asyncio.get_running_loop().create_future()
     future.set_result(value)
     return future
-
-
-# --- what a reader gets back
-
-
-class AliasingValues(WrappedStorage):
-    """The dict that a reader gets is the one that the next reader gets."""
-
-    async def read_states(
-        self, actor_ids: Sequence[ActorId], *args: Any, **options: Any
-    ) -> list[ActorState]:
-        return [
-            replace(one, values=self.shared.setdefault(str(one), one.values))
-            for one in await super().read_states(actor_ids, *args, **options)
-        ]
-
-    def claim(self, actor_id: ActorId, *, take_over: bool = False) -> "Future[Claim]":
-        future = super().claim(actor_id, take_over=take_over)
-        if future.exception() is None:
-            claim = future.result()
-            claim.values = self.shared.setdefault(str(claim), claim.values)
-        return future
-
-
-class AliasingTurns(WrappedStorage):
-    """A turn that was read once is the same object when it is read again."""
-
-    async def read_turns(
-        self, actor_id: ActorId, *, before: int | None = None, limit: int = 50
-    ) -> list[TurnRecord]:
-        turns = await super().read_turns(actor_id, before=before, limit=limit)
-        return [
-            self.shared.setdefault((actor_id, *astuple(turn)), turn) for turn in turns
-        ]
-
-
-class StaleReads(WrappedStorage):
-    """A host goes on to read what it has read once."""
-
-    def __init__(self, like: "WrappedStorage | None" = None) -> None:
-        super().__init__(like)
-        self._cache: dict[ActorId, ActorState] = {}
-
-    async def read_states(
-        self, actor_ids: Sequence[ActorId], *args: Any, **options: Any
-    ) -> list[ActorState]:
-        states = await super().read_states(actor_ids, *args, **options)
-        return list(map(self._cache.setdefault, actor_ids, states))
-
-
-class StatesAsFound(WrappedStorage):
-    """Several states come in the order of the table, of known actors only, once each."""
-
-    async def read_states(
-        self, actor_ids: Sequence[ActorId], *args: Any, **options: Any
-    ) -> list[ActorState]:
-        if len(actor_ids) > 1:
-            actor_ids = sorted(set(actor_ids) & self.inner._data.actors.keys())
-        return await super().read_states(actor_ids, *args, **options)
-
-
-class PrefixOfStatesIsAPattern(WrappedStorage):
-    """The prefix of the values that are wanted is put into LIKE as it is."""
-
-    async def read_states(
-        self, actor_ids: Sequence[ActorId], keys: Any = None, *, prefix: str = ""
-    ) -> list[ActorState]:
-        escaped = re.escape(prefix).replace("%", ".*").replace("_", ".")
-        states = await super().read_states(actor_ids, keys)
-        for state in states:
-            found = [key for key in state.values if re.match(escaped, key, re.DOTALL)]
-            state.values = {key: state.values[key] for key in found}
-        return states
-
-
-class KeysOrPrefix(WrappedStorage):
-    """If keys are named, it forgets the prefix."""
-
-    async def read_states(
-        self, actor_ids: Sequence[ActorId], keys: Any = None, *, prefix: str = ""
-    ) -> list[ActorState]:
-        options = {"prefix": prefix} if keys is None else {}
-        return await super().read_states(actor_ids, keys, **options)
 
 
 # --- versions and epochs

@@ -28,7 +28,11 @@ from agent_runtime_nb.storage_abstractions import (
 )
 from agent_runtime_nb.testing.storage_case import CaseKit
 from agent_runtime_nb.testing.storage_subject import StorageUnderTest
-from tests.contracts import late_storages as late, wrong_storages as wrong
+from tests.contracts import (
+    late_storages as late,
+    wrong_reads as reads,
+    wrong_storages as wrong,
+)
 from tests.contracts.state_storages import KINDS
 from tests.contracts.wrapped_storage import WrappedStorage, WrappedSubject
 from tests.properties.storage_model import Learned, StorageModel
@@ -361,8 +365,8 @@ def test_a_storage_does_what_the_model_does(
 @pytest.mark.parametrize(
     "kind",
     [
-        *(wrong.AliasingValues, wrong.AliasingTurns, wrong.StaleReads),
-        *(wrong.StatesAsFound, wrong.PrefixOfStatesIsAPattern, wrong.KeysOrPrefix),
+        *(reads.AliasingValues, reads.AliasingTurns, reads.StaleReads),
+        *(reads.StatesAsFound, reads.PrefixOfStatesIsAPattern, reads.KeysOrPrefix),
         *(wrong.NoVersionCheck, wrong.NoVersionCheckInTurns, wrong.ReusedVersions),
         *(wrong.HalfBatch, wrong.NoTombstone, wrong.NobodyLives),
         *(wrong.NoEpochCheckOnAccept, wrong.NoEpochCheckOnDelete),

@@ -84,11 +84,11 @@ class Reads:
         start, end = _range_of(prefix)
         rows = await fetch(self._states, types, instances, wanted, start, end)
         states = [ActorState({}, None, 0) for _ in actor_ids]
-        for place, etag, epoch, key, value in rows:
-            state: ActorState = states[place - 1]
-            state.etag, state.epoch = etag, epoch
-            if key is not None:
-                state.values[decode_text(key)] = value
+        for row in rows:
+            state = states[int(row[0]) - 1]
+            state.etag, state.epoch = row[1], row[2]
+            if row[3] is not None:
+                state.values[decode_text(row[3])] = row[4]
         return states
 
     async def find_turn(
