@@ -8,7 +8,8 @@ from contextvars import Context, ContextVar
 
 import pytest
 
-from agent_runtime_nb._tasks import TaskOwner
+from agent_runtime_nb._tasks import TaskOwner, in_groups
+from tests.fakes import background, settled, soon
 
 NOTE: ContextVar[str] = ContextVar("note", default="nothing")
 
@@ -218,3 +219,65 @@ async def test_one_failed_task_does_not_touch_its_siblings() -> None:
     assert not sibling.done()
     release.set()
     await sibling
+
+
+class Counted:
+    """Work that is let go by hand; notes what has begun and ended."""
+
+    def __init__(self) -> None:
+        self.begun: list[int] = []
+        self.ended: list[int] = []
+        self.let = asyncio.Event()
+
+    async def __call__(self, number: int) -> int:
+        self.begun.append(number)
+        try:
+            await self.let.wait()
+            if number % 5 == 4:
+                raise LookupError(number)
+        finally:
+            self.ended.append(number)
+        return number * 10
+
+
+async def test_work_in_groups_gives_what_comes_of_each_item_in_their_order() -> None:
+    work = Counted()
+    work.let.set()
+
+    assert await in_groups(work, [3, 1, 2], 2) == [30, 10, 20]
+    assert await in_groups(work, [], 2) == []
+
+
+async def test_of_work_in_groups_no_more_than_one_group_runs_at_once() -> None:
+    work = Counted()
+
+    waiting = background(in_groups(work, range(4), 3))
+    await settled()
+    assert work.begun == [0, 1, 2]
+    work.let.set()
+
+    assert await soon(waiting) == [0, 10, 20, 30]
+
+
+async def test_an_error_is_raised_when_its_group_has_ended_and_no_other_begins() -> (
+    None
+):
+    work = Counted()
+    work.let.set()
+
+    with pytest.raises(LookupError, match="4"):
+        await in_groups(work, range(3, 9), 3)
+
+    assert (work.begun, sorted(work.ended)) == ([3, 4, 5], [3, 4, 5])
+
+
+async def test_work_in_groups_that_is_cancelled_leaves_nothing_running() -> None:
+    work = Counted()
+    waiting = background(in_groups(work, range(4), 3))
+    await settled()
+
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await soon(waiting)
+
+    assert (work.begun, sorted(work.ended)) == ([0, 1, 2], [0, 1, 2])
