@@ -66,7 +66,7 @@ async def list_conversations(
     limit = min(limit, MOST_STATES)
     page = await actors.list_actors(type_name, after=after, limit=limit)
     states = await actors.storage.read_states(page.items, _NOTED)
-    items = map(_info, page.items, states)
+    items = [_info(*pair) for pair in zip(page.items, states, strict=True)]
     return Page(tuple(items), page.next)
 
 

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from agent_runtime_nb.exceptions import Corrupt, Unavailable
+from agent_runtime_nb.exceptions import Corrupt, StaleEpoch, Unavailable
 from agent_runtime_nb.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
@@ -100,6 +100,21 @@ async def test_an_actor_that_cannot_be_read_does_not_keep_others_from_being_ende
 
     assert await ended(storage) == [one for one in IDS if one != bad]
     assert [str(bad) in record.message for record in caplog.records] == [True]
+    await runtime.stop(drain=0)
+
+
+async def test_an_actor_that_another_host_takes_meanwhile_is_left_to_it() -> None:
+    runtime, storage = await next_host()
+    taken = IDS[5]
+
+    def plan(step: Step) -> Fault | None:
+        late = step.verb == "apply" and step.actor_id == taken
+        return fails(StaleEpoch(taken, 2, "the other")) if late else None
+
+    storage.plan = plan
+    await soon(runtime.start())
+
+    assert await ended(storage) == [one for one in IDS if one != taken]
     await runtime.stop(drain=0)
 
 
