@@ -155,24 +155,6 @@ async def keys_are_listed_by_prefix_in_pages(kit: CaseKit) -> None:
         same(found, expected, f"the keys that start with {prefix!r}")
 
 
-@case(45)
-async def values_are_read_by_the_prefix_of_their_keys(kit: CaseKit) -> None:
-    """`prefix` limits what `read_states` reads, also of named keys; it has no wildcards."""
-    storage = await kit.open()
-    await storage.write_state(kit.actor(), set=dict.fromkeys(KEYS, b"1"))
-    prefixes = ("", "a", "a%", "a_", "a*", "a?", "a\\", "a[", "%", "_", "*")
-
-    for prefix in (*prefixes, "\ud7ff", "\U0010ffff", "zz"):
-        (state,) = await storage.read_states([kit.actor()], prefix=prefix)
-        expected = sorted(key for key in KEYS if key.startswith(prefix))
-        same(sorted(state.values), expected, f"the keys that start with {prefix!r}")
-
-        named = (*KEYS[::2], prefix, "missing")
-        (state,) = await storage.read_states([kit.actor()], named, prefix=prefix)
-        expected = sorted(key for key in {*named} & {*expected})
-        same(sorted(state.values), expected, f"those of some with {prefix!r}")
-
-
 @case(22)
 async def keys_are_listed_after_a_key_that_is_gone(kit: CaseKit) -> None:
     """A page token is a place in the order, whether or not something is there."""

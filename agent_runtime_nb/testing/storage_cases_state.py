@@ -22,6 +22,7 @@ from agent_runtime_nb.testing.storage_case import (
     run_turns,
     same,
 )
+from agent_runtime_nb.testing.storage_cases_names import KEYS
 from agent_runtime_nb.testing.storage_subject import Skipped
 
 VALUES = (
@@ -183,6 +184,24 @@ async def a_whole_page_of_actors_is_read_at_once(kit: CaseKit) -> None:
     found = {n: state.values["n"] for n, state in enumerate(states) if state.values}
     same(found, {n: b"%d" % n for n in written}, "the values")
     same(await kit.actors(storage), sorted(ids[n] for n in written), "the actors")
+
+
+@case(45)
+async def values_are_read_by_the_prefix_of_their_keys(kit: CaseKit) -> None:
+    """`prefix` limits what `read_states` reads, also of named keys; it has no wildcards."""
+    storage = await kit.open()
+    await storage.write_state(kit.actor(), set=dict.fromkeys(KEYS, b"1"))
+    prefixes = ("", "a", "a%", "a_", "a*", "a?", "a\\", "a[", "%", "_", "*")
+
+    for prefix in (*prefixes, "\ud7ff", "\U0010ffff", "zz"):
+        (state,) = await storage.read_states([kit.actor()], prefix=prefix)
+        expected = sorted(key for key in KEYS if key.startswith(prefix))
+        same(sorted(state.values), expected, f"the keys that start with {prefix!r}")
+
+        named = (*KEYS[::2], prefix, "missing")
+        (state,) = await storage.read_states([kit.actor()], named, prefix=prefix)
+        expected = sorted(key for key in {*named} & {*expected})
+        same(sorted(state.values), expected, f"those of some with {prefix!r}")
 
 
 @case(3)
