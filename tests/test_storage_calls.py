@@ -53,7 +53,7 @@ class Looks:
             if number < DEAD:
                 note = b'{"attempts": 3, "at": 1.0, "reason": "died"}'
                 change.set = {**change.set, "$dead/m1": note}
-                change.marks = frozenset({"dead"})
+                change.add_marks = frozenset({"dead"})
             await storage.apply(actor_id, change)
         await storage.close()
 
