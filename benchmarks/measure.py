@@ -8,6 +8,7 @@ ratios, so that a quiet or a busy moment of the machine favours nobody.
 import contextlib
 import importlib
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
+
+import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -26,7 +29,12 @@ Contender: TypeAlias = str
 """`module:function`. The function does the work and gives the figures; its argument
 scales the amount, 1 is the usual one. Only the process that runs it imports it."""
 
-_TIMEOUT = 300.0
+PATIENCE = 300.0
+"""How many seconds one run of a contender may take."""
+
+
+class ContenderFailed(Exception):
+    """A run of a contender gave no figures; the first line says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +77,14 @@ class Benchmark:
 
 @dataclass(slots=True)
 class Results:
-    """The figures of all rounds."""
+    """The figures of all rounds, by contender.
+
+    A contender that failed in any round has a reason in `failures` and no figures: it
+    was not run again, and the others' rounds cannot be compared with its own.
+    """
 
     rounds: dict[str, list[Figures]] = field(default_factory=dict[str, list[Figures]])
+    failures: dict[str, str] = field(default_factory=dict[str, str])
 
     def values(self, contender: str, figure: str) -> list[float]:
         """A figure in every round."""
@@ -81,8 +94,15 @@ class Results:
         """The median of a figure."""
         return statistics.median(self.values(contender, figure))
 
+    def failed(self, bar: Bar) -> list[str]:
+        """The contenders that a bar is about and that failed."""
+        about = (bar.contender, bar.over, bar.minus)
+        return [name for name in self.failures if name in about]
+
     def compared(self, bar: Bar) -> list[float]:
-        """What a bar is about, in every round."""
+        """What a bar is about, in every round; of `failed` contenders nothing."""
+        if self.failed(bar):
+            return []
         values = self.values(bar.contender, bar.figure)
         if bar.over is not None:
             return _pairwise(values, self.values(bar.over, bar.figure), _ratio)
@@ -113,35 +133,69 @@ def _difference(one: float, other: float) -> float:
 
 
 def is_met(bar: Bar, results: Results) -> bool:
-    """Whether the median is on the right side of the limit."""
-    value = statistics.median(results.compared(bar))
+    """Whether the median is on the right side of the limit; without figures never."""
+    values = results.compared(bar)
+    value = statistics.median(values) if values else math.nan
     return value >= bar.limit if bar.at_least else value <= bar.limit
 
 
-def measure(benchmark: Benchmark, *, rounds: int, scale: float = 1.0) -> Results:
-    """Run every contender once per round; each round begins with another one."""
+def measure(
+    benchmark: Benchmark,
+    *,
+    rounds: int,
+    scale: float = 1.0,
+    patience: float = PATIENCE,
+) -> Results:
+    """Run every contender once per round; each round begins with another one.
+
+    A contender that fails, or takes longer than `patience` seconds, keeps nobody from
+    being measured: see `Results`.
+    """
     names = list(benchmark.contenders)
     results = Results({name: [] for name in names})
     for number in range(min(rounds, benchmark.most_rounds)):
         start = number % len(names)
         for name in names[start:] + names[:start]:
-            results.rounds[name].append(_run_apart(benchmark.name, name, scale))
+            if name in results.failures:
+                continue
+            try:
+                figures = _run_apart(benchmark.contenders[name], scale, patience)
+            except ContenderFailed as failure:
+                results.failures[name] = str(failure)
+                results.rounds[name] = []
+            else:
+                results.rounds[name].append(figures)
     return results
 
 
-def _run_apart(benchmark: str, contender: str, scale: float) -> Figures:
-    command = [sys.executable, "-m", "benchmarks", "--run", benchmark, contender]
-    done = subprocess.run(
+def _run_apart(contender: Contender, scale: float, patience: float) -> Figures:
+    command = [sys.executable, "-m", "benchmarks", "--run", contender]
+    with subprocess.Popen(
         [*command, "--scale", str(scale)],
         cwd=ROOT,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=_TIMEOUT,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"{benchmark}, {contender} failed:\n{done.stderr[-4000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=patience)
+        except subprocess.TimeoutExpired:
+            raise ContenderFailed(f"timed out after {patience:g} s") from None
+        finally:
+            _end(process)
+    if process.returncode:
+        reason = errors.strip()[-4000:]
+        raise ContenderFailed(f"failed: {reason.rpartition(chr(10))[2]}\n{reason}")
+    return json.loads(output.splitlines()[-1])
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """Kill it, if it runs still, with the servers and browsers that it has started."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        run = psutil.Process(process.pid)
+        for one in [*run.children(recursive=True), run]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
 
 
 def run_here(contender: Contender, scale: float) -> Figures:

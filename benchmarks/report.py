@@ -3,14 +3,19 @@
 import statistics
 from typing import Any
 
-from benchmarks.measure import Bar, Benchmark, Results, is_met
+from benchmarks.measure import Bar, Benchmark, Figures, Results, is_met
 
 
 def table(benchmark: Benchmark, results: Results) -> str:
-    """A benchmark's figures, medians with the ratio to the first contender."""
+    """A benchmark's figures, medians with the ratio to the first contender.
+
+    Of a contender that failed it says so.
+    """
     reference = next(iter(benchmark.contenders))
     figures = list(
-        dict.fromkeys(name for rounds in results.rounds.values() for name in rounds[0])
+        dict.fromkeys(
+            figure for name in benchmark.contenders for figure in _first(results, name)
+        )
     )
     rows = [[benchmark.name, *figures]]
     for contender in benchmark.contenders:
@@ -24,20 +29,29 @@ def table(benchmark: Benchmark, results: Results) -> str:
             for number, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         lines.append("  ".join([first, *others]).rstrip())
+    for contender, reason in results.failures.items():
+        lines.append(f"{contender} {reason.partition(chr(10))[0]}")
     lines += ["", *(_judged(bar, results) for bar in benchmark.bars)]
     return "\n".join(lines)
 
 
 def _cell(results: Results, contender: str, reference: str, figure: str) -> str:
-    if figure not in results.rounds[contender][0]:
+    if figure not in _first(results, contender):
         return "-"
     text = number(results.median(contender, figure))
-    if contender == reference or not results.rounds[reference][0].get(figure):
+    if contender == reference or not _first(results, reference).get(figure):
         return text
     return f"{text} ({number(results.ratio(contender, reference, figure))}x)"
 
 
+def _first(results: Results, contender: str) -> Figures:
+    rounds = results.rounds[contender]
+    return rounds[0] if rounds else {}
+
+
 def _judged(bar: Bar, results: Results) -> str:
+    if failed := results.failed(bar):
+        return f"FAILED  {bar.text}: no figures of {', '.join(failed)}"
     values = results.compared(bar)
     verdict = "met   " if is_met(bar, results) else "MISSED"
     sign, unit = (">=" if bar.at_least else "<="), "x" if bar.over else ""
@@ -58,6 +72,7 @@ def as_json(benchmark: Benchmark, results: Results) -> dict[str, Any]:
     return {
         "title": benchmark.title,
         "rounds": results.rounds,
+        "failures": results.failures,
         "bars": [
             {
                 "text": bar.text,
