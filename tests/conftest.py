@@ -17,9 +17,23 @@ from agent_runtime_nb.runtime_abstractions import (
 from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage,
 )
+from tests import effort
 from tests.fakes import Handle, HandlingActor, StartRuntime, echo
 
 pytest.register_assert_rewrite("tests.same_values")
+assert effort.PROFILES, "registered, before an option of the command names one"
+
+# What a test needs beside its own process, by the fixture that it asks for. These
+# markers are nobody's to remember: they are what `make quick` leaves out.
+MARKER_OF = {
+    "child": "kill",
+    "chromium": "browser",
+    "cosmos_server": "external_service",
+    "postgres_server": "external_service",
+    "redis_program": "external_service",
+    "redis_server": "external_service",
+    "start_kernel": "notebook",
+}
 
 # Where the fixtures of servers are, and the ones that are shipped.
 pytest_plugins = (
@@ -42,6 +56,32 @@ pytest_plugins = (
 def anyio_backend() -> str:
     """Asyncio only: Jupyter kernels run nothing else."""
     return "asyncio"
+
+
+@pytest.hookimpl(tryfirst=True)  # before the tests are chosen by their markers
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Mark each test by the fixtures that it uses."""
+    for item in items:
+        for name in _fixtures_of(item) & MARKER_OF.keys():
+            item.add_marker(MARKER_OF[name])
+
+
+def _fixtures_of(item: pytest.Function) -> set[str]:
+    # A suite over all storages fetches a server's fixture by the name of its parameter.
+    callspec = getattr(item, "callspec", None)
+    values = callspec.params.values() if callspec else ()
+    named = {f"{value}_server" for value in values if isinstance(value, str)}
+    return named.union(item.fixturenames)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> None:
+    """A run that leaves servers, browsers or kernels out starts none."""
+    marker = MARKER_OF.get(fixturedef.argname)
+    if marker and f"not {marker}" in request.config.option.markexpr:
+        pytest.fail(f"{fixturedef.argname} is for tests with the marker {marker!r}")
 
 
 def pytest_collection_finish() -> None:

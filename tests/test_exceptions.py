@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from functools import cache
 
 import pytest
 
@@ -225,6 +226,7 @@ RETRYABLE = {
 }
 
 
+@cache
 def classes() -> list[type[AgentRuntimeError]]:
     """Every error class of the module, in the order of the file."""
     found = [

@@ -66,7 +66,8 @@ def project_files() -> Iterator[Path]:
     ignored = {Path(line).name for line in lines if line.endswith("/")} | {".git"}
     for folder, subfolders, names in os.walk(ROOT):
         subfolders[:] = [name for name in subfolders if name not in ignored]
-        yield from (Path(folder, name) for name in names)
+        # In a worktree of git `.git` is a file.
+        yield from (Path(folder, name) for name in names if name not in ignored)
 
 
 def read_json(name: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from schemathesis import checks as common
 from schemathesis.specs.openapi import checks
 
 from agent_runtime_nb.http_api.app import create_app
+from tests.effort import amount
 from tests.http_api.fakes import FakeClient, FakeDirectory
 from tests.http_api.place import Place, says
 
@@ -42,6 +43,7 @@ def served() -> Iterator[Place]:
     place.close()
 
 
+@pytest.mark.scales
 @pytest.mark.parametrize("agent", ["echo", "scripted", None])
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_no_request_gets_a_server_error_or_an_answer_that_is_not_described(
@@ -58,7 +60,7 @@ def test_no_request_gets_a_server_error_or_an_answer_that_is_not_described(
         session.headers["Authorization"] = f"Bearer {served.server.token}"
 
         @settings(
-            max_examples=40,
+            max_examples=amount(20, quick=5, long=200),
             derandomize=True,
             database=None,
             deadline=None,

@@ -192,7 +192,7 @@ def test_stopping_tells_open_streams_and_waiting_requests_to_come_back():
         waiting.start()
         assert _until(lambda: len(actors.sent) == 2, server)
 
-        ended = server.stop(timeout=20.0)
+        ended = server.stop(timeout=5.0)
         seen += "".join(chunks)
     waiting.join(5)
 
@@ -273,7 +273,7 @@ def test_a_reader_that_does_not_read_stops_neither_others_nor_the_end():
         # The endless turn would fill the memory, or the loop, by now.
         with httpx2.Client(headers=bearer(server), trust_env=False) as http:
             answers = [http.get(server.url + "/agents") for _ in range(20)]
-        ended = server.stop(timeout=20.0)  # the lazy one is still there
+        ended = server.stop(timeout=5.0)  # the lazy one is still there
 
     assert ended
     assert [answer.status_code for answer in answers] == [200] * 20

@@ -35,6 +35,7 @@ from agent_runtime_nb.runtime_abstractions import (
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
 from agent_runtime_nb.supervision import RestartPolicy
 from agent_runtime_nb.testing.simulated_loop import SimulatedLoop, SimulatedTime
+from tests.effort import amount
 from tests.fakes import HandlingActor
 
 T = TypeVar("T")
@@ -375,7 +376,7 @@ def _short(data: Any) -> Any:
 
 
 PROFILE = settings(
-    max_examples=150,
+    max_examples=amount(150, quick=15, long=1500),
     stateful_step_count=40,
     derandomize=True,
     database=None,
@@ -385,5 +386,7 @@ PROFILE = settings(
 )
 
 
+@pytest.mark.scales
+@pytest.mark.timeout(amount(60, quick=60, long=600))
 def test_a_client_behaves_as_the_model_does() -> None:
     run_state_machine_as_test(ClientMachine, settings=PROFILE)

@@ -35,6 +35,7 @@ from tests.contracts import (
 )
 from tests.contracts.state_storages import KINDS
 from tests.contracts.wrapped_storage import WrappedStorage, WrappedSubject
+from tests.effort import amount
 from tests.properties.storage_model import Learned, StorageModel
 from tests.properties.storage_steps import (
     ACTORS,
@@ -52,8 +53,13 @@ HOSTS = ("one", "two")
 KEEP = 2
 PATIENCE = 20.0  # seconds after which a storage hangs
 
-EXAMPLES = {"cosmos": 3, "postgres": 6, "redis": 12}
-"""How many runs a backend gets in CI, if not as many as one without a network."""
+EXAMPLES = {
+    "cosmos": amount(3, quick=1, long=15),
+    "postgres": amount(6, quick=1, long=60),
+    "redis": amount(12, quick=1, long=120),
+}
+"""How many runs a backend gets, if not as many as one without a network."""
+OTHERS = amount(20, quick=5, long=200)
 
 
 @dataclass
@@ -346,12 +352,13 @@ def drive(subject: StorageUnderTest, **options: Any) -> None:
     run_state_machine_as_test(machine, settings=profile)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.scales
+@pytest.mark.timeout(amount(180, quick=180, long=900))
 @pytest.mark.parametrize("name", KINDS)
 def test_a_storage_does_what_the_model_does(
     name: str, request: pytest.FixtureRequest
 ) -> None:
-    examples = EXAMPLES.get(name, 20)
+    examples = EXAMPLES.get(name, OTHERS)
 
     drive(
         KINDS[name](request),
@@ -395,6 +402,6 @@ def test_a_wrong_storage_does_what_the_model_does_not(
 def test_a_storage_does_what_the_model_does_for_long(
     name: str, request: pytest.FixtureRequest
 ) -> None:
-    examples = 50 * EXAMPLES.get(name, 20)
+    examples = 50 * EXAMPLES.get(name, OTHERS)
 
     drive(KINDS[name](request), max_examples=examples, stateful_step_count=50)

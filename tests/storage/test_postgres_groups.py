@@ -15,6 +15,7 @@ from agent_runtime_nb.storage.postgres import PostgresStateStorage
 from agent_runtime_nb.storage.postgres._group import Step, in_bounds
 from agent_runtime_nb.storage.postgres._plan import Plan
 from agent_runtime_nb.storage_abstractions import ActorChange
+from tests.effort import amount
 from tests.servers.postgres_server import PostgresServer
 from tests.storage.postgres_places import A, PostgresPlace, accepted, ended
 from tests.storage.test_same_behaviour import Op, batches, outcomes_of
@@ -32,8 +33,9 @@ async def transactions(storage: PostgresStateStorage) -> int:
 
 
 # Every example makes a schema: few examples, of many steps each.
+@pytest.mark.scales
 @settings(
-    max_examples=25,
+    max_examples=amount(15, quick=2, long=150),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

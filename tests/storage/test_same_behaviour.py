@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
@@ -20,6 +21,7 @@ from agent_runtime_nb.storage_abstractions import (
     TurnEnd,
     TurnRecord,
 )
+from tests.effort import amount
 
 ACTORS = [ActorId("echo", "one"), ActorId("echo", "two")]
 Etags = dict[ActorId, str | None]
@@ -187,7 +189,8 @@ async def outcomes_of(
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.scales
+@settings(max_examples=amount(60, quick=10, long=600), deadline=None)
 @given(batches())
 def test_sqlite_in_groups_does_what_memory_does_one_by_one(drawn: list[list[Op]]):
     expected = asyncio.run(outcomes_of(InMemoryStateStorage(), drawn))
