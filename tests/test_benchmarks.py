@@ -19,8 +19,15 @@ SERVERS = ("cosmos", "postgres", "redis")
 BROWSERS = ("panel", "transcript")
 
 
+@pytest.mark.process
 @pytest.mark.timeout(180)  # some start servers
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.browser) if name in BROWSERS else name
+        for name in NAMES
+    ],
+)
 def test_every_contender_of_every_benchmark_gives_figures(
     name: str, request: pytest.FixtureRequest
 ) -> None:
@@ -40,6 +47,7 @@ def test_every_contender_of_every_benchmark_gives_figures(
     assert all(results.compared(bar) for bar in benchmark.bars)
 
 
+@pytest.mark.process
 def test_the_command_prints_tables_and_writes_a_file_on_request(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -54,6 +62,7 @@ def test_the_command_prints_tables_and_writes_a_file_on_request(
     assert len(written["benchmarks"]["streams"]["rounds"]["ours"]) == 2
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("names", [("works", "raises"), ("raises", "works")])
 def test_a_contender_without_figures_keeps_nobody_else_from_being_measured(
     names: tuple[str, ...],
@@ -78,6 +87,7 @@ def test_a_contender_without_figures_keeps_nobody_else_from_being_measured(
     assert [bar["met"] for bar in as_json(benchmark, results)["bars"]] == [True, False]
 
 
+@pytest.mark.process
 def test_what_a_contender_has_started_ends_when_its_time_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +103,7 @@ def test_what_a_contender_has_started_ends_when_its_time_is_over(
         assert psutil.Process(int(note.read_text())).wait(10) is None
 
 
+@pytest.mark.process
 def test_the_command_names_those_that_failed_and_its_exit_code_says_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -133,6 +144,7 @@ def test_the_table_says_whether_a_bar_was_met(
     assert f"\n{verdict}" in printed
 
 
+@pytest.mark.process
 def test_of_many_conversations_few_are_in_memory_and_each_is_listed_once() -> None:
     # Whether memory grows shows only where all caches are full: see `make bench`.
     benchmark = load("many_conversations")

@@ -11,6 +11,8 @@ import pytest
 
 from tools import frontend
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = "agent_runtime_nb/widgets/static/"
 

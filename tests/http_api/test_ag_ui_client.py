@@ -13,6 +13,8 @@ import pytest
 from tests.http_api.faces import Place, place
 from tests.servers import npm_package
 
+pytestmark = pytest.mark.process
+
 PACKAGE = "@ag-ui/client"
 VERSION = "1.0.0"
 SCRIPT = Path(__file__).with_name("ag_ui_client.mjs")

@@ -16,6 +16,8 @@ from typing import Any
 import httpx2
 import pytest
 
+pytestmark = pytest.mark.process
+
 COMMAND = [sys.executable, "-m", "agent_runtime_nb.http_api", "--port", "0"]
 
 

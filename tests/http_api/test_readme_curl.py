@@ -17,7 +17,10 @@ from tests.http_api.test_main import serving
 ROOT = Path(__file__).parents[2]
 TOKEN = "sec" + "ret"  # as in the README
 
-pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl"),
+]
 
 
 def shell(script: str, **variables: str) -> str:

@@ -6,7 +6,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from tests.token_watch import RANDOM_TOKEN
+
+pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[2]
 

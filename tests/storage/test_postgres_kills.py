@@ -11,6 +11,7 @@ from agent_runtime_nb.storage.postgres import PostgresStateStorage
 from agent_runtime_nb.testing.storage_cases import CASES
 from agent_runtime_nb.testing.storage_check import run_case
 from tests.contracts.postgres_kind import PostgresKind
+from tests.effort import amount
 from tests.storage.postgres_places import PostgresPlace, accepted, ended
 
 pytestmark = pytest.mark.kill
@@ -95,10 +96,12 @@ async def kill_servers(postgres: PostgresPlace, times: int) -> None:
         assert values == {"k": b"%d" % last}
 
 
+@pytest.mark.scales
+@pytest.mark.timeout(300)
 async def test_a_killed_server_loses_nothing_that_was_acknowledged(
     postgres: PostgresPlace,
 ):
-    await kill_servers(postgres, 3)
+    await kill_servers(postgres, amount(2, quick=1, long=10))
 
 
 @pytest.mark.soak
@@ -109,11 +112,12 @@ async def test_100_killed_servers_lose_nothing_that_was_acknowledged(
     await kill_servers(postgres, 100)
 
 
+@pytest.mark.scales
 @pytest.mark.timeout(300)
-async def test_25_killed_hosts_lose_nothing_that_was_acknowledged(
+async def test_killed_hosts_lose_nothing_that_was_acknowledged(
     postgres_kind: PostgresKind,
 ):
-    await kill(postgres_kind, 25)
+    await kill(postgres_kind, amount(8, quick=2, long=25))
 
 
 @pytest.mark.soak

@@ -20,6 +20,7 @@ from agent_runtime_nb.storage_abstractions import (
 from agent_runtime_nb.testing.storage_cases import CASES
 from agent_runtime_nb.testing.storage_check import run_case
 from tests.contracts.redis_kind import RedisKind
+from tests.effort import amount
 from tests.servers.redis_server import RedisServer
 from tests.storage.redis_places import Open, accepted, ended
 
@@ -132,13 +133,16 @@ async def kill_servers(
     return talk
 
 
+@pytest.mark.scales
 @pytest.mark.timeout(180)
-async def test_25_killed_servers_lose_nothing_that_was_acknowledged(
+async def test_killed_servers_lose_nothing_that_was_acknowledged(
     private_server: Callable[..., RedisServer], opened: Open
 ):
     server = private_server()
 
-    talk = await kill_servers(server, await opened(server.url), kills=25, seed=1)
+    talk = await kill_servers(
+        server, await opened(server.url), kills=amount(10, quick=5, long=25), seed=1
+    )
 
     assert talk.unknown > 0
 
@@ -154,14 +158,15 @@ async def test_the_witness_sees_what_a_server_without_a_log_loses(
         await kill_servers(server, storage, kills=2, seed=2)
 
 
+@pytest.mark.scales
 @pytest.mark.timeout(300)
-async def test_25_killed_hosts_lose_nothing_that_was_acknowledged(
+async def test_killed_hosts_lose_nothing_that_was_acknowledged(
     redis_kind: RedisKind,
 ):
     (case,) = [
         case for case in CASES if case.name == "what_was_acknowledged_survives_sigkill"
     ]
-    redis_kind.kills = 25
+    redis_kind.kills = amount(8, quick=2, long=25)
 
     await run_case(case, redis_kind)
 

@@ -20,6 +20,7 @@ from agent_runtime_nb.storage_abstractions import (
     HostInfo,
     IActorStateStorage,
 )
+from tests.effort import amount
 from tests.storage import samples
 from tests.storage.conftest import Child
 from tests.storage.samples import DELETED, STATE_ONLY, TALK, WAITING
@@ -160,7 +161,8 @@ async def test_a_file_of_a_newer_version_is_refused_and_left_as_it_is(
     assert hashlib.sha256(path.read_bytes()).hexdigest() == before
 
 
-@pytest.mark.kill
+@pytest.mark.scales
+@pytest.mark.timeout(180)
 async def test_a_migration_that_is_killed_has_happened_whole_or_not_at_all(
     tmp_path: Path, child: Child
 ):
@@ -169,9 +171,9 @@ async def test_a_migration_that_is_killed_has_happened_whole_or_not_at_all(
     assert lived.stdout is not None
     instructions = int(lived.stdout.readline())
     lived.kill()
-    deaths = [(instructions * n // 14, 0) for n in range(1, 15)]
-    deaths += [(0, n / 10_000) for n in range(1, 7)]
-    assert len(deaths) == 20
+    steps, delays = amount(7, quick=3, long=40), amount(3, quick=1, long=20)
+    deaths = [(instructions * n // steps, 0) for n in range(1, steps + 1)]
+    deaths += [(0, n / 10_000) for n in range(1, delays + 1)]
 
     found: set[int] = set()
     for instruction, seconds in deaths:

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.notebook, pytest.mark.timeout(120)]
 
 START = """
 import agent_runtime_nb as arn
