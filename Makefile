@@ -2,8 +2,8 @@
 # .venv. Everything is safe to run twice and does nothing where nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-storages check fix build bench soak clean setup constraints screenshots pictures \
-	test-frontend test-python test-browser test-notebooks \
+.PHONY: help lab quick test test-long check fix build bench soak clean setup constraints screenshots pictures \
+	test-frontend test-python test-programs test-postgres test-servers test-browser test-notebooks \
 	check-format check-lint check-types check-imports check-frontend
 
 # The first Python that will do: the environment's own, else the system's.
@@ -24,36 +24,51 @@ lab: setup  ## open the first notebook in JupyterLab (ARGS=--no-browser: only pr
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" JUPYTER_CONFIG_PATH="$(CURDIR)/binder" $(PY) -m jupyterlab $(AS_ROOT) \
 		--LabApp.default_url=/lab/tree/notebooks/01_quickstart.ipynb $(ARGS)
 
-# Two at a time where make can keep their output apart: most of the tests with servers
-# wait for a disk.
-SIDE_BY_SIDE := $(if $(filter output-sync,$(.FEATURES)),-j2 --output-sync=target)
-
 # Without a Chromium the browser tests skip and name the reason; under CI=true they fail.
 CHROMIUM = $(PY) tools/chromium.py --install >/dev/null || [ "$$CI" != true ]
 
-# The tests that need database servers.
-WITH_SERVERS := tests/contracts tests/storage tests/properties tests/upgrades \
-	tests/test_benchmarks.py tests/test_cli_storage.py tests/test_storage_copy.py
+# Tests are told apart by their markers, most of which the fixtures give: see
+# tests/conftest.py. Those that no part of `make test` runs:
+LEFT_OUT := not bench and not long and not soak
+SERVERS := external_service
+PROGRAMS := (kill or notebook or process)
 
-test: setup  ## every test: front end, Python, browser, notebooks
+quick: setup  ## the package's tests that start nothing: no servers, browsers, kernels
+	@$(PY) -m pytest --hypothesis-profile=quick \
+		-m "$(LEFT_OUT) and not browser and not external_service and not kill and not notebook and not process" $(ARGS)
+
+# Several at a time where make can keep their output apart: all but the browser's wait
+# more than they work. The longest begin first.
+SIDE_BY_SIDE := $(if $(filter output-sync,$(.FEATURES)),-j3 --output-sync=target)
+
+test: setup  ## every test in its short form: front end, Python, browser, notebooks
 	@$(CHROMIUM)
-	@$(MAKE) --no-print-directory $(SIDE_BY_SIDE) \
-		test-storages test-browser test-python test-frontend test-notebooks
+	@$(MAKE) --no-print-directory $(SIDE_BY_SIDE) test-browser test-python test-servers \
+		test-programs test-postgres test-notebooks test-frontend
+
+test-long: setup  ## the long forms: more examples, seeds and kills; minutes
+	@$(PY) -m pytest --hypothesis-profile=long -m "(long or scales) and not soak" $(ARGS)
 
 test-frontend: setup
 	@$(NPM) run --silent test
 
 # With ARGS all tests are looked through at once, here.
 test-python: setup
-	@$(CHROMIUM)
-	@$(PY) -m pytest $(or $(ARGS),$(addprefix --ignore=,tests/browser $(WITH_SERVERS)))
+	@$(if $(ARGS),$(CHROMIUM))
+	@$(PY) -m pytest $(or $(ARGS),-m "$(LEFT_OUT) and not browser and not $(SERVERS) and not $(PROGRAMS)")
+
+test-programs: setup
+	@$(if $(ARGS),true,$(PY) -m pytest -m "$(LEFT_OUT) and $(PROGRAMS) and not browser and not $(SERVERS)")
 
 test-browser: setup
-	@$(CHROMIUM)
-	@$(if $(ARGS),true,$(PY) -m pytest tests/browser)
+	@$(if $(ARGS),true,$(CHROMIUM) && $(PY) -m pytest -m "$(LEFT_OUT) and browser")
 
-test-storages: setup
-	@$(if $(ARGS),true,$(PY) -m pytest $(WITH_SERVERS))
+# One part has each server, as it is slow to start.
+test-postgres: setup
+	@$(if $(ARGS),true,$(PY) -m pytest -m "$(LEFT_OUT) and postgres and not browser")
+
+test-servers: setup
+	@$(if $(ARGS),true,$(PY) -m pytest -m "$(LEFT_OUT) and $(SERVERS) and not postgres and not browser")
 
 # The notebooks keep their conversations away from those of a person.
 test-notebooks: setup
@@ -90,7 +105,7 @@ bench: setup  ## measure speed beside the raw floor and peers
 	@$(PY) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --group peers
 	@$(PY) -m benchmarks $(ARGS)
 
-soak: setup  ## the long tests
+soak: setup  ## the endurance tests; hours
 	@$(PY) -m pytest -m soak --timeout=0 $(ARGS)
 
 screenshots: setup  ## make the README's picture anew

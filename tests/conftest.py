@@ -25,14 +25,14 @@ assert effort.PROFILES, "registered, before an option of the command names one"
 
 # What a test needs beside its own process, by the fixture that it asks for. These
 # markers are nobody's to remember: they are what `make quick` leaves out.
-MARKER_OF = {
-    "child": "kill",
-    "chromium": "browser",
-    "cosmos_server": "external_service",
-    "postgres_server": "external_service",
-    "redis_program": "external_service",
-    "redis_server": "external_service",
-    "start_kernel": "notebook",
+MARKERS_OF = {
+    "child": ("kill",),
+    "chromium": ("browser",),
+    "cosmos_server": ("external_service",),
+    "postgres_server": ("external_service", "postgres"),
+    "redis_program": ("external_service",),
+    "redis_server": ("external_service",),
+    "start_kernel": ("notebook",),
 }
 
 # Where the fixtures of servers are, and the ones that are shipped.
@@ -62,8 +62,9 @@ def anyio_backend() -> str:
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     """Mark each test by the fixtures that it uses."""
     for item in items:
-        for name in _fixtures_of(item) & MARKER_OF.keys():
-            item.add_marker(MARKER_OF[name])
+        for name in _fixtures_of(item) & MARKERS_OF.keys():
+            for marker in MARKERS_OF[name]:
+                item.add_marker(marker)
 
 
 def _fixtures_of(item: pytest.Function) -> set[str]:
@@ -79,9 +80,10 @@ def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> None:
     """A run that leaves servers, browsers or kernels out starts none."""
-    marker = MARKER_OF.get(fixturedef.argname)
-    if marker and f"not {marker}" in request.config.option.markexpr:
-        pytest.fail(f"{fixturedef.argname} is for tests with the marker {marker!r}")
+    expression: str = request.config.option.markexpr
+    for marker in MARKERS_OF.get(fixturedef.argname, ()):
+        if f"not {marker}" in expression:
+            pytest.fail(f"{fixturedef.argname} is for tests with the marker {marker}")
 
 
 def pytest_collection_finish() -> None:

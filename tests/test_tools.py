@@ -1,5 +1,7 @@
 """The programs behind `make` say in words what is wrong."""
 
+import itertools
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -87,5 +89,48 @@ def test_every_target_of_the_makefile_is_explained_in_its_help() -> None:
         text=True,
     )
 
-    for target in ("lab", "test", "check", "fix", "build", "bench", "soak", "clean"):
+    targets = ("lab", "quick", "test", "test-long", "soak", "check", "fix", "build")
+    for target in (*targets, "bench", "clean"):
         assert f"make {target} " in listed.stdout
+
+
+def chosen_by(target: str) -> str:
+    """The expression of markers by which a target chooses its tests."""
+    root = Path(__file__).resolve().parent.parent
+    shown = subprocess.run(
+        ["/usr/bin/env", "make", "--no-print-directory", "-n", target, "ARGS="],
+        cwd=root,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    (expression,) = re.findall(r'-m "(.*?)"', shown.stdout)
+    return expression
+
+
+def is_chosen(expression: str, markers: set[str]) -> bool:
+    names = {name: name in markers for name in re.findall(r"\w+", expression)}
+    return eval(expression, {}, names)  # noqa: S307 - pytest's expressions are Python's
+
+
+_PARTS = ("python", "programs", "browser", "postgres", "servers")
+_MARKERS = ("browser", "external_service", "kill", "notebook", "postgres", "process")
+
+
+def test_every_test_is_in_exactly_one_part_of_make_test_and_quick_in_one() -> None:
+    parts = {name: chosen_by(f"test-{name}") for name in _PARTS}
+    quick = chosen_by("quick")
+
+    for some in itertools.product((False, True), repeat=len(_MARKERS)):
+        markers = set(itertools.compress(_MARKERS, some))
+        if "postgres" in markers and "external_service" not in markers:
+            continue  # a PostgreSQL is a server
+        found = [name for name, part in parts.items() if is_chosen(part, markers)]
+        assert len(found) == 1, (markers, found)
+        assert is_chosen(quick, markers) == (not markers)
+
+
+@pytest.mark.parametrize("marker", ["bench", "long", "soak"])
+def test_no_part_of_make_test_has_the_long_forms(marker: str) -> None:
+    for name in _PARTS:
+        assert not is_chosen(chosen_by(f"test-{name}"), {marker, *_MARKERS})
