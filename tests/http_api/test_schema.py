@@ -44,6 +44,7 @@ def served() -> Iterator[Place]:
 
 
 @pytest.mark.scales
+@pytest.mark.timeout(amount(60, quick=60, long=300))
 @pytest.mark.parametrize("agent", ["echo", "scripted", None])
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_no_request_gets_a_server_error_or_an_answer_that_is_not_described(

@@ -34,6 +34,7 @@ async def transactions(storage: PostgresStateStorage) -> int:
 
 # Every example makes a schema: few examples, of many steps each.
 @pytest.mark.scales
+@pytest.mark.timeout(amount(60, quick=60, long=600))
 @settings(
     max_examples=amount(15, quick=2, long=150),
     deadline=None,

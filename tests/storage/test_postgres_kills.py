@@ -97,7 +97,7 @@ async def kill_servers(postgres: PostgresPlace, times: int) -> None:
 
 
 @pytest.mark.scales
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(amount(60, quick=60, long=300))
 async def test_a_killed_server_loses_nothing_that_was_acknowledged(
     postgres: PostgresPlace,
 ):

@@ -190,6 +190,7 @@ async def outcomes_of(
 
 
 @pytest.mark.scales
+@pytest.mark.timeout(amount(60, quick=60, long=600))
 @settings(max_examples=amount(60, quick=10, long=600), deadline=None)
 @given(batches())
 def test_sqlite_in_groups_does_what_memory_does_one_by_one(drawn: list[list[Op]]):
