@@ -28,14 +28,13 @@ lab: setup  ## open the first notebook in JupyterLab (ARGS=--no-browser: only pr
 CHROMIUM = $(PY) tools/chromium.py --install >/dev/null || [ "$$CI" != true ]
 
 # Tests are told apart by their markers, most of which the fixtures give: see
-# tests/conftest.py. Those that no part of `make test` runs:
-LEFT_OUT := not bench and not long and not soak
-SERVERS := external_service
-PROGRAMS := (kill or notebook or process)
+# tests/markers.py. Each is in one part of `make test`, but for the long ones.
+SHORT := not bench and not long and not soak
+PROGRAMS := kill or notebook or process
+ALONE := $(SHORT) and not (browser or external_service or $(PROGRAMS))
 
 quick: setup  ## the package's tests that start nothing: no servers, browsers, kernels
-	@$(PY) -m pytest --hypothesis-profile=quick \
-		-m "$(LEFT_OUT) and not browser and not external_service and not kill and not notebook and not process" $(ARGS)
+	@$(PY) -m pytest --hypothesis-profile=quick -m "$(ALONE)" $(ARGS)
 
 # Several at a time where make can keep their output apart: all but the browser's wait
 # more than they work. The longest begin first.
@@ -55,20 +54,20 @@ test-frontend: setup
 # With ARGS all tests are looked through at once, here.
 test-python: setup
 	@$(if $(ARGS),$(CHROMIUM))
-	@$(PY) -m pytest $(or $(ARGS),-m "$(LEFT_OUT) and not browser and not $(SERVERS) and not $(PROGRAMS)")
+	@$(PY) -m pytest $(or $(ARGS),-m "$(ALONE)")
 
 test-programs: setup
-	@$(if $(ARGS),true,$(PY) -m pytest -m "$(LEFT_OUT) and $(PROGRAMS) and not browser and not $(SERVERS)")
+	@$(if $(ARGS),true,$(PY) -m pytest -m "$(SHORT) and ($(PROGRAMS)) and not (browser or external_service)")
 
 test-browser: setup
-	@$(if $(ARGS),true,$(CHROMIUM) && $(PY) -m pytest -m "$(LEFT_OUT) and browser")
+	@$(if $(ARGS),true,$(CHROMIUM) && $(PY) -m pytest -m "$(SHORT) and browser")
 
-# One part has each server, as it is slow to start.
+# No server is in two parts: it is slow to start.
 test-postgres: setup
-	@$(if $(ARGS),true,$(PY) -m pytest -m "$(LEFT_OUT) and postgres and not browser")
+	@$(if $(ARGS),true,$(PY) -m pytest -m "$(SHORT) and postgres and not browser")
 
 test-servers: setup
-	@$(if $(ARGS),true,$(PY) -m pytest -m "$(LEFT_OUT) and $(SERVERS) and not postgres and not browser")
+	@$(if $(ARGS),true,$(PY) -m pytest -m "$(SHORT) and external_service and not (browser or postgres)")
 
 # The notebooks keep their conversations away from those of a person.
 test-notebooks: setup

@@ -17,26 +17,12 @@ from agent_runtime_nb.runtime_abstractions import (
 from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage,
 )
-from tests import effort
 from tests.fakes import Handle, HandlingActor, StartRuntime, echo
-
-pytest.register_assert_rewrite("tests.same_values")
-assert effort.PROFILES, "registered, before an option of the command names one"
-
-# What a test needs beside its own process, by the fixture that it asks for. These
-# markers are nobody's to remember: they are what `make quick` leaves out.
-MARKERS_OF = {
-    "child": ("kill",),
-    "chromium": ("browser",),
-    "cosmos_server": ("external_service",),
-    "postgres_server": ("external_service", "postgres"),
-    "redis_program": ("external_service",),
-    "redis_server": ("external_service",),
-    "start_kernel": ("notebook",),
-}
 
 # Where the fixtures of servers are, and the ones that are shipped.
 pytest_plugins = (
+    "tests.effort",  # its profiles are there before an option names one
+    "tests.markers",
     "agent_runtime_nb.testing.fixtures",
     "tests.servers.cosmos_server",
     "tests.servers.postgres_server",
@@ -56,34 +42,6 @@ pytest_plugins = (
 def anyio_backend() -> str:
     """Asyncio only: Jupyter kernels run nothing else."""
     return "asyncio"
-
-
-@pytest.hookimpl(tryfirst=True)  # before the tests are chosen by their markers
-def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Mark each test by the fixtures that it uses."""
-    for item in items:
-        for name in _fixtures_of(item) & MARKERS_OF.keys():
-            for marker in MARKERS_OF[name]:
-                item.add_marker(marker)
-
-
-def _fixtures_of(item: pytest.Function) -> set[str]:
-    # A suite over all storages fetches a server's fixture by the name of its parameter.
-    callspec = getattr(item, "callspec", None)
-    values = callspec.params.values() if callspec else ()
-    named = {f"{value}_server" for value in values if isinstance(value, str)}
-    return named.union(item.fixturenames)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_fixture_setup(
-    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
-) -> None:
-    """A run that leaves servers, browsers or kernels out starts none."""
-    expression: str = request.config.option.markexpr
-    for marker in MARKERS_OF.get(fixturedef.argname, ()):
-        if f"not {marker}" in expression:
-            pytest.fail(f"{fixturedef.argname} is for tests with the marker {marker}")
 
 
 def pytest_collection_finish() -> None:

@@ -9,8 +9,7 @@ from typing import Any
 
 from hypothesis import settings
 
-PROFILES = ("quick", "long")
-for _name in PROFILES:
+for _name in ("quick", "long"):
     settings.register_profile(_name)
 
 

@@ -22,22 +22,23 @@ def postgres_url(request: pytest.FixtureRequest) -> tuple[str, str]:
     return server.url(), server.password
 
 
-Server = Callable[[pytest.FixtureRequest], tuple[str, str]]
-SERVERS = pytest.mark.parametrize("server", [redis_url, postgres_url])
-
-pytestmark = pytest.mark.external_service
+URLS: dict[str, Callable[[pytest.FixtureRequest], tuple[str, str]]] = {
+    "redis": redis_url,
+    "postgres": postgres_url,
+}
+SERVERS = pytest.mark.parametrize("server", URLS)
 
 
 @SERVERS
 @pytest.mark.parametrize("loop", ["notebook", "thread"])
 async def test_conversations_are_kept_on_the_server_of_a_url(
-    server: Server,
+    server: str,
     loop: str,
     begin: Start,
     request: pytest.FixtureRequest,
     caplog: pytest.LogCaptureFixture,
 ):
-    url, password = server(request)
+    url, password = URLS[server](request)
     caplog.set_level(logging.DEBUG)
     conversation = uuid.uuid4().hex
 
@@ -58,9 +59,9 @@ async def test_conversations_are_kept_on_the_server_of_a_url(
 
 @SERVERS
 async def test_a_wrong_password_is_one_plain_error_without_it(
-    server: Server, begin: Start, request: pytest.FixtureRequest
+    server: str, begin: Start, request: pytest.FixtureRequest
 ):
-    url, password = server(request)
+    url, password = URLS[server](request)
 
     rt = begin("echo", storage=url.replace(password, WRONG))
     with pytest.raises(StorageError) as refused:

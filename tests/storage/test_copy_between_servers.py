@@ -39,7 +39,6 @@ class BreakingOff:
         return self._storage.apply(actor_id, change)
 
 
-@pytest.mark.external_service
 @pytest.mark.parametrize("name", [name for name in KINDS if name != "memory"])
 async def test_a_copy_to_a_backend_and_back_is_the_same(
     name: str, request: pytest.FixtureRequest, tmp_path: Path
@@ -61,7 +60,6 @@ async def test_a_copy_to_a_backend_and_back_is_the_same(
     assert await content(back.make) == await content(first.make)
 
 
-@pytest.mark.external_service
 @pytest.mark.parametrize("server", ["redis", "postgres"])
 def test_a_copy_to_the_url_of_a_server_shows_no_password(
     server: str, request: pytest.FixtureRequest, tmp_path: Path
