@@ -2,7 +2,7 @@
 # .venv. Everything is safe to run twice and does nothing where nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help lab quick test test-long check fix build bench soak clean setup constraints screenshots pictures \
+.PHONY: help lab quick quick-http quick-others test test-long check fix build bench soak clean setup constraints screenshots pictures \
 	test-frontend test-python test-programs test-postgres test-servers test-browser test-notebooks \
 	check-format check-lint check-types check-imports check-frontend
 
@@ -33,12 +33,21 @@ SHORT := not bench and not long and not soak
 PROGRAMS := kill or notebook or process
 ALONE := $(SHORT) and not (browser or external_service or $(PROGRAMS))
 
-quick: setup  ## the package's tests that start nothing: no servers, browsers, kernels
-	@$(PY) -m pytest --hypothesis-profile=quick -m "$(ALONE)" $(ARGS)
+QUICK = $(PY) -m pytest --hypothesis-profile=quick -m "$(ALONE)" $(ARGS)
 
 # Several at a time where make can keep their output apart: all but the browser's wait
 # more than they work. The longest begin first.
 SIDE_BY_SIDE := $(if $(filter output-sync,$(.FEATURES)),-j3 --output-sync=target)
+
+# Two halves, one for each processor.
+quick: setup  ## the package's tests that start nothing: no servers, browsers, kernels
+	@$(MAKE) --no-print-directory $(SIDE_BY_SIDE) quick-http quick-others
+
+quick-http: setup
+	@$(QUICK) tests/http_api
+
+quick-others: setup
+	@$(QUICK) --ignore=tests/http_api
 
 test: setup  ## every test in its short form: front end, Python, browser, notebooks
 	@$(CHROMIUM)
