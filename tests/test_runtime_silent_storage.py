@@ -311,6 +311,7 @@ async def test_what_a_dead_host_left_is_interrupted_even_if_that_fails_at_first(
     after = await soon(ask(runtime, "after"))
 
     assert after.data == "after"
+    await settled()
     old = await storage.find_turn(ONE, "old")
     assert old
     assert old.status is RequestStatus.INTERRUPTED

@@ -53,6 +53,7 @@ async def test_a_flood_is_refused_at_its_senders_and_loses_nothing_that_was_acce
     assert len(refused) == 900
     assert min(one.retry_after for one in refused) > 0
     assert len(world.accepted) == 102  # with the other actor's
+    await statuses(list(world.accepted.values()))  # then there is room again
     await world.judge()
     assert len(world.ran[ONE]) == 101 + 1
 
@@ -72,6 +73,7 @@ async def test_a_flood_over_many_actors_is_refused_and_who_does_not_wait_is_serv
     gate.passing.set()
 
     assert len(refused) == 150
+    await statuses(list(world.accepted.values()))
     await world.judge(same_actor=HUNDRED[0])
 
 
