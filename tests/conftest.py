@@ -19,6 +19,8 @@ from agent_runtime_nb.storage_abstractions import (
 )
 from tests.fakes import Handle, HandlingActor, StartRuntime, echo
 
+pytest.register_assert_rewrite("tests.same_values")
+
 # Where the fixtures of servers are, and the ones that are shipped.
 pytest_plugins = (
     "tests.effort",  # its profiles are there before an option names one
