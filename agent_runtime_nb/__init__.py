@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "agent_actor": ("AgentActor",),
-    "agent_proxy": ("AgentProxy",),
+_MODULES = {
+    "agents.actor": ("AgentActor",),
+    "agents.proxy": ("AgentProxy",),
     "exceptions": (
         "ActorBusy",
         "ActorOwnedElsewhere",
@@ -37,9 +37,9 @@ _HOMES = {
         "TurnFailed",
         "UnknownActorType",
     ),
-    "http_client": ("HttpActorClient",),
+    "http_client.client": ("HttpActorClient",),
     "notebook.start": ("start",),
-    "runtime": ("InProcessActorRuntime",),
+    "runtime.runtime": ("InProcessActorRuntime",),
     "runtime_abstractions": (
         "ActorId",
         "ActorMessage",
@@ -62,26 +62,26 @@ _HOMES = {
         "Health",
         "RuntimeDirectory",
     ),
-    "sample_agents": ("EchoAgent", "MockAIAgent", "scripted_agent"),
+    "agents.samples": ("EchoAgent", "MockAIAgent", "scripted_agent"),
     "storage.memory": ("InMemoryStateStorage",),
-    "storage.sqlite": ("SqliteStateStorage",),
+    "storage.sqlite.storage": ("SqliteStateStorage",),
     "storage_abstractions": ("IActorStateStorage",),
     "supervision": ("RestartPolicy",),
-    "_client": ("InProcessActorClient",),
-    "_settings": ("RuntimeSettings",),
+    "runtime.client": ("InProcessActorClient",),
+    "settings": ("RuntimeSettings",),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 if not TYPE_CHECKING:
     # The type checkers read `__init__.pyi`.
-    __all__ = ["__version__", *sorted(_HOME_OF)]  # noqa: PLE0604 - names, all str
+    __all__ = ["__version__", *sorted(_MODULE_OF)]  # noqa: PLE0604 - names, all str
 
     def __getattr__(name: str) -> object:
-        home = _HOME_OF.get(name)
-        if home is None:
+        module = _MODULE_OF.get(name)
+        if module is None:
             problem = f"module {__name__!r} has no attribute {name!r}"
             raise AttributeError(problem)
-        value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+        value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
         globals()[name] = value
         return value
 

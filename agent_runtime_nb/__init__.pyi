@@ -1,16 +1,15 @@
 """The types of the names that the package loads on first use."""
 
-from agent_runtime_nb._client import (
-    InProcessActorClient as InProcessActorClient,
-)
-from agent_runtime_nb._settings import (
-    RuntimeSettings as RuntimeSettings,
-)
-from agent_runtime_nb.agent_actor import (
+from agent_runtime_nb.agents.actor import (
     AgentActor as AgentActor,
 )
-from agent_runtime_nb.agent_proxy import (
+from agent_runtime_nb.agents.proxy import (
     AgentProxy as AgentProxy,
+)
+from agent_runtime_nb.agents.samples import (
+    EchoAgent as EchoAgent,
+    MockAIAgent as MockAIAgent,
+    scripted_agent as scripted_agent,
 )
 from agent_runtime_nb.exceptions import (
     ActorBusy as ActorBusy,
@@ -37,13 +36,16 @@ from agent_runtime_nb.exceptions import (
     TurnFailed as TurnFailed,
     UnknownActorType as UnknownActorType,
 )
-from agent_runtime_nb.http_client import (
+from agent_runtime_nb.http_client.client import (
     HttpActorClient as HttpActorClient,
 )
 from agent_runtime_nb.notebook.start import (
     start as start,
 )
-from agent_runtime_nb.runtime import (
+from agent_runtime_nb.runtime.client import (
+    InProcessActorClient as InProcessActorClient,
+)
+from agent_runtime_nb.runtime.runtime import (
     InProcessActorRuntime as InProcessActorRuntime,
 )
 from agent_runtime_nb.runtime_abstractions import (
@@ -68,15 +70,13 @@ from agent_runtime_nb.runtime_directory import (
     Health as Health,
     RuntimeDirectory as RuntimeDirectory,
 )
-from agent_runtime_nb.sample_agents import (
-    EchoAgent as EchoAgent,
-    MockAIAgent as MockAIAgent,
-    scripted_agent as scripted_agent,
+from agent_runtime_nb.settings import (
+    RuntimeSettings as RuntimeSettings,
 )
 from agent_runtime_nb.storage.memory import (
     InMemoryStateStorage as InMemoryStateStorage,
 )
-from agent_runtime_nb.storage.sqlite import (
+from agent_runtime_nb.storage.sqlite.storage import (
     SqliteStateStorage as SqliteStateStorage,
 )
 from agent_runtime_nb.storage_abstractions import (

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import typer
 
 from agent_runtime_nb import __version__
-from agent_runtime_nb._extras import load
+from agent_runtime_nb._base.extras import load
 from agent_runtime_nb.exceptions import AgentRuntimeError, InvalidRequest
 from agent_runtime_nb.hosting import Host
 from agent_runtime_nb.runtime_abstractions import (
@@ -20,13 +20,13 @@ from agent_runtime_nb.runtime_abstractions import (
     RequestStatus,
     StoredId,
 )
+from agent_runtime_nb.storage.copy import CopyReport, copy_storage
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
+from agent_runtime_nb.storage.urls import open_storage
 from agent_runtime_nb.storage_abstractions import HostInfo, IActorStateStorage
-from agent_runtime_nb.storage_copy import CopyReport, copy_storage
-from agent_runtime_nb.storage_urls import open_storage
-from agent_runtime_nb.testing.storage_check import Outcome, check_storage
-from agent_runtime_nb.testing.storage_subject import (
+from agent_runtime_nb.testing.storage_kit.check import Outcome, check_storage
+from agent_runtime_nb.testing.storage_kit.subject import (
     Recipe,
     Skipped,
     StorageUnderTest,
@@ -310,7 +310,7 @@ class _ByUrl(StorageUnderTest):
     def recipe(self) -> Recipe:
         if not self.persistent:
             raise Skipped("it lives in one process")
-        return Recipe("agent_runtime_nb.storage_urls:open_storage", (self._url,))
+        return Recipe("agent_runtime_nb.storage.urls:open_storage", (self._url,))
 
 
 def _secrets_of(url: str) -> tuple[str, ...]:

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, cast
 
-from agent_runtime_nb._agent_source import AgentSource
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb.agent_actor import AgentActor
+from agent_runtime_nb.agents.actor import AgentActor
+from agent_runtime_nb.agents.samples import EchoAgent, MockAIAgent, scripted_agent
+from agent_runtime_nb.agents.source import AgentSource
 from agent_runtime_nb.exceptions import (
     AgentNameTaken,
     InvalidActorId,
@@ -27,15 +27,15 @@ from agent_runtime_nb.exceptions import (
     InvalidRequest,
     UnknownActorType,
 )
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
 )
-from agent_runtime_nb.sample_agents import EchoAgent, MockAIAgent, scripted_agent
+from agent_runtime_nb.storage.urls import open_storage
 from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage,
 )
-from agent_runtime_nb.storage_urls import open_storage
 from agent_runtime_nb.supervision import OnInterrupted, RestartPolicy
 
 SAMPLE_AGENTS: Mapping[str, Callable[[], Any]] = MappingProxyType(

@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import pytest
 
-from agent_runtime_nb._settings import RuntimeSettings
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     IActor,
     IActorRuntimeContext,
 )
+from agent_runtime_nb.settings import RuntimeSettings
 from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage,
 )

@@ -5,8 +5,8 @@ import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Protocol, TypeVar
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorRequestMessage,
@@ -20,8 +20,8 @@ from agent_runtime_nb.storage_abstractions import (
     ActorChange,
     IActorStateStorage,
 )
-from agent_runtime_nb.testing import faulty_storage
-from agent_runtime_nb.testing.faults import Fault
+from agent_runtime_nb.testing.faults import storage as faulty_storage
+from agent_runtime_nb.testing.faults.plans import Fault
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agent_runtime_nb.cli import app
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import HostInfo
 from tests.storage import samples
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 from agent_framework import AgentResponse, AgentResponseUpdate, BaseAgent
 
+from agent_runtime_nb.agents.samples import EchoAgent
 from agent_runtime_nb.exceptions import (
     AgentNameTaken,
     InvalidAgent,
@@ -23,7 +24,6 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     RequestStatus,
 )
-from agent_runtime_nb.sample_agents import EchoAgent
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
 from agent_runtime_nb.supervision import RestartPolicy
 
@@ -132,7 +132,7 @@ def test_a_function_without_required_parameters_that_makes_no_agent_is_refused()
 
 
 def test_an_attribute_of_a_module_is_an_agent() -> None:
-    agents = resolve_agents(["agent_runtime_nb.sample_agents:EchoAgent"])
+    agents = resolve_agents(["agent_runtime_nb.agents.samples:EchoAgent"])
 
     assert agents["echo"].agent is EchoAgent
 

@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from agent_runtime_nb.http_api import guard, tickets
+from agent_runtime_nb.http_api import guard
+from agent_runtime_nb.side_channel import tickets
 
 EXCEPTED = frozenset({"secret"})
 """Tokens that the README shows, in curl lines to paste."""

@@ -11,7 +11,7 @@ __main__.py   `python -m agent_runtime_nb.http_api`
 """
 
 # First, so that a missing package is named together with its extra.
-from agent_runtime_nb.http_api import _needs as _needs
+from agent_runtime_nb.http_api import needs as needs
 from agent_runtime_nb.http_api.app import create_app
 from agent_runtime_nb.http_api.guard import GuardOptions
 from agent_runtime_nb.http_api.server import EmbeddedServer

@@ -6,26 +6,26 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Response
 
 from agent_runtime_nb.exceptions import LoopBlocked
-from agent_runtime_nb.http_api.actor_routes import actor_routes
-from agent_runtime_nb.http_api.ag_ui_face import ag_ui_routes
+from agent_runtime_nb.http_api.ag_ui.routes import ag_ui_routes
 from agent_runtime_nb.http_api.answers import find_agent, json_response
-from agent_runtime_nb.http_api.conversation_routes import conversation_routes
 from agent_runtime_nb.http_api.docs_page import TITLE, describe, docs_router
 from agent_runtime_nb.http_api.guard import Access, Guard, GuardOptions
-from agent_runtime_nb.http_api.openai_face import openai_routes
+from agent_runtime_nb.http_api.openai.routes import openai_routes
 from agent_runtime_nb.http_api.problems import (
     MEDIA_TYPE,
     ProblemMiddleware,
     install_problems,
 )
-from agent_runtime_nb.http_api.request_routes import request_routes
-from agent_runtime_nb.http_api.run_routes import RunDoor, Talk, run_routes
+from agent_runtime_nb.http_api.routes.actors import actor_routes
+from agent_runtime_nb.http_api.routes.conversations import conversation_routes
+from agent_runtime_nb.http_api.routes.requests import request_routes
+from agent_runtime_nb.http_api.routes.runs import RunEndpoint, Talk, run_routes
+from agent_runtime_nb.http_api.routes.tickets import ticket_routes
 from agent_runtime_nb.http_api.schemas import AgentInfo, AgentList, HealthInfo
 from agent_runtime_nb.http_api.sse import StreamSlots
-from agent_runtime_nb.http_api.ticket_routes import ticket_routes
-from agent_runtime_nb.http_api.tickets import Tickets
 from agent_runtime_nb.runtime_abstractions import IActorClient
 from agent_runtime_nb.runtime_directory import RuntimeDirectory
+from agent_runtime_nb.side_channel.tickets import Tickets
 
 HEALTH_TIMEOUT = 0.8
 """Seconds after which `/health` says that the runtime does not answer."""
@@ -77,7 +77,7 @@ def create_app(
     app.include_router(ticket_routes(tickets))
     # Once inside the guard, so that a page that may call can read what a route refuses.
     app.add_middleware(ProblemMiddleware)
-    app.add_middleware(RunDoor, talk=talk)
+    app.add_middleware(RunEndpoint, talk=talk)
     app.add_middleware(Guard, options=options, access=access, tickets=tickets)
     install_problems(app)
     return app
@@ -85,7 +85,7 @@ def create_app(
 
 def _looking(directory: RuntimeDirectory) -> APIRouter:
     """What is there, and how it is."""
-    routes, look = APIRouter(), _Look(directory)
+    routes, look = APIRouter(), _AgentRoutes(directory)
     routes.add_api_route("/agents", look.list_agents, response_model=AgentList)
     one = "/agents/{agent_name}"
     routes.add_api_route(one, look.read_agent, response_model=AgentInfo)
@@ -98,7 +98,7 @@ def _looking(directory: RuntimeDirectory) -> APIRouter:
     return routes
 
 
-class _Look:
+class _AgentRoutes:
     def __init__(self, directory: RuntimeDirectory) -> None:
         self._directory = directory
 

@@ -62,7 +62,7 @@ _LONGEST_WAIT = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Delivery:
     """How the answer is wanted.
 
     Attributes:
@@ -112,7 +112,7 @@ async def deliver(
     request: Request,
     slots: StreamSlots,
     send: Callable[[], Awaitable[ActorResponseHandle]],
-    wish: Wish,
+    wish: Delivery,
 ) -> Response:
     """Send a request and answer as wished; a place for a stream is taken first."""
     if wish.background:

@@ -22,11 +22,11 @@ from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from agent_runtime_nb._remote import LARGEST_REQUEST
 from agent_runtime_nb.exceptions import InvalidRequest
 from agent_runtime_nb.http_api.json_depth import is_deeper
 from agent_runtime_nb.http_api.problems import Problem, Refused
-from agent_runtime_nb.http_api.tickets import HELLO_PATH, TICKET_PATHS, Tickets
+from agent_runtime_nb.http_client.protocol import LARGEST_REQUEST
+from agent_runtime_nb.side_channel.tickets import HELLO_PATH, TICKET_PATHS, Tickets
 
 BODY_IS_HERE = "agent_runtime_nb.body_is_here"
 """In the state of a request whose whole body the server has: no deadline is needed."""

@@ -23,22 +23,22 @@ from starlette.types import ASGIApp
 
 from agent_runtime_nb.exceptions import InvalidRequest
 from agent_runtime_nb.http_api.app import create_app
+from agent_runtime_nb.http_api.connection import ServerConnection
 from agent_runtime_nb.http_api.guard import GuardOptions, new_token
-from agent_runtime_nb.http_api.http_connection import HttpConnection
-from agent_runtime_nb.http_api.jupyter_place import (
-    Ways,
+from agent_runtime_nb.http_api.jupyter import (
+    ServerAddresses,
     find_jupyter,
     is_loopback,
     ways,
 )
 from agent_runtime_nb.http_api.problems import Problem
-from agent_runtime_nb.http_api.tickets import Tickets
 from agent_runtime_nb.runtime_abstractions import (
     IActorClient,
 )
 from agent_runtime_nb.runtime_directory import (
     RuntimeDirectory,
 )
+from agent_runtime_nb.side_channel.tickets import Tickets
 
 MAX_CONNECTIONS = 512
 """Connections open at once; a further one gets 503."""
@@ -63,7 +63,7 @@ class HttpServer(uvicorn.Server):
     def __init__(self, app: ASGIApp) -> None:
         config = uvicorn.Config(
             app,
-            http=HttpConnection,
+            http=ServerConnection,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -291,7 +291,7 @@ class EmbeddedServer:
             return None
         return f"{prefix}{self._url.rpartition(':')[2]}"
 
-    def ways_for(self, origin: str) -> Ways:
+    def ways_for(self, origin: str) -> ServerAddresses:
         """How a page of `origin` can reach this server, if it can."""
         return ways(origin, self._url, self.proxied_path, self._hosts)
 

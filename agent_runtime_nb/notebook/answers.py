@@ -8,10 +8,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, cast
 
-from agent_runtime_nb._agent_errors import turn_failed
-from agent_runtime_nb._safe_markdown import to_html
-from agent_runtime_nb.notebook._home import (
-    Home,
+from agent_runtime_nb.agents.errors import turn_failed
+from agent_runtime_nb.conversations.safe_markdown import to_html
+from agent_runtime_nb.notebook.loop import (
+    RuntimeLoop,
     ticking,
     wait_blocking,
     wait_in_cell,
@@ -119,7 +119,7 @@ class Pending(Generic[T]):
         what: what it is, for people.
     """
 
-    def __init__(self, future: "Future[T]", home: Home, what: str) -> None:
+    def __init__(self, future: "Future[T]", home: RuntimeLoop, what: str) -> None:
         self._future = future
         self._home = home
         self._what = what

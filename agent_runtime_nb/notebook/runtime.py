@@ -8,17 +8,22 @@ from concurrent.futures import Future
 from datetime import datetime
 from typing import Any, TypeVar
 
-from agent_runtime_nb._extras import load
+from agent_runtime_nb._base.extras import load
 from agent_runtime_nb.exceptions import InvalidRequest, NotRunning
 from agent_runtime_nb.hosting import Host, HostedAgent
-from agent_runtime_nb.notebook._card import as_html, as_text
-from agent_runtime_nb.notebook._gate import Gate, GatedClient, GatedDirectory, opening
-from agent_runtime_nb.notebook._home import Home, LoopKind
-from agent_runtime_nb.notebook._managing import Managing
-from agent_runtime_nb.notebook._place import conversation_of_notebook
-from agent_runtime_nb.notebook._served_road import ServedRoad
 from agent_runtime_nb.notebook.answers import Answer, AnswerStream, Pending
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.notebook.card import as_html, as_text
+from agent_runtime_nb.notebook.conversations import ConversationCommands
+from agent_runtime_nb.notebook.loop import LoopKind, RuntimeLoop
+from agent_runtime_nb.notebook.name import conversation_of_notebook
+from agent_runtime_nb.notebook.opening import (
+    Opening,
+    OpeningClient,
+    OpeningDirectory,
+    opening,
+)
+from agent_runtime_nb.notebook.side_channel import ServerSideChannel
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorResponseHandle,
@@ -44,7 +49,7 @@ EXIT_GRACE = 1.5
 """Seconds for closing when the process ends; a kernel is killed soon after."""
 
 
-class NotebookRuntime(Managing):
+class NotebookRuntime(ConversationCommands):
     """A runtime with agents, as a notebook uses it; `start()` makes it.
 
     The storage opens in the background: everything here may be used at once, waits
@@ -60,7 +65,7 @@ class NotebookRuntime(Managing):
     """
 
     def __init__(
-        self, host: Host, home: Home, *, after: "Future[None] | None" = None
+        self, host: Host, home: RuntimeLoop, *, after: "Future[None] | None" = None
     ) -> None:
         self._host = host
         self._home = home
@@ -69,12 +74,12 @@ class NotebookRuntime(Managing):
         self._new_names: set[tuple[str, str]] = set()
         self._server: Any = None
         self._served: tuple[int, str | None, dict[str, Any]] | None = None
-        self._road = ServedRoad(home.kind)
+        self._road = ServerSideChannel(home.kind)
         self._stopped: Future[None] | None = None
         self._opened = home.submit(self._open(after), name="open")
-        gate = Gate(self._opened)
-        self._client = GatedClient(host.client, gate)
-        self._directory = GatedDirectory(host.runtime, gate)
+        gate = Opening(self._opened)
+        self._client = OpeningClient(host.client, gate)
+        self._directory = OpeningDirectory(host.runtime, gate)
         atexit.register(self._at_exit)
 
     # --- what it has ------------------------------------------------------------------
@@ -213,7 +218,7 @@ class NotebookRuntime(Managing):
         """
         self._check_life()
         actor_id = self._actor_id(agent, conversation)
-        panel = load("agent_runtime_nb.widgets.chat_panel", "lab").ChatPanel
+        panel = load("agent_runtime_nb.widgets.chat_panel.panel", "lab").ChatPanel
         options = {
             "loop": self._home.loop,
             "road": self._road,
@@ -226,7 +231,9 @@ class NotebookRuntime(Managing):
     def dashboard(self, **options: Any) -> Any:
         """A live board of all actors; `options` are those of `ActorDashboard`."""
         self._check_life()
-        board = load("agent_runtime_nb.widgets.actor_dashboard", "lab").ActorDashboard
+        board = load(
+            "agent_runtime_nb.widgets.actor_dashboard.dashboard", "lab"
+        ).ActorDashboard
         return board(self._directory, loop=self._home.loop, **options)
 
     def serve(self, port: int = 0, token: str | None = None, **options: Any) -> Any:
@@ -293,7 +300,7 @@ class NotebookRuntime(Managing):
         """Stop it if it is not stopped; what to wait for before another may start."""
         if self._home.loop.is_closed():
             # Nobody has called stop(); what is open must not seem alive any more.
-            home = Home.find("thread")
+            home = RuntimeLoop.find("thread")
             return home.submit(self._let_go(home), name="let go")
         self.stop()
         return self._stopped
@@ -328,7 +335,7 @@ class NotebookRuntime(Managing):
         finally:
             await self._home.leave()
 
-    async def _let_go(self, home: Home) -> None:
+    async def _let_go(self, home: RuntimeLoop) -> None:
         try:
             if self._server is not None:
                 await asyncio.to_thread(self._server.stop)

@@ -5,12 +5,12 @@ from typing import Any
 
 from agent_runtime_nb.exceptions import InvalidRequest
 from agent_runtime_nb.hosting import Host
-from agent_runtime_nb.notebook._home import Home, LoopKind
+from agent_runtime_nb.notebook.loop import LoopKind, RuntimeLoop
 from agent_runtime_nb.notebook.runtime import NotebookRuntime
+from agent_runtime_nb.storage.urls import open_storage
 from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage,
 )
-from agent_runtime_nb.storage_urls import open_storage
 from agent_runtime_nb.supervision import OnInterrupted, RestartPolicy
 
 
@@ -78,7 +78,7 @@ def start(
     )
     host.runtime.take_over = take_over
     after = None if current is None else current.end()
-    _kernel.runtime = NotebookRuntime(host, Home.find(loop), after=after)
+    _kernel.runtime = NotebookRuntime(host, RuntimeLoop.find(loop), after=after)
     return _kernel.runtime
 
 

@@ -55,7 +55,7 @@ _WORDS = {status: status.value for status in RequestStatus}
 _Ended = tuple[Any, ...]
 
 
-class _Actor:
+class _StoredActor:
     __slots__ = (
         "epoch",
         "etag",
@@ -90,17 +90,17 @@ class _Data:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.actors: dict[_Key, _Actor] = {}
+        self.actors: dict[_Key, _StoredActor] = {}
         self.alive: dict[str, str] = {}  # names of the open hosts by their ids
         self.host_names: dict[str, str] = {}
         self._sorted: list[_Key] = []
 
-    def actor(self, actor_id: ActorId) -> _Actor:
+    def actor(self, actor_id: ActorId) -> _StoredActor:
         """The actor, made if it is new."""
         actor = self.actors.get(actor_id)
         if actor is None:
             key = (actor_id.type_name, actor_id.instance_id)
-            actor = self.actors[key] = _Actor()
+            actor = self.actors[key] = _StoredActor()
         return actor
 
     def sorted_keys(self) -> list[_Key]:
@@ -110,7 +110,7 @@ class _Data:
             self._sorted = sorted(self.actors)
         return self._sorted
 
-    def owner_name(self, actor: _Actor | None) -> str:
+    def owner_name(self, actor: _StoredActor | None) -> str:
         if actor is None or actor.owner is None:
             return "nobody"
         return self.host_names.get(actor.owner, actor.owner)
@@ -305,7 +305,7 @@ class InMemoryStateStorage(IActorStateStorage):
             raise StorageClosed(self.location)
         return self._host
 
-    def _find(self, actor_id: ActorId) -> _Actor | None:
+    def _find(self, actor_id: ActorId) -> _StoredActor | None:
         self._require_open()
         return self._data.actors.get(actor_id)
 
@@ -402,7 +402,7 @@ def _record(turn: TurnRecord | _Ended) -> TurnRecord:
 
 
 def _state(
-    actor: _Actor | None, wanted: tuple[str, ...] | None, prefix: str
+    actor: _StoredActor | None, wanted: tuple[str, ...] | None, prefix: str
 ) -> ActorState:
     if actor is None:
         return ActorState({}, None, 0)
@@ -441,7 +441,7 @@ def _apply(data: _Data, actor_id: ActorId, change: ActorChange) -> _Turns:
 
 
 def _sort_accepted(
-    actor_id: ActorId, actor: _Actor, accepted: _Turns
+    actor_id: ActorId, actor: _StoredActor, accepted: _Turns
 ) -> tuple[_Turns, _Turns]:
     """The turns that are new, and copies of the stored ones that were known."""
     if len(accepted) == 1:  # nearly always
@@ -467,7 +467,7 @@ def _sort_accepted(
 
 
 def _check_ended(
-    actor_id: ActorId, actor: _Actor, ended: tuple[TurnEnd, ...], new: _Turns
+    actor_id: ActorId, actor: _StoredActor, ended: tuple[TurnEnd, ...], new: _Turns
 ) -> None:
     for end in ended:
         position = end.position
@@ -478,7 +478,7 @@ def _check_ended(
         raise Conflict(actor_id, f"an open turn {position}", *found or ["nothing"])
 
 
-def _accept(actor: _Actor, new: _Turns) -> None:
+def _accept(actor: _StoredActor, new: _Turns) -> None:
     for turn in new:
         actor.next_position = turn.position + 1
         if turn.status is _PENDING:
@@ -487,7 +487,7 @@ def _accept(actor: _Actor, new: _Turns) -> None:
             actor.turns[turn.message_id] = _ended(turn)
 
 
-def _end(actor: _Actor, end: TurnEnd) -> None:
+def _end(actor: _StoredActor, end: TurnEnd) -> None:
     turn = actor.open.pop(end.position)
     actor.turns[turn.message_id] = (  # as _ended() says it, in one step
         turn.position,
@@ -503,7 +503,7 @@ def _end(actor: _Actor, end: TurnEnd) -> None:
     )
 
 
-def _change_open_turns(actor: _Actor, change: ActorChange) -> None:
+def _change_open_turns(actor: _StoredActor, change: ActorChange) -> None:
     for position in change.started:
         if position in actor.open:
             actor.open[position].attempts += 1
@@ -511,7 +511,7 @@ def _change_open_turns(actor: _Actor, change: ActorChange) -> None:
         actor.open[change.checkpoint[0]].checkpoint = change.checkpoint[1]
 
 
-def _trim(actor: _Actor, keep: int) -> None:
+def _trim(actor: _StoredActor, keep: int) -> None:
     """Newest first, down to those that are trimmed already."""
     first_left = index = len(actor.turns)
     newest_first = reversed(actor.turns.values())
@@ -531,7 +531,7 @@ def _trim(actor: _Actor, keep: int) -> None:
     actor.trimmed = first_left
 
 
-def _set_values(actor: _Actor, change: ActorChange) -> None:
+def _set_values(actor: _StoredActor, change: ActorChange) -> None:
     if change.set:
         actor.values.update(change.set)
     for key in change.remove:

@@ -1,9 +1,8 @@
 """What tests of actors and storages need; import from the modules in here.
 
-- `storage_conformance`, `storage_check`: the storage contract as a class of tests, and
-  without pytest.
+- `storage_kit`: the storage contract, as a class of tests (`conformance`) and without
+  pytest (`check`).
 - `simulated_loop`: an asyncio loop whose time is virtual; a seed decides its order.
-- `faulty_storage` (with the faults of `faults`) and `faulty_model`: what goes wrong
-  outside, on purpose.
+- `faults`: a storage and a model that go wrong, on purpose.
 - `leaks`, and `fixtures` for pytest: whether a piece of work left something behind.
 """

@@ -23,7 +23,7 @@ from contextvars import Context
 from random import Random
 from typing import Any, TypeVar, cast
 
-from agent_runtime_nb._settings import Environment
+from agent_runtime_nb.settings import Environment
 
 T = TypeVar("T")
 

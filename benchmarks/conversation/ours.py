@@ -20,14 +20,14 @@ from agent_framework import (
     normalize_messages,
 )
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb.agent_actor import AgentActor
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.agents.actor import AgentActor
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     IActorClient,
 )
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from benchmarks.measure import Figures, amount, database_path
 
 _CONVERSATIONS = 4

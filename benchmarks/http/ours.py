@@ -5,13 +5,13 @@ import threading
 from collections.abc import Coroutine
 from typing import Any
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb.agent_actor import AgentActor
+from agent_runtime_nb.agents.actor import AgentActor
+from agent_runtime_nb.agents.samples import EchoAgent
 from agent_runtime_nb.http_api.server import EmbeddedServer
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.sample_agents import EchoAgent
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import IActorStateStorage
 from benchmarks.http.client import TOKEN
 from benchmarks.http.work import BURST, figures

@@ -9,11 +9,11 @@ from array import array
 from collections.abc import Iterable
 from pathlib import Path
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb._settings import RuntimeSettings
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.settings import RuntimeSettings
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
     HostInfo,

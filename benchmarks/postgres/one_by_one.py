@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.storage.postgres import PostgresStateStorage
-from agent_runtime_nb.storage.postgres._asyncpg import Connection, connect
-from agent_runtime_nb.storage.postgres._group import Group, Step
-from agent_runtime_nb.storage.postgres._plan import Plan
-from agent_runtime_nb.storage.postgres._statements import Statements
+from agent_runtime_nb.storage.postgres.driver import Connection, connect
+from agent_runtime_nb.storage.postgres.group import PostgresGroup, PostgresStep
+from agent_runtime_nb.storage.postgres.plan import Plan
+from agent_runtime_nb.storage.postgres.statements import Statements
+from agent_runtime_nb.storage.postgres.storage import PostgresStateStorage
 from agent_runtime_nb.storage_abstractions import HostInfo
 from benchmarks.measure import Figures, amount
 from benchmarks.turns import ACTORS, accept, commit, measured
@@ -34,11 +34,11 @@ class Singly:
         for _ in range(connections):
             await (await self._free.get()).close()
 
-    async def run(self, step: Step) -> None:
+    async def run(self, step: PostgresStep) -> None:
         """One step in a transaction of its own."""
         connection = await self._free.get()
         await connection.execute(self._statements.begin)
-        (outcome,) = await Group(connection, self._statements, HOST).run([step])
+        (outcome,) = await PostgresGroup(connection, self._statements, HOST).run([step])
         await connection.execute("commit")
         self._free.put_nowait(connection)
         if isinstance(outcome, Exception):
@@ -53,8 +53,8 @@ async def _singly(url: str, turns_each: int, connections: int) -> Figures:
     singly = Singly("agent_runtime_nb")
 
     async def turn(actor_id: ActorId, position: int) -> None:
-        await singly.run(Step(Plan.apply, actor_id, accept(position)))
-        await singly.run(Step(Plan.apply, actor_id, commit(position)))
+        await singly.run(PostgresStep(Plan.apply, actor_id, accept(position)))
+        await singly.run(PostgresStep(Plan.apply, actor_id, commit(position)))
 
     async with singly.connected(url, connections):
         return await measured(turn, turns_each)

@@ -5,7 +5,7 @@ import statistics
 import time
 
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.storage.postgres import PostgresStateStorage
+from agent_runtime_nb.storage.postgres.storage import PostgresStateStorage
 from agent_runtime_nb.storage_abstractions import HostInfo
 from benchmarks.measure import Figures, amount
 from benchmarks.turns import ACTORS, accept, commit, measured

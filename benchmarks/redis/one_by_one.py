@@ -6,9 +6,9 @@ from typing import Any
 import redis.asyncio
 
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.storage.redis._keys import Keys
-from agent_runtime_nb.storage.redis._scripts import SCRIPTS
-from agent_runtime_nb.storage.redis._steps import ApplyStep, ClaimStep, Step
+from agent_runtime_nb.storage.redis.keys import Keys
+from agent_runtime_nb.storage.redis.scripts import SCRIPTS
+from agent_runtime_nb.storage.redis.steps import ApplyStep, ClaimStep, RedisStep
 from agent_runtime_nb.storage_abstractions import HostInfo
 from benchmarks.measure import Figures, amount
 from benchmarks.redis.work import server
@@ -24,7 +24,7 @@ async def _singly(url: str, turns_each: int, connections: int) -> Figures:
     keys = Keys("agent-runtime")
     actor_keys = {actor_id: keys.actor(actor_id) for actor_id in ACTORS}
 
-    async def send(step: Step) -> None:
+    async def send(step: RedisStep) -> None:
         command = step.command(actor_keys[step.actor_id], "0")
         answer = await client.execute_command(*command)
         if answer[0] != b"ok":

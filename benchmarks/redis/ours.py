@@ -5,7 +5,7 @@ import statistics
 import time
 
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.storage.redis import RedisStateStorage
+from agent_runtime_nb.storage.redis.storage import RedisStateStorage
 from agent_runtime_nb.storage_abstractions import HostInfo
 from benchmarks.measure import Figures, amount
 from benchmarks.redis.work import server

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import HostInfo
 from benchmarks.measure import Figures, amount, database_path
 from benchmarks.sqlite.work import accept, commit

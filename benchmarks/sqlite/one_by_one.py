@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
-from agent_runtime_nb.storage.sqlite._database import Synchronous, open_writer
-from agent_runtime_nb.storage.sqlite._schema import make_schema
+from agent_runtime_nb.storage.sqlite.database import Synchronous, open_writer
+from agent_runtime_nb.storage.sqlite.schema import make_schema
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import HostInfo
 from benchmarks.measure import Figures, amount, database_path
 from benchmarks.sqlite.work import BODY, CONVERSATIONS, RESULT, accept, commit

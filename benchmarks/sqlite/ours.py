@@ -3,13 +3,13 @@
 import asyncio
 import time
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     IActorClient,
 )
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from benchmarks.measure import Figures, amount, database_path
 from benchmarks.own_actors import EchoActor
 from benchmarks.sqlite.work import CONVERSATIONS, PARAMS

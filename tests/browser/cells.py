@@ -53,7 +53,7 @@ import asyncio
 
 import agent_runtime_nb as arn
 from agent_framework import tool
-from agent_runtime_nb.sample_agents import (
+from agent_runtime_nb.agents.samples import (
     Pace, call_tool, delete_file, demo_script, get_weather
 )
 

@@ -15,7 +15,7 @@ from typing import Any
 from agent_framework import Content, Message, tool
 from agent_framework.exceptions import ChatClientException
 
-from agent_runtime_nb.sample_agents import Pace, Step, call_tool
+from agent_runtime_nb.agents.samples import Pace, Step, call_tool
 
 AGENT = "travel-agent"
 HOLD = Pace(1_000_000.0)

@@ -17,12 +17,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb.agent_actor import AgentActor
-from agent_runtime_nb.runtime import InProcessActorRuntime
-from agent_runtime_nb.sample_agents import scripted_agent
+from agent_runtime_nb._base.untrusted_json import as_list, as_object
+from agent_runtime_nb.agents.actor import AgentActor
+from agent_runtime_nb.agents.samples import scripted_agent
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
-from agent_runtime_nb.widgets._json import as_list, as_object
 from tests.browser.story_agent import AGENT, TOOLS, script, stand_still
 from tests.browser.story_scenes import SCENES, Scene
 from tests.widgets.front_end import FrontEnd

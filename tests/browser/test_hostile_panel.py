@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from playwright.sync_api import Browser, Dialog, Page, Request
 
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.widgets._frozen import Words, frozen_bundle
+from agent_runtime_nb.widgets.chat_panel.frozen import Words, frozen_bundle
 from tests.browser.hostile_markup import PAYLOADS
 from tools.frontend import STATIC
 

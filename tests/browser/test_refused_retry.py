@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 PANEL = """
 from agent_runtime_nb.exceptions import MailboxFull
-from agent_runtime_nb.widgets.chat_panel import ChatPanel
+from agent_runtime_nb.widgets.chat_panel.panel import ChatPanel
 
 
 class FullDirectory:

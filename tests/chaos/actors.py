@@ -6,8 +6,8 @@ from typing import TypeAlias
 
 from agent_framework import Message
 
-from agent_runtime_nb._settings import Environment
-from agent_runtime_nb.agent_actor import AgentActor
+from agent_runtime_nb.agents.actor import AgentActor
+from agent_runtime_nb.agents.samples import Step, scripted_agent
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorResponseMessage,
@@ -15,7 +15,7 @@ from agent_runtime_nb.runtime_abstractions import (
     IActorRuntimeContext,
     RequestStatus,
 )
-from agent_runtime_nb.sample_agents import Step, scripted_agent
+from agent_runtime_nb.settings import Environment
 from tests.chaos.messages import Ran, Report
 
 Tell: TypeAlias = Callable[[Report], None]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import ActorChange, TurnRecord
 
 _LATE = 0.05

@@ -5,13 +5,13 @@ from collections.abc import Callable, Coroutine
 from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
 
-from agent_runtime_nb._client import InProcessActorClient
 from agent_runtime_nb.exceptions import AgentRuntimeError
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorResponseHandle,
 )
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.supervision import OnInterrupted
 from tests.chaos.actors import CounterActor, agent_actor
 from tests.chaos.messages import (

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import ActorChange, TurnRecord
 
 Place: TypeAlias = Literal["before", "between", "after"]

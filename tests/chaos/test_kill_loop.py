@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.supervision import OnInterrupted, RestartPolicy
 from tests.chaos.broken import AcknowledgesFirst, AnswersFirst, LateStorage
 from tests.chaos.driver import PATIENCE, AimedKillLoop, KillLoop

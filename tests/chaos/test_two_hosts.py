@@ -11,7 +11,7 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     RequestStatus,
 )
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from tests.chaos.driver import HostProcess, KillLoop
 from tests.chaos.messages import Answered, Ask, Ready, Refused, Release
 from tests.chaos.witness import Stored, Witness, judge, read_all

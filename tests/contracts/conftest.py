@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from agent_runtime_nb.testing.storage_subject import StorageUnderTest
+from agent_runtime_nb.testing.storage_kit.subject import StorageUnderTest
 from tests.contracts import reaches
 from tests.contracts.state_storages import KINDS
 

@@ -9,10 +9,10 @@ import pytest
 from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 from agent_runtime_nb.storage.cosmos import CosmosStateStorage
-from agent_runtime_nb.storage.cosmos._documents import ABOUT, ROOT_ID
-from agent_runtime_nb.storage.cosmos._storage import MAX_VALUE
+from agent_runtime_nb.storage.cosmos.documents import ABOUT, ROOT_ID
+from agent_runtime_nb.storage.cosmos.storage import MAX_VALUE
 from agent_runtime_nb.storage_abstractions import IActorStateStorage
-from agent_runtime_nb.testing.storage_subject import (
+from agent_runtime_nb.testing.storage_kit.subject import (
     FaultKind,
     Recipe,
     StorageUnderTest,

@@ -25,7 +25,7 @@ from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage,
     TurnRecord,
 )
-from agent_runtime_nb.testing.storage_subject import FaultKind, StorageUnderTest
+from agent_runtime_nb.testing.storage_kit.subject import FaultKind, StorageUnderTest
 from tests.contracts.wrapped_storage import WrappedStorage, WrappedSubject
 
 Known = tuple[TurnRecord, ...]

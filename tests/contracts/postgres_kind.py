@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from agent_runtime_nb.storage.postgres import PostgresStateStorage
-from agent_runtime_nb.storage.postgres._asyncpg import Connection, connect
-from agent_runtime_nb.storage.postgres._errors import MAX_VALUE
+from agent_runtime_nb.storage.postgres.driver import Connection, connect
+from agent_runtime_nb.storage.postgres.errors import MAX_VALUE
+from agent_runtime_nb.storage.postgres.storage import PostgresStateStorage
 from agent_runtime_nb.storage_abstractions import IActorStateStorage
-from agent_runtime_nb.testing.storage_subject import (
+from agent_runtime_nb.testing.storage_kit.subject import (
     FaultKind,
     Recipe,
     Skipped,

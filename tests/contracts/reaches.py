@@ -8,11 +8,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb._settings import RuntimeSettings
 from agent_runtime_nb.http_api.server import EmbeddedServer
-from agent_runtime_nb.http_client import HttpActorClient
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.http_client.client import HttpActorClient
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ALLOWED_TOOLS,
     ActorId,
@@ -21,6 +20,7 @@ from agent_runtime_nb.runtime_abstractions import (
     IActorRuntimeContext,
 )
 from agent_runtime_nb.runtime_directory import RuntimeDirectory
+from agent_runtime_nb.settings import RuntimeSettings
 from tests.fakes import HandlingActor, count
 
 ONE = ActorId("talker", "one")

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from agent_runtime_nb.storage.redis import MAX_VALUE, RedisStateStorage
-from agent_runtime_nb.storage.redis._scripts import APPLY
+from agent_runtime_nb.storage.redis.scripts import APPLY
+from agent_runtime_nb.storage.redis.storage import MAX_VALUE, RedisStateStorage
 from agent_runtime_nb.storage_abstractions import IActorStateStorage
-from agent_runtime_nb.testing.storage_subject import (
+from agent_runtime_nb.testing.storage_kit.subject import (
     FaultKind,
     Recipe,
     Skipped,

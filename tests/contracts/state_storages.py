@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
-from agent_runtime_nb.storage.sqlite._database import MAX_VALUE
+from agent_runtime_nb.storage.sqlite.database import MAX_VALUE
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import IActorStateStorage
-from agent_runtime_nb.testing.storage_subject import (
+from agent_runtime_nb.testing.storage_kit.subject import (
     FaultKind,
     Recipe,
     Skipped,

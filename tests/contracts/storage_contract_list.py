@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from agent_runtime_nb.testing.storage_cases import CASES
+from agent_runtime_nb.testing.storage_kit.cases import CASES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "storage-contract.md"
 PLACE = re.compile(r"(?<=<!-- cases -->\n).*?(?=<!-- end of cases -->)", re.DOTALL)

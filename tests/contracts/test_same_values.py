@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from agent_runtime_nb._client import InProcessActorClient
 from agent_runtime_nb.exceptions import LoopBlocked
 from agent_runtime_nb.http_api.server import EmbeddedServer
-from agent_runtime_nb.http_client import HttpActorClient
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.http_client.client import HttpActorClient
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import ActorId, IActorClient
 from agent_runtime_nb.runtime_directory import Health, RuntimeDirectory
 from tests.contracts.reaches import ONE, HomeThread, Talker
 from tests.fakes import HandlingActor
-from tests.no_directory import NoDirectory
+from tests.http_api.no_directory import NoDirectory
 from tests.same_values import raised, typed
 
 Ends = tuple[

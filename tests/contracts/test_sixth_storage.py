@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from agent_runtime_nb.storage_abstractions import HostInfo, IActorStateStorage
-from agent_runtime_nb.testing.storage_cases import CASES
-from agent_runtime_nb.testing.storage_check import check_storage
-from agent_runtime_nb.testing.storage_conformance import StorageConformance
-from agent_runtime_nb.testing.storage_subject import (
+from agent_runtime_nb.testing.storage_kit.cases import CASES
+from agent_runtime_nb.testing.storage_kit.check import check_storage
+from agent_runtime_nb.testing.storage_kit.conformance import StorageConformance
+from agent_runtime_nb.testing.storage_kit.subject import (
     FaultKind,
     Recipe,
     Skipped,

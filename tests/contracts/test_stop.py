@@ -2,7 +2,7 @@
 
 Every verb is held up at each call that it makes of the storage, and the runtime stops
 meanwhile. The same at every step of the loop, in simulated time, is in
-`tests/test_runtime_stops.py`.
+`tests/runtime/test_stops.py`.
 """
 
 import asyncio
@@ -14,20 +14,20 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb._settings import RuntimeSettings
 from agent_runtime_nb.http_api.server import EmbeddedServer
-from agent_runtime_nb.http_client import HttpActorClient
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.http_client.client import HttpActorClient
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import IActorClient
 from agent_runtime_nb.runtime_directory import RuntimeDirectory
+from agent_runtime_nb.settings import RuntimeSettings
 from agent_runtime_nb.storage_abstractions import IActorStateStorage
-from agent_runtime_nb.testing.faults import Fault, Step
-from agent_runtime_nb.testing.faulty_storage import FaultyStorage
-from tests import verbs
+from agent_runtime_nb.testing.faults.plans import Fault, FaultStep
+from agent_runtime_nb.testing.faults.storage import FaultyStorage
 from tests.contracts.reaches import HomeThread
 from tests.fakes import background, soon
-from tests.verbs import ENDLESS, VERBS, Ended, judge
+from tests.runtime import verbs
+from tests.runtime.verbs import ENDLESS, VERBS, Ended, judge
 
 LOOKS = 5
 LOOK = "actor_types"  # which is not counted
@@ -45,7 +45,7 @@ class Held(FaultyStorage):
     def begin(self, number: int) -> None:
         calls = itertools.count()
 
-        def plan(_: Step) -> Fault | None:
+        def plan(_: FaultStep) -> Fault | None:
             if next(calls) != number:
                 return None
             self.reached()

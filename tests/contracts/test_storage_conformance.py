@@ -2,10 +2,10 @@
 
 import pytest
 
-from agent_runtime_nb.testing.storage_case import Case
-from agent_runtime_nb.testing.storage_cases import CASES
-from agent_runtime_nb.testing.storage_check import run_case
-from agent_runtime_nb.testing.storage_subject import StorageUnderTest
+from agent_runtime_nb.testing.storage_kit.case import Case
+from agent_runtime_nb.testing.storage_kit.cases import CASES
+from agent_runtime_nb.testing.storage_kit.check import run_case
+from agent_runtime_nb.testing.storage_kit.subject import StorageUnderTest
 
 LONG = {
     "each_actor_is_listed_once_while_others_come_and_go",

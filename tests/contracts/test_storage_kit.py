@@ -9,17 +9,17 @@ import pytest
 from agent_runtime_nb.exceptions import Conflict
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
 from agent_runtime_nb.storage_abstractions import IActorStateStorage
-from agent_runtime_nb.testing.storage_case import (
+from agent_runtime_nb.testing.storage_kit.case import (
     Case,
     CaseKit,
     ContractBroken,
     refused,
     same,
 )
-from agent_runtime_nb.testing.storage_cases import CASES
-from agent_runtime_nb.testing.storage_check import Outcome, check_storage, run_case
-from agent_runtime_nb.testing.storage_conformance import StorageConformance
-from agent_runtime_nb.testing.storage_subject import (
+from agent_runtime_nb.testing.storage_kit.cases import CASES
+from agent_runtime_nb.testing.storage_kit.check import Outcome, check_storage, run_case
+from agent_runtime_nb.testing.storage_kit.conformance import StorageConformance
+from agent_runtime_nb.testing.storage_kit.subject import (
     MadeBy,
     Skipped,
     StorageUnderTest,
@@ -58,7 +58,7 @@ def test_every_case_is_a_test_of_the_class():
 
 def test_the_kit_needs_neither_pytest_nor_hypothesis():
     code = (
-        "import sys, agent_runtime_nb.testing.storage_conformance;"
+        "import sys, agent_runtime_nb.testing.storage_kit.conformance;"
         "print({'pytest', 'hypothesis', 'agent_framework'} & {*sys.modules})"
     )
 

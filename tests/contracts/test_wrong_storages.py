@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent_runtime_nb.testing.storage_cases import CASES
-from agent_runtime_nb.testing.storage_check import check_storage
+from agent_runtime_nb.testing.storage_kit.cases import CASES
+from agent_runtime_nb.testing.storage_kit.check import check_storage
 from tests.contracts import (
     fragile_storages as fragile,
     late_storages as late,

@@ -18,7 +18,7 @@ from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage,
     TurnRecord,
 )
-from agent_runtime_nb.testing.storage_subject import StorageUnderTest
+from agent_runtime_nb.testing.storage_kit.subject import StorageUnderTest
 
 T = TypeVar("T")
 Known = tuple[TurnRecord, ...]

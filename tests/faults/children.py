@@ -17,17 +17,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb._settings import Environment, RuntimeSettings
 from agent_runtime_nb.exceptions import AgentRuntimeError, StorageError
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorRequestMessage,
     ActorResponseHandle,
     IActorRuntimeContext,
     RequestStatus,
 )
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.settings import Environment, RuntimeSettings
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.testing.leaks import no_leaks
 from tests.fakes import ONE, Gate, Handle, HandlingActor
 from tests.faults.oracle import World

@@ -18,10 +18,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb._settings import Environment, RuntimeSettings
 from agent_runtime_nb.exceptions import AgentRuntimeError
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorRequestMessage,
@@ -31,10 +30,11 @@ from agent_runtime_nb.runtime_abstractions import (
     IActorRuntimeContext,
     RequestStatus,
 )
+from agent_runtime_nb.settings import Environment, RuntimeSettings
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
 from agent_runtime_nb.storage_abstractions import IActorStateStorage, TurnRecord
 from agent_runtime_nb.supervision import OnInterrupted, RestartPolicy
-from agent_runtime_nb.testing.faulty_storage import FaultyStorage
+from agent_runtime_nb.testing.faults.storage import FaultyStorage
 from tests.fakes import ONE, Handle, HandlingActor, echo
 
 SECRET = "sk-do-not-tell-2f6c"  # noqa: S105 - to be looked for

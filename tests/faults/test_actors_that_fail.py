@@ -16,7 +16,7 @@ from agent_runtime_nb.runtime_abstractions import (
     IActorRuntimeContext,
     RequestStatus,
 )
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from tests.fakes import ONE, Gate, Handle, HandlingActor, echo, soon
 from tests.faults.conftest import Begin
 from tests.faults.oracle import AT_ONCE

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from agent_runtime_nb.exceptions import ActorOwnedElsewhere
-from agent_runtime_nb.runtime import InProcessActorRuntime
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.testing.leaks import no_leaks
 from tests.fakes import HandlingActor, ask, count
 from tests.faults.conftest import Child

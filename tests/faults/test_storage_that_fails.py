@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from agent_runtime_nb._settings import RuntimeSettings
 from agent_runtime_nb.exceptions import (
     Conflict,
     MailboxFull,
@@ -15,13 +14,21 @@ from agent_runtime_nb.exceptions import (
     StorageError,
     Unavailable,
 )
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
+from agent_runtime_nb.settings import RuntimeSettings
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import IActorStateStorage
-from agent_runtime_nb.testing.faults import Fault, Plan, Step, fails, loses_answer, slow
-from agent_runtime_nb.testing.faulty_storage import FaultyStorage
+from agent_runtime_nb.testing.faults.plans import (
+    Fault,
+    FaultStep,
+    Plan,
+    fails,
+    loses_answer,
+    slow,
+)
+from agent_runtime_nb.testing.faults.storage import FaultyStorage
 from agent_runtime_nb.testing.simulated_loop import SimulatedLoop, simulate
 from tests.fakes import (
     ONE,
@@ -52,14 +59,14 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> FaultyStorage:
 def in_commits_of_one(fault: Callable[[], Fault | None]) -> Plan:
     """Of the first worker alone."""
 
-    def plan(step: Step) -> Fault | None:
+    def plan(step: FaultStep) -> Fault | None:
         commits = step.change is not None and ends(step.change)
         return fault() if commits and step.actor_id == ONE else None
 
     return plan
 
 
-def steps_of_one(step: Step) -> Fault | None:
+def steps_of_one(step: FaultStep) -> Fault | None:
     """Each takes 5 s."""
     return slow(5.0) if step.actor_id == ONE else None
 
@@ -68,7 +75,7 @@ def loses_each_first_answer() -> Plan:
     """The answer to each commit is lost, the one to its repetition arrives."""
     sent: set[int] = set()
 
-    def plan(step: Step) -> Fault | None:
+    def plan(step: FaultStep) -> Fault | None:
         change = step.change
         if change is None or not ends(change) or step.actor_id != ONE:
             return None
@@ -290,7 +297,7 @@ async def test_100_accepts_whose_answers_are_lost_run_once_when_they_are_sent_ag
     """F10: the request is stored, and its sender does not know."""
     lose = True
 
-    def plan(step: Step) -> Fault | None:
+    def plan(step: FaultStep) -> Fault | None:
         accepted = () if step.change is None else step.change.accepted
         if not accepted or step.actor_id != ONE or not lose:
             return None

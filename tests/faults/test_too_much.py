@@ -5,15 +5,15 @@ import time
 
 import pytest
 
-from agent_runtime_nb._settings import Environment, RuntimeSettings
 from agent_runtime_nb.exceptions import MailboxFull, NotRunning
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorResponseHandle,
     RequestStatus,
 )
+from agent_runtime_nb.settings import Environment, RuntimeSettings
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
-from agent_runtime_nb.testing.faulty_storage import FaultyStorage
+from agent_runtime_nb.testing.faults.storage import FaultyStorage
 from tests.fakes import ONE, Gate, ManualClock, ends, settled, soon
 from tests.faults.conftest import Begin
 from tests.faults.oracle import World

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import RequestStatus
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import Claim, TurnRecord
 from tests.fakes import ONE
 from tests.faults.conftest import Child

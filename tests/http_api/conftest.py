@@ -7,7 +7,7 @@ import pytest
 
 from agent_runtime_nb.http_api.server import EmbeddedServer
 from tests.http_api.fakes import FakeClient, FakeDirectory
-from tests.http_api.place import Place
+from tests.http_api.served import Place
 
 
 @pytest.fixture(scope="module")

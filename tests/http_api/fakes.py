@@ -23,7 +23,7 @@ from agent_runtime_nb.runtime_directory import (
     Health,
 )
 from agent_runtime_nb.runtime_events import RuntimeEvent
-from tests.no_directory import NoDirectory
+from tests.http_api.no_directory import NoDirectory
 
 ANSWER = {
     "messages": [

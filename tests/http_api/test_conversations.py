@@ -2,7 +2,7 @@
 
 import nbformat
 
-from tests.http_api.place import Place, says
+from tests.http_api.served import Place, says
 
 ALL = "/agents/echo/conversations"
 

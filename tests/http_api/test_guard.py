@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from agent_runtime_nb.http_api import http_connection
+from agent_runtime_nb.http_api import connection
 from agent_runtime_nb.http_api.app import create_app
 from agent_runtime_nb.http_api.guard import GuardOptions
 from agent_runtime_nb.http_api.server import EmbeddedServer, HttpServer, listen
@@ -228,7 +228,7 @@ class Slow:
     """The API with short deadlines, on a thread of its own."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(http_connection, "HEAD_TIMEOUT", 0.3)
+        monkeypatch.setattr(connection, "HEAD_TIMEOUT", 0.3)
         guard = GuardOptions(token=None, receipt_timeout=0.3)
         self.sock = listen("127.0.0.1", 0)
         self.port = self.sock.getsockname()[1]

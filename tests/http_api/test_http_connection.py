@@ -3,7 +3,7 @@
 import asyncio
 from asyncio import Transport
 
-from agent_runtime_nb.http_api.http_connection import PairedWrites
+from agent_runtime_nb.http_api.connection import PairedWrites
 
 
 class _Line(Transport):

@@ -10,7 +10,7 @@ import httpx2
 
 from agent_runtime_nb.http_api.server import EmbeddedServer
 from tests.http_api.fakes import FakeClient
-from tests.http_api.place import Place, says
+from tests.http_api.served import Place, says
 
 MANY = 100
 

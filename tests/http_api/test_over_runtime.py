@@ -9,7 +9,7 @@ import pytest
 
 from agent_runtime_nb.runtime_abstractions import ActorId, IActor, IActorRuntimeContext
 from agent_runtime_nb.supervision import RestartPolicy
-from tests.http_api.place import Place, says
+from tests.http_api.served import Place, says
 
 
 def test_an_agent_answers_and_keeps_its_conversation(place: Place):

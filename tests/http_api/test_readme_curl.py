@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent_runtime_nb.http_api.server import EmbeddedServer
-from tests.http_api.place import Place
+from tests.http_api.served import Place
 from tests.http_api.test_main import serving
 
 ROOT = Path(__file__).parents[2]

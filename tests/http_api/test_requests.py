@@ -6,7 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.http_api.place import Place, says
+from tests.http_api.served import Place, says
 
 RUN = "/agents/gated/run"
 REQUEST = "/agents/gated/conversations/c1/requests/k1"

@@ -6,7 +6,7 @@ import pytest
 from fastapi import Request, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from agent_runtime_nb.http_api.run_routes import RunDoor
+from agent_runtime_nb.http_api.routes.runs import RunEndpoint
 
 RUN: dict[str, Any] = {
     "type": "http",
@@ -38,7 +38,7 @@ async def _served(scope: dict[str, Any]) -> bytes:
         return {"type": "http.request", "body": b""}
 
     talk: Any = _Talk()
-    await RunDoor(_router, talk)(scope, receive, send)
+    await RunEndpoint(_router, talk)(scope, receive, send)
     return sent[-1]["body"]
 
 

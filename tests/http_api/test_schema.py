@@ -13,7 +13,7 @@ from schemathesis.specs.openapi import checks
 from agent_runtime_nb.http_api.app import create_app
 from tests.effort import amount
 from tests.http_api.fakes import FakeClient, FakeDirectory
-from tests.http_api.place import Place, says
+from tests.http_api.served import Place, says
 
 _CHECKS: Any = checks  # its types are known in part only
 _COMMON: Any = common

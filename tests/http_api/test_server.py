@@ -18,7 +18,7 @@ import pytest
 
 from agent_runtime_nb.exceptions import InvalidRequest
 from agent_runtime_nb.http_api import sse
-from agent_runtime_nb.http_api.jupyter_place import is_loopback
+from agent_runtime_nb.http_api.jupyter import is_loopback
 from agent_runtime_nb.http_api.server import EmbeddedServer, listen
 from agent_runtime_nb.http_api.sse import StreamSlots
 from tests.http_api.fakes import FakeClient, FakeDirectory
@@ -317,7 +317,7 @@ def test_without_fastapi_the_extra_is_named(tmp_path: Path):
         "raise ModuleNotFoundError(\"No module named 'fastapi'\", name='fastapi')"
     )
     script = (
-        "from agent_runtime_nb._extras import load\n"
+        "from agent_runtime_nb._base.extras import load\n"
         "try:\n    load('agent_runtime_nb.http_api.server', 'http')\n"
         "except ImportError as error:\n    print(type(error).__name__, error)\n"
         "try:\n    import agent_runtime_nb.http_api.app\n"

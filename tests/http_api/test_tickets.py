@@ -8,11 +8,11 @@ import httpx2
 import pytest
 
 from agent_runtime_nb.exceptions import LoopBlocked
-from agent_runtime_nb.http_api import tickets as tickets_module
-from agent_runtime_nb.http_api.jupyter_place import ways
+from agent_runtime_nb.http_api.jupyter import ways
 from agent_runtime_nb.http_api.server import EmbeddedServer
-from agent_runtime_nb.http_api.tickets import TICKET_LIFE, Ticket, Tickets
 from agent_runtime_nb.runtime_abstractions import ActorId
+from agent_runtime_nb.side_channel import tickets as tickets_module
+from agent_runtime_nb.side_channel.tickets import TICKET_LIFE, Ticket, Tickets
 from tests.http_api.fakes import FakeClient
 from tests.http_api.test_guard import raw, status_of
 

@@ -14,7 +14,7 @@ START = """
 import asyncio, threading
 from concurrent.futures import Future
 import agent_runtime_nb.notebook.start as notebook
-from agent_runtime_nb.sample_agents import EchoAgent
+from agent_runtime_nb.agents.samples import EchoAgent
 
 gate = Future()
 
@@ -214,12 +214,12 @@ def test_an_ask_from_a_thread_that_the_cell_waits_for_ends_with_an_error(
 
     cell = kernel.run(
         """
-from agent_runtime_nb.notebook import _home
+from agent_runtime_nb.notebook import loop as runtime_loop
 caught = []
 def work():
     try:
         pending = rt.ask("echo", "from a thread")
-        _home.wait_blocking(pending._future, rt._home, silence=0.5)
+        runtime_loop.wait_blocking(pending._future, rt._home, silence=0.5)
     except Exception as error:
         caught.append(error)
 thread = threading.Thread(target=work)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from agent_runtime_nb.agents.samples import EchoAgent
 from agent_runtime_nb.exceptions import InvalidRequest, RequestNotFound
-from agent_runtime_nb.sample_agents import EchoAgent
 from tests.notebook.conftest import Start
 
 

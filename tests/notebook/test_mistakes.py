@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from agent_runtime_nb.agents.samples import CUT, EchoAgent, scripted_agent
 from agent_runtime_nb.exceptions import (
     InvalidRequest,
     NotRunning,
@@ -20,10 +21,9 @@ from agent_runtime_nb.exceptions import (
     UnknownActorType,
 )
 from agent_runtime_nb.notebook import start as notebook
-from agent_runtime_nb.notebook._home import wait_in_cell
+from agent_runtime_nb.notebook.loop import wait_in_cell
 from agent_runtime_nb.notebook.runtime import NotebookRuntime
 from agent_runtime_nb.notebook.start import start
-from agent_runtime_nb.sample_agents import CUT, EchoAgent, scripted_agent
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
 from agent_runtime_nb.storage_abstractions import HostInfo
 

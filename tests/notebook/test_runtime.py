@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agent_runtime_nb.agents.samples import EchoAgent, scripted_agent
 from agent_runtime_nb.exceptions import (
     AgentNameTaken,
     InvalidRequest,
@@ -18,14 +19,13 @@ from agent_runtime_nb.exceptions import (
     UnknownActorType,
 )
 from agent_runtime_nb.notebook import start as notebook
-from agent_runtime_nb.notebook._home import Home, wait_blocking
-from agent_runtime_nb.notebook._place import conversation_of_notebook
+from agent_runtime_nb.notebook.loop import RuntimeLoop, wait_blocking
+from agent_runtime_nb.notebook.name import conversation_of_notebook
 from agent_runtime_nb.notebook.runtime import NotebookRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     RequestStatus,
 )
-from agent_runtime_nb.sample_agents import EchoAgent, scripted_agent
 from agent_runtime_nb.supervision import RestartPolicy
 from tests.notebook.conftest import Start
 
@@ -302,7 +302,9 @@ def test_a_script_asks_without_a_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    rt = NotebookRuntime(notebook.Host("echo", storage="memory:"), Home.find(None))
+    rt = NotebookRuntime(
+        notebook.Host("echo", storage="memory:"), RuntimeLoop.find(None)
+    )
 
     answers = [rt.ask_sync("one").text, rt.ask_sync("echo", "two").text]
     rt.stop().wait()
@@ -320,7 +322,7 @@ async def test_a_thread_asks_without_await(begin: Start) -> None:
 
 
 async def test_a_blocking_wait_on_a_silent_loop_ends_and_drops_the_work() -> None:
-    home = Home(asyncio.get_running_loop())
+    home = RuntimeLoop(asyncio.get_running_loop())
     ran: list[str] = []
     caught: list[BaseException] = []
 
@@ -347,7 +349,7 @@ async def test_a_blocking_wait_on_a_silent_loop_ends_and_drops_the_work() -> Non
 
 
 def test_leaving_answers_who_waits_and_refuses_who_comes() -> None:
-    home = Home.find("thread")
+    home = RuntimeLoop.find("thread")
     began = threading.Event()
 
     async def never_ending() -> None:
@@ -364,7 +366,7 @@ def test_leaving_answers_who_waits_and_refuses_who_comes() -> None:
 
 
 async def test_what_was_submitted_just_before_leaving_is_answered() -> None:
-    home = Home(asyncio.get_running_loop())
+    home = RuntimeLoop(asyncio.get_running_loop())
     left = home.leave()
 
     waiting = home.submit(asyncio.Event().wait(), name="just before")

@@ -20,10 +20,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb._settings import RuntimeSettings
 from agent_runtime_nb.exceptions import ActorBusy, MailboxFull, MessageIdReused
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorRequestMessage,
@@ -32,6 +31,7 @@ from agent_runtime_nb.runtime_abstractions import (
     RequestStatus,
     WhenBusy,
 )
+from agent_runtime_nb.settings import RuntimeSettings
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
 from agent_runtime_nb.supervision import RestartPolicy
 from agent_runtime_nb.testing.simulated_loop import SimulatedLoop, SimulatedTime

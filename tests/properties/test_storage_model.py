@@ -26,8 +26,8 @@ from agent_runtime_nb.storage_abstractions import (
     Claim,
     IActorStateStorage,
 )
-from agent_runtime_nb.testing.storage_case import CaseKit
-from agent_runtime_nb.testing.storage_subject import StorageUnderTest
+from agent_runtime_nb.testing.storage_kit.case import CaseKit
+from agent_runtime_nb.testing.storage_kit.subject import StorageUnderTest
 from tests.contracts import (
     late_storages as late,
     wrong_reads as reads,

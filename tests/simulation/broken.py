@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from agent_runtime_nb._commit import Surroundings
-from agent_runtime_nb._mailbox import CancelReason, Turn
-from agent_runtime_nb._ownership import DEAD
-from agent_runtime_nb._resident import ResidentActor
+from agent_runtime_nb.runtime.cell import ActorCell
+from agent_runtime_nb.runtime.commit import CellServices
+from agent_runtime_nb.runtime.mailbox import CancelReason, Turn
+from agent_runtime_nb.runtime.ownership import DEAD
 from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
@@ -18,7 +18,7 @@ from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage,
     TurnRecord,
 )
-from agent_runtime_nb.testing.faulty_storage import FaultyStorage
+from agent_runtime_nb.testing.faults.storage import FaultyStorage
 from tests.simulation.world import Parts, at_once
 
 _LATE = 0.3
@@ -112,14 +112,14 @@ BROKEN_STORAGES: dict[str, Callable[[IActorStateStorage], IActorStateStorage]] =
 }
 
 
-class LosesWakeUps(ResidentActor):
+class LosesWakeUps(ActorCell):
     """Looks at the mailbox for the last time, and says a moment later that it rests."""
 
     def _rest(self, task: Any) -> None:
         asyncio.get_running_loop().call_soon(super()._rest, task)
 
 
-class CancelsCommits(ResidentActor):
+class CancelsCommits(ActorCell):
     """Does not shield a commit: a cancellation ends the wait, but not the write."""
 
     def cancel(self, turn: Turn, reason: CancelReason) -> bool:
@@ -167,15 +167,15 @@ class _MarksAsKnown(FaultyStorage):
         self._known = marks
 
 
-class OverwritesMarks(ResidentActor):
+class OverwritesMarks(ActorCell):
     """Keeps the marks in memory, and changes them there only when a write has ended."""
 
-    def __init__(self, actor_id: ActorId, around: Surroundings) -> None:
+    def __init__(self, actor_id: ActorId, around: CellServices) -> None:
         super().__init__(actor_id, around)
         self._storage = _MarksAsKnown(around.storage)
 
 
-BROKEN_ACTORS: dict[str, type[ResidentActor]] = {
+BROKEN_ACTORS: dict[str, type[ActorCell]] = {
     "loses a wake-up": LosesWakeUps,
     "does not shield the commit": CancelsCommits,
     "overwrites marks": OverwritesMarks,

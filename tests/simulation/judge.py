@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations, pairwise
 from typing import Any, cast
 
-from agent_runtime_nb._wire import decode_body
+from agent_runtime_nb._base.json_codec import decode_body
 from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
 from agent_runtime_nb.storage_abstractions import IActorStateStorage, TurnRecord
 from agent_runtime_nb.supervision import OnInterrupted, RestartPolicy

@@ -3,8 +3,8 @@
 from random import Random
 from typing import Any
 
-from agent_runtime_nb._ownership import DEAD, DEAD_MARKS
-from agent_runtime_nb._wire import encode, encode_body
+from agent_runtime_nb._base.json_codec import encode, encode_body
+from agent_runtime_nb.runtime.ownership import DEAD, DEAD_MARKS
 from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
 from agent_runtime_nb.storage_abstractions import ActorChange, HostInfo, TurnRecord

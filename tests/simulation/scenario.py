@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from agent_runtime_nb.exceptions import AgentRuntimeError
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.testing.faults import RandomFaults
+from agent_runtime_nb.testing.faults.plans import RandomFaults
 from tests.simulation.chance import seeded
 from tests.simulation.history import Finding, History
 from tests.simulation.judge import judge

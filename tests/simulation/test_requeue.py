@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from agent_runtime_nb import _registry
+from agent_runtime_nb.runtime import catalog
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.testing.faults import Fault, Step, slow
+from agent_runtime_nb.testing.faults.plans import Fault, FaultStep, slow
 from tests.simulation.broken import OverwritesMarks
 from tests.simulation.chance import seeded
 from tests.simulation.history import Finding
@@ -35,7 +35,7 @@ def findings_of(seed: int) -> list[Finding]:
 async def _requeue_two(world: World) -> list[Finding]:
     random = seeded("requeue", world.seed)
 
-    def plan(_: Step) -> Fault:
+    def plan(_: FaultStep) -> Fault:
         return slow(random.choice([0.0, 0.01, 0.1]), random.choice([0.0, 0.01, 0.1]))
 
     params: dict[str, Any] = {
@@ -68,7 +68,7 @@ def test_tells_of_requeued_letters_arrive_although_their_host_dies(seed: int) ->
 def test_tells_are_lost_if_a_requeue_overwrites_marks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_registry, "ResidentActor", OverwritesMarks)
+    monkeypatch.setattr(catalog, "ResidentActor", OverwritesMarks)
 
     found = {finding.kind for seed in SEEDS for finding in findings_of(seed)}
 

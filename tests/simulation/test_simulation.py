@@ -6,7 +6,7 @@ again.
 
 import pytest
 
-from agent_runtime_nb import _registry
+from agent_runtime_nb.runtime import catalog
 from tests.effort import amount
 from tests.simulation.broken import BROKEN_ACTORS, BROKEN_STORAGES, RUNS_BY_ITSELF
 from tests.simulation.scenario import Outcome, simulate_seed
@@ -83,7 +83,7 @@ def test_the_simulation_finds_a_storage_that(name: str) -> None:
 def test_the_simulation_finds_a_runtime_that(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_registry, "ResidentActor", BROKEN_ACTORS[name])
+    monkeypatch.setattr(catalog, "ResidentActor", BROKEN_ACTORS[name])
 
     outcome = first_to_find(_SHOWN[name], Parts())
 

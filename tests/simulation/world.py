@@ -6,23 +6,23 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb._ownership import DEAD
-from agent_runtime_nb._settings import RuntimeSettings
-from agent_runtime_nb._tell import OUTBOX
 from agent_runtime_nb.exceptions import AgentRuntimeError, StorageError
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.ownership import DEAD
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.tell import OUTBOX
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorRequestMessage,
     IActorRuntimeContext,
     RequestStatus,
 )
+from agent_runtime_nb.settings import RuntimeSettings
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
 from agent_runtime_nb.storage_abstractions import HostInfo, IActorStateStorage
 from agent_runtime_nb.supervision import OnInterrupted, RestartPolicy
-from agent_runtime_nb.testing.faults import Plan
-from agent_runtime_nb.testing.faulty_storage import FaultyStorage
+from agent_runtime_nb.testing.faults.plans import Plan
+from agent_runtime_nb.testing.faults.storage import FaultyStorage
 from agent_runtime_nb.testing.simulated_loop import SimulatedLoop, SimulatedTime
 from tests.simulation.actors import STUBBORN, Worker
 from tests.simulation.chance import seeded

@@ -20,22 +20,23 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+from agent_runtime_nb.agents.samples import EchoAgent
 from agent_runtime_nb.exceptions import AgentRuntimeError, Conflict
 from agent_runtime_nb.hosting import Host
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     RequestStatus,
 )
-from agent_runtime_nb.sample_agents import EchoAgent
+from agent_runtime_nb.storage.copy import copy_storage
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage, _database
+from agent_runtime_nb.storage.sqlite import database
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
     HostInfo,
     TurnEnd,
     TurnRecord,
 )
-from agent_runtime_nb.storage_copy import copy_storage
 
 COUNTER = ActorId("test", "counter")
 
@@ -170,7 +171,7 @@ async def die_while_opening(path: str, instruction: str, seconds: str) -> None:
     of the first commit (0: not). If it lives: says how many there were.
     """
     done = 0
-    connect = _database._connect
+    connect = database._connect
 
     def count() -> int:
         nonlocal done
@@ -192,7 +193,7 @@ async def die_while_opening(path: str, instruction: str, seconds: str) -> None:
         connection.set_trace_callback(follow)
         return connection
 
-    _database._connect = watched
+    database._connect = watched
     storage = SqliteStateStorage(path)
     await storage.open(HostInfo("mortal", "mortal"))
     say(str(done))

@@ -10,7 +10,7 @@ from agent_runtime_nb.runtime_abstractions import (
     RequestStatus,
 )
 from agent_runtime_nb.storage.cosmos import CosmosStateStorage
-from agent_runtime_nb.storage.cosmos._documents import partition_of
+from agent_runtime_nb.storage.cosmos.documents import partition_of
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
     HostInfo,

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
-from agent_runtime_nb.storage.postgres import PostgresStateStorage
-from agent_runtime_nb.storage.postgres._asyncpg import connect
+from agent_runtime_nb.storage.postgres.driver import connect
+from agent_runtime_nb.storage.postgres.storage import PostgresStateStorage
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
     HostInfo,

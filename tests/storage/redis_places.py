@@ -10,7 +10,7 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     RequestStatus,
 )
-from agent_runtime_nb.storage.redis import RedisStateStorage
+from agent_runtime_nb.storage.redis.storage import RedisStateStorage
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
     HostInfo,

@@ -11,13 +11,13 @@ from typer.testing import CliRunner
 from agent_runtime_nb.cli import app
 from agent_runtime_nb.exceptions import Unavailable
 from agent_runtime_nb.runtime_abstractions import ActorId
+from agent_runtime_nb.storage.copy import copy_storage
 from agent_runtime_nb.storage_abstractions import ActorChange, TurnRecord
-from agent_runtime_nb.storage_copy import copy_storage
-from agent_runtime_nb.testing.storage_subject import StorageUnderTest
+from agent_runtime_nb.testing.storage_kit.subject import StorageUnderTest
 from tests.contracts.redis_kind import PASSWORD
 from tests.contracts.state_storages import KINDS
 from tests.storage import samples
-from tests.test_storage_copy import content, fill
+from tests.storage.test_copy import content, fill
 
 
 class BreakingOff:

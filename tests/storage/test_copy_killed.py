@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage.copy import copy_storage
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import ActorChange, HostInfo, TurnRecord
-from agent_runtime_nb.storage_copy import copy_storage
 from tests.storage.conftest import Child
 
 CONVERSATIONS = 400

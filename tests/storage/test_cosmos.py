@@ -18,15 +18,15 @@ from agent_runtime_nb.exceptions import (
     Unavailable,
 )
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.storage.cosmos._documents import (
+from agent_runtime_nb.storage.cosmos.documents import (
     ROOT_ID,
     order_of_actor,
     partition_of,
     turn_id,
     value_id,
 )
-from agent_runtime_nb.storage.cosmos._hosts import HostLease, is_alive
-from agent_runtime_nb.storage.cosmos._service import Service
+from agent_runtime_nb.storage.cosmos.hosts import CosmosHostLease, is_alive
+from agent_runtime_nb.storage.cosmos.service import Service
 from agent_runtime_nb.storage_abstractions import ActorChange, HostInfo
 from tests.contracts.cosmos_kind import CosmosKind
 from tests.storage.cosmos_places import (
@@ -291,7 +291,7 @@ async def test_a_host_is_alive_from_its_first_renewal_to_its_release(
     cosmos_kind: CosmosKind, open_cosmos: Open
 ):
     account = (await open_cosmos())._account
-    service, lease = Service(account), HostLease(account, HOST, 30)
+    service, lease = Service(account), CosmosHostLease(account, HOST, 30)
     await service.connect()
     alive = [await is_alive(service, HOST.host_id)]
 

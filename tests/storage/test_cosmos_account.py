@@ -16,7 +16,7 @@ from agent_runtime_nb.exceptions import (
     Unavailable,
 )
 from agent_runtime_nb.storage.cosmos import CosmosStateStorage
-from agent_runtime_nb.storage.cosmos._service import INDEXING_POLICY
+from agent_runtime_nb.storage.cosmos.service import INDEXING_POLICY
 from agent_runtime_nb.storage_abstractions import HostInfo
 from tests.contracts.cosmos_kind import DATABASE, CosmosKind
 from tests.servers.cosmos_server import CosmosServer

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb._settings import RuntimeSettings
 from agent_runtime_nb.exceptions import ActorOwnedElsewhere, StaleEpoch, StorageError
+from agent_runtime_nb.runtime.client import InProcessActorClient
 from agent_runtime_nb.runtime_abstractions import RequestStatus
+from agent_runtime_nb.settings import RuntimeSettings
 from tests.contracts.cosmos_kind import CosmosKind
 from tests.fakes import ONE, Gate, StartRuntime, ask, count
 from tests.storage.cosmos_places import B, storage_on

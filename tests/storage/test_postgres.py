@@ -15,8 +15,8 @@ from agent_runtime_nb.exceptions import (
     Unavailable,
 )
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.storage.postgres import PostgresStateStorage
-from agent_runtime_nb.storage.postgres._asyncpg import connect
+from agent_runtime_nb.storage.postgres.driver import connect
+from agent_runtime_nb.storage.postgres.storage import PostgresStateStorage
 from agent_runtime_nb.storage_abstractions import ActorChange
 from tests.servers.transaction_pooler import TransactionPooler
 from tests.storage.conftest import ROOT
@@ -115,7 +115,7 @@ def test_without_the_extra_its_name_is_said():
     program = (
         "import sys; sys.modules['asyncpg'] = None\n"
         "from agent_runtime_nb.exceptions import MissingExtra\n"
-        "try:\n    import agent_runtime_nb.storage.postgres\n"
+        "try:\n    import agent_runtime_nb.storage.postgres.storage\n"
         "except MissingExtra as error:\n    print(error)\n"
     )
 
@@ -281,7 +281,7 @@ _FORKING = """
 import asyncio, os, sys
 from agent_runtime_nb.exceptions import AgentRuntimeError
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.storage.postgres import PostgresStateStorage
+from agent_runtime_nb.storage.postgres.storage import PostgresStateStorage
 from agent_runtime_nb.storage_abstractions import HostInfo
 A = ActorId("echo", "c1")
 storage = PostgresStateStorage(sys.argv[1], schema=sys.argv[2])

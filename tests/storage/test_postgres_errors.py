@@ -16,9 +16,9 @@ from agent_runtime_nb.exceptions import (
     TooLarge,
     Unavailable,
 )
-from agent_runtime_nb.storage.postgres import _asyncpg
-from agent_runtime_nb.storage.postgres._errors import translate
-from agent_runtime_nb.storage.postgres._target import parse_target
+from agent_runtime_nb.storage.postgres import driver
+from agent_runtime_nb.storage.postgres.errors import translate
+from agent_runtime_nb.storage.postgres.target import parse_target
 from tests.fakes import background
 from tests.storage.postgres_places import A, B, PostgresPlace, accepted
 
@@ -27,7 +27,7 @@ TARGET = parse_target("postgresql://me:s3cret%2Fpass@server/db")
 
 def of_server(state: str, text: str = "what it says") -> Exception:
     """An error as the server sends it."""
-    error: Any = _asyncpg.PostgresError
+    error: Any = driver.PostgresError
     return error.new({"C": state, "M": text, "S": "ERROR"})
 
 
@@ -78,7 +78,7 @@ def test_an_error_of_the_server_has_one_meaning(
         ConnectionResetError(),
         TimeoutError(),
         EOFError(),
-        _asyncpg.InterfaceError("connection is closed"),
+        driver.InterfaceError("connection is closed"),
     ],
 )
 def test_what_goes_wrong_on_the_way_is_unavailable(error: Exception):
@@ -112,7 +112,7 @@ async def test_a_deadlock_with_somebody_else_is_tried_again(postgres: PostgresPl
     epochs = [(await storage.claim(actor_id)).epoch for actor_id in (A, B)]
     lock = "select from {s}.actor where instance = '{name}' for update"
     locks = [lock.format(s=postgres.schema, name=one.instance_id) for one in (A, B)]
-    other = await _asyncpg.connect(dsn=postgres.server.local_url)
+    other = await driver.connect(dsn=postgres.server.local_url)
     await other.execute("begin; set local deadlock_timeout = '30s'")
     await other.execute(locks[1])
 

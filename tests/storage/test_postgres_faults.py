@@ -21,8 +21,8 @@ from agent_runtime_nb.exceptions import (
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
 )
-from agent_runtime_nb.storage.postgres import PostgresStateStorage
-from agent_runtime_nb.storage.postgres._asyncpg import connect
+from agent_runtime_nb.storage.postgres.driver import connect
+from agent_runtime_nb.storage.postgres.storage import PostgresStateStorage
 from tests.fakes import background
 from tests.servers.postgres_server import PostgresServer
 from tests.storage.postgres_places import A, B, PostgresPlace, accepted, ended

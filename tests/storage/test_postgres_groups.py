@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from agent_runtime_nb.exceptions import Conflict, StorageError
 from agent_runtime_nb.runtime_abstractions import ActorId
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
-from agent_runtime_nb.storage.postgres import PostgresStateStorage
-from agent_runtime_nb.storage.postgres._group import Step, in_bounds
-from agent_runtime_nb.storage.postgres._plan import Plan
+from agent_runtime_nb.storage.postgres.group import PostgresStep, in_bounds
+from agent_runtime_nb.storage.postgres.plan import Plan
+from agent_runtime_nb.storage.postgres.storage import PostgresStateStorage
 from agent_runtime_nb.storage_abstractions import ActorChange
 from tests.effort import amount
 from tests.servers.postgres_server import PostgresServer
@@ -176,7 +176,7 @@ async def test_two_hosts_that_write_the_same_actors_never_wait_in_a_circle(
 def test_a_group_is_not_larger_than_a_transaction_should_be():
     mib = 1024 * 1024
     sizes = [8 * mib, 8 * mib, 1, 7 * mib, 0, 40 * mib, 3]
-    steps = [Step(Plan.trim, A, n, size) for n, size in enumerate(sizes)]
+    steps = [PostgresStep(Plan.trim, A, n, size) for n, size in enumerate(sizes)]
 
     groups = list(in_bounds(steps))
 

@@ -7,9 +7,9 @@ import pytest
 
 from agent_runtime_nb.exceptions import OutcomeUnknown, Unavailable
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.storage.postgres import PostgresStateStorage
-from agent_runtime_nb.testing.storage_cases import CASES
-from agent_runtime_nb.testing.storage_check import run_case
+from agent_runtime_nb.storage.postgres.storage import PostgresStateStorage
+from agent_runtime_nb.testing.storage_kit.cases import CASES
+from agent_runtime_nb.testing.storage_kit.check import run_case
 from tests.contracts.postgres_kind import PostgresKind
 from tests.effort import amount
 from tests.storage.postgres_places import PostgresPlace, accepted, ended

@@ -6,19 +6,19 @@ from typing import Any
 
 import pytest
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb._settings import RuntimeSettings
 from agent_runtime_nb.exceptions import (
     OutcomeUnknown,
     StorageError,
 )
 from agent_runtime_nb.hosting import Host
+from agent_runtime_nb.runtime.client import InProcessActorClient
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorRequestMessage,
     IActorRuntimeContext,
     RequestStatus,
 )
+from agent_runtime_nb.settings import RuntimeSettings
 from tests.fakes import ONE, Gate, StartRuntime, ask, background, count, soon
 from tests.storage.postgres_places import PostgresPlace
 

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from agent_runtime_nb.exceptions import Corrupt, SchemaTooNew, Unavailable
-from agent_runtime_nb.storage.postgres import _schema
-from agent_runtime_nb.storage.postgres._asyncpg import connect
+from agent_runtime_nb.storage.postgres import schema
+from agent_runtime_nb.storage.postgres.driver import connect
 from tests.storage.conftest import ROOT
 from tests.storage.postgres_places import A, PostgresPlace, accepted
 
@@ -33,7 +33,7 @@ async def test_two_schemas_of_a_database_are_two_storages(postgres: PostgresPlac
 async def test_five_hosts_that_open_at_once_make_one_schema(postgres: PostgresPlace):
     program = (
         "import asyncio, sys\n"
-        "from agent_runtime_nb.storage.postgres import PostgresStateStorage\n"
+        "from agent_runtime_nb.storage.postgres.storage import PostgresStateStorage\n"
         "from agent_runtime_nb.storage_abstractions import HostInfo\n"
         "storage = PostgresStateStorage(sys.argv[1], schema=sys.argv[2])\n"
         "async def main():\n"
@@ -50,7 +50,7 @@ async def test_five_hosts_that_open_at_once_make_one_schema(postgres: PostgresPl
 
     holder = await connect(dsn=postgres.server.local_url)
     await holder.execute("begin")
-    await holder.execute(_schema.LOCK, f"agent_runtime_nb {postgres.schema}")
+    await holder.execute(schema.LOCK, f"agent_runtime_nb {postgres.schema}")
     async with asyncio.timeout(40):
         while await postgres.sql(waiting) < 5:
             pass
@@ -61,7 +61,7 @@ async def test_five_hosts_that_open_at_once_make_one_schema(postgres: PostgresPl
     assert [process.returncode for process in processes] == [0] * 5, told
     assert await postgres.sql("select count(*) from {s}.host") == 5
     versions = "select array_agg(version) from {s}.schema_version"
-    assert await postgres.sql(versions) == [_schema.SCHEMA_VERSION]
+    assert await postgres.sql(versions) == [schema.SCHEMA_VERSION]
 
 
 async def test_an_older_schema_is_brought_up_to_date(
@@ -71,9 +71,9 @@ async def test_an_older_schema_is_brought_up_to_date(
     epoch = (await storage.claim(A)).epoch
     await storage.apply(A, accepted(epoch, 1))
     await storage.close()
-    later = (*_schema.MIGRATIONS, "alter table {s}.actor add column later text")
-    monkeypatch.setattr(_schema, "MIGRATIONS", later)
-    monkeypatch.setattr(_schema, "SCHEMA_VERSION", len(later))
+    later = (*schema.MIGRATIONS, "alter table {s}.actor add column later text")
+    monkeypatch.setattr(schema, "MIGRATIONS", later)
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", len(later))
 
     hosts = await asyncio.gather(*(postgres.open() for _ in range(3)))
 
@@ -90,10 +90,10 @@ async def test_a_migration_that_fails_leaves_everything_as_it_was(
     storage = await postgres.open()
     await storage.write_state(A, set={"k": b"1"})
     await storage.close()
-    broken = (*_schema.MIGRATIONS, "drop table {s}.value; select 1 / 0")
+    broken = (*schema.MIGRATIONS, "drop table {s}.value; select 1 / 0")
     with monkeypatch.context() as patch:
-        patch.setattr(_schema, "MIGRATIONS", broken)
-        patch.setattr(_schema, "SCHEMA_VERSION", len(broken))
+        patch.setattr(schema, "MIGRATIONS", broken)
+        patch.setattr(schema, "SCHEMA_VERSION", len(broken))
 
         with pytest.raises(Unavailable, match="division by zero"):
             await postgres.open()
@@ -109,7 +109,7 @@ async def test_a_newer_schema_is_left_untouched(postgres: PostgresPlace):
     with pytest.raises(SchemaTooNew) as refused:
         await postgres.open()
 
-    assert (refused.value.found, refused.value.known) == (7, _schema.SCHEMA_VERSION)
+    assert (refused.value.found, refused.value.known) == (7, schema.SCHEMA_VERSION)
     assert await postgres.sql("select count(*) from {s}.host") == 1
 
 

@@ -21,8 +21,8 @@ from agent_runtime_nb.exceptions import (
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
 )
-from agent_runtime_nb.storage.redis import RedisStateStorage
-from agent_runtime_nb.storage.redis._keys import Keys, actor_of, member_of
+from agent_runtime_nb.storage.redis.keys import Keys, actor_of, member_of
+from agent_runtime_nb.storage.redis.storage import RedisStateStorage
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
     HostInfo,

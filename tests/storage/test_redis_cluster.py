@@ -13,9 +13,9 @@ from agent_runtime_nb.exceptions import Unavailable
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
 )
-from agent_runtime_nb.storage.redis import RedisStateStorage
+from agent_runtime_nb.storage.redis.storage import RedisStateStorage
 from agent_runtime_nb.storage_abstractions import HostInfo
-from agent_runtime_nb.testing.storage_check import check_storage
+from agent_runtime_nb.testing.storage_kit.check import check_storage
 from tests.servers.redis_server import PASSWORD, RedisServer
 from tests.storage.redis_places import A, Open, accepted, ended
 

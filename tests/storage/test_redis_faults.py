@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 import redis
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb._settings import RuntimeSettings
 from agent_runtime_nb.exceptions import (
     ActorOwnedElsewhere,
     Full,
@@ -18,12 +16,14 @@ from agent_runtime_nb.exceptions import (
     StorageError,
     Unavailable,
 )
+from agent_runtime_nb.runtime.client import InProcessActorClient
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     RequestStatus,
 )
-from agent_runtime_nb.storage.redis import RedisStateStorage
-from agent_runtime_nb.storage.redis._scripts import APPLY
+from agent_runtime_nb.settings import RuntimeSettings
+from agent_runtime_nb.storage.redis.scripts import APPLY
+from agent_runtime_nb.storage.redis.storage import RedisStateStorage
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
     HostInfo,

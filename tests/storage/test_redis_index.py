@@ -10,12 +10,12 @@ import pytest
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
 )
-from agent_runtime_nb.storage.redis import RedisStateStorage
-from agent_runtime_nb.storage.redis._index import UNKNOWN, Entered, enter
-from agent_runtime_nb.storage.redis._keys import OPEN, member_of
-from agent_runtime_nb.storage.redis._link import Link
-from agent_runtime_nb.storage.redis._scripts import DROP, SEAL
-from agent_runtime_nb.storage.redis._steps import ApplyStep
+from agent_runtime_nb.storage.redis.index import UNKNOWN, Entered, enter
+from agent_runtime_nb.storage.redis.keys import OPEN, member_of
+from agent_runtime_nb.storage.redis.link import Link
+from agent_runtime_nb.storage.redis.scripts import DROP, SEAL
+from agent_runtime_nb.storage.redis.steps import ApplyStep
+from agent_runtime_nb.storage.redis.storage import RedisStateStorage
 from tests.servers.redis_server import RedisServer
 from tests.storage.redis_places import A, Open, accepted, ended
 

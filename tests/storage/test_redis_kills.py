@@ -12,13 +12,13 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     RequestStatus,
 )
-from agent_runtime_nb.storage.redis import RedisStateStorage
+from agent_runtime_nb.storage.redis.storage import RedisStateStorage
 from agent_runtime_nb.storage_abstractions import (
     Claim,
     TurnRecord,
 )
-from agent_runtime_nb.testing.storage_cases import CASES
-from agent_runtime_nb.testing.storage_check import run_case
+from agent_runtime_nb.testing.storage_kit.cases import CASES
+from agent_runtime_nb.testing.storage_kit.check import run_case
 from tests.contracts.redis_kind import RedisKind
 from tests.effort import amount
 from tests.servers.redis_server import RedisServer

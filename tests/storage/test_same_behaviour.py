@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 
 from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
     Claim,

@@ -25,12 +25,12 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     RequestStatus,
 )
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
-from agent_runtime_nb.storage.sqlite._database import (
+from agent_runtime_nb.storage.sqlite.database import (
     MAX_VALUE,
     is_network_path,
     translate,
 )
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
     HostInfo,

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from agent_runtime_nb.agents.samples import EchoAgent
 from agent_runtime_nb.exceptions import ActorOwnedElsewhere, StorageLost, Unavailable
 from agent_runtime_nb.hosting import Host
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.sample_agents import EchoAgent
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
-from agent_runtime_nb.storage.sqlite._group import Group, Step
+from agent_runtime_nb.storage.sqlite.group import SqliteGroup, SqliteStep
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import HostInfo
 from tests.storage.children import ACTS
 from tests.storage.conftest import Child
@@ -276,12 +276,12 @@ async def test_a_commit_into_a_file_that_goes_meanwhile_is_not_acknowledged(
     assert session is not None
     etag = await storage.write_state(A, set={"a": b"1"})
 
-    def write(group: Group, actor_id: ActorId, _: object) -> str:
+    def write(group: SqliteGroup, actor_id: ActorId, _: object) -> str:
         deleted(path)
         return group.write_state(actor_id, ({"b": b"2"}, (), etag))
 
     with pytest.raises(StorageLost):
-        await session.writer.submit(Step(write, A))
+        await session.writer.submit(SqliteStep(write, A))
 
 
 @not_windows

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb._settings import RuntimeSettings
 from agent_runtime_nb.exceptions import Full, ReadOnly
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorResponseMessage,
@@ -20,7 +19,9 @@ from agent_runtime_nb.runtime_abstractions import (
     IActorRuntimeContext,
     RequestStatus,
 )
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage, _database
+from agent_runtime_nb.settings import RuntimeSettings
+from agent_runtime_nb.storage.sqlite import database
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import HostInfo
 from tests.storage.conftest import Child
 
@@ -65,7 +66,7 @@ class Quota(SmallDisk):
         super().__init__(folder)
         self.pages = 1024
         self.connections: list[sqlite3.Connection] = []
-        connect = _database._connect
+        connect = database._connect
 
         def limited(path: Path) -> sqlite3.Connection:
             connection = connect(path)
@@ -73,7 +74,7 @@ class Quota(SmallDisk):
             connection.execute(f"pragma max_page_count={self.pages}")
             return connection
 
-        patch.setattr(_database, "_connect", limited)
+        patch.setattr(database, "_connect", limited)
 
     def grow(self) -> None:
         self.pages *= 4

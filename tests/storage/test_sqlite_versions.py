@@ -14,7 +14,8 @@ import pytest
 
 from agent_runtime_nb.exceptions import SchemaTooNew
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage, _reads, _schema
+from agent_runtime_nb.storage.sqlite import reads, schema
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
     HostInfo,
@@ -26,7 +27,7 @@ from tests.storage.conftest import Child
 from tests.storage.samples import DELETED, STATE_ONLY, TALK, WAITING
 
 HOST = HostInfo("h1", "the first")
-VERSIONS = range(1, _schema.SCHEMA_VERSION + 1)
+VERSIONS = range(1, schema.SCHEMA_VERSION + 1)
 
 
 def sample(version: int, folder: Path) -> Path:
@@ -103,7 +104,7 @@ async def test_a_file_of_an_older_version_has_what_was_in_it(
     async with opened(path) as storage:
         await check_content(storage, marked=version >= 2)
 
-    assert version_of(path) == _schema.SCHEMA_VERSION
+    assert version_of(path) == schema.SCHEMA_VERSION
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -138,7 +139,7 @@ async def test_hosts_that_open_an_older_file_at_once_migrate_it_once(tmp_path: P
     await check_content(storages[3], marked=False)
     for one in storages:
         await one.close()
-    assert version_of(path) == _schema.SCHEMA_VERSION
+    assert version_of(path) == schema.SCHEMA_VERSION
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -147,7 +148,7 @@ async def test_a_file_of_a_newer_version_is_refused_and_left_as_it_is(
 ):
     path = sample(version, tmp_path)
     connection = sqlite3.connect(path)
-    connection.execute(f"pragma user_version={_schema.SCHEMA_VERSION + 1}")
+    connection.execute(f"pragma user_version={schema.SCHEMA_VERSION + 1}")
     connection.close()
     before = hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -155,8 +156,8 @@ async def test_a_file_of_a_newer_version_is_refused_and_left_as_it_is(
         await SqliteStateStorage(path).open(HOST)
 
     assert (refused.value.found, refused.value.known) == (
-        _schema.SCHEMA_VERSION + 1,
-        _schema.SCHEMA_VERSION,
+        schema.SCHEMA_VERSION + 1,
+        schema.SCHEMA_VERSION,
     )
     assert hashlib.sha256(path.read_bytes()).hexdigest() == before
 
@@ -185,9 +186,9 @@ async def test_a_migration_that_is_killed_has_happened_whole_or_not_at_all(
         found.add(version_of(path))
         async with opened(path) as storage:
             await check_content(storage, marked=False)
-        assert version_of(path) == _schema.SCHEMA_VERSION
+        assert version_of(path) == schema.SCHEMA_VERSION
 
-    assert found == {1, _schema.SCHEMA_VERSION}
+    assert found == {1, schema.SCHEMA_VERSION}
 
 
 # --- what finding actors costs
@@ -196,7 +197,7 @@ async def test_a_migration_that_is_killed_has_happened_whole_or_not_at_all(
 def cost(actors: int, **wanted: Any) -> int:
     """SQLite's instructions for a page of three actors among many."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    _schema.make_schema(connection)
+    schema.make_schema(connection)
     connection.executemany(
         "insert into actor(type, instance) values ('echo', ?)",
         ((f"c{n:06}",) for n in range(actors)),
@@ -224,7 +225,7 @@ def cost(actors: int, **wanted: Any) -> int:
         "limit": 200,
         **wanted,
     }
-    page = _reads.list_actors(connection, None, **options)
+    page = reads.list_actors(connection, None, **options)
     connection.close()
     assert page.items == tuple(ActorId("echo", f"c{n - 1:06}") for n in few)
     return done

@@ -14,21 +14,21 @@ from typing import Any, cast
 import pytest
 from typer.testing import CliRunner
 
-from agent_runtime_nb._client import InProcessActorClient
 from agent_runtime_nb.cli import app
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus, StoredId
+from agent_runtime_nb.storage.copy import copy_storage
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
-from agent_runtime_nb.storage.redis import RedisStateStorage
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage.redis.storage import RedisStateStorage
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
     HostInfo,
     IActorStateStorage,
     TurnRecord,
 )
-from agent_runtime_nb.storage_copy import copy_storage
-from agent_runtime_nb.testing.storage_subject import StorageUnderTest
+from agent_runtime_nb.testing.storage_kit.subject import StorageUnderTest
 from tests.contracts.state_storages import KINDS
 from tests.fakes import HandlingActor, echo
 from tests.servers.redis_server import RedisServer

@@ -4,11 +4,11 @@ from typing import Any
 
 from agent_framework import Agent
 
-from agent_runtime_nb._settings import Environment
-from agent_runtime_nb.agent_actor import AgentActor
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.agents.actor import AgentActor
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import RequestStatus
-from agent_runtime_nb.testing.faulty_model import (
+from agent_runtime_nb.settings import Environment
+from agent_runtime_nb.testing.faults.model import (
     FaultyModel,
     RandomModelFaults,
     cut_off,

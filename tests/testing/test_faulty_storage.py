@@ -8,21 +8,21 @@ from agent_runtime_nb.exceptions import Conflict, Unavailable
 from agent_runtime_nb.runtime_abstractions import ActorId
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
 from agent_runtime_nb.storage_abstractions import ActorChange, HostInfo, TurnRecord
-from agent_runtime_nb.testing.faults import (
+from agent_runtime_nb.testing.faults.plans import (
     Fault,
+    FaultStep,
     RandomFaults,
-    Step,
     fails,
     loses_answer,
     never_answers,
     slow,
 )
-from agent_runtime_nb.testing.faulty_storage import FaultyStorage
+from agent_runtime_nb.testing.faults.storage import FaultyStorage
 from agent_runtime_nb.testing.simulated_loop import (
     SimulatedLoop,
     simulate,
 )
-from agent_runtime_nb.testing.storage_check import check_storage
+from agent_runtime_nb.testing.storage_kit.check import check_storage
 from tests.simulation.chance import seeded
 
 ONE = ActorId("worker", "one")
@@ -143,7 +143,7 @@ async def test_answers_are_held_until_they_are_let_go() -> None:
 
 
 def test_random_faults_are_those_of_their_seed_and_as_many_as_asked_for() -> None:
-    step = Step("apply", ONE, ActorChange(epoch=1, etag="a", new_etag="b"))
+    step = FaultStep("apply", ONE, ActorChange(epoch=1, etag="a", new_etag="b"))
 
     def draw(seed: int) -> list[Fault | None]:
         plan = RandomFaults(seeded(seed), rate=0.3, silence=0.1)

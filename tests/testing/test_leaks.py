@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.testing.leaks import Leaked, no_leaks
 from tests.fakes import HandlingActor, ask, background, echo
 

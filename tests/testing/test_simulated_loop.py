@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import RequestStatus
 from agent_runtime_nb.testing.simulated_loop import (
     Deadlock,

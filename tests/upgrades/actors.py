@@ -19,8 +19,8 @@ from agent_runtime_nb import (
     RequestStatus,
     RestartPolicy,
 )
-from agent_runtime_nb.agent_actor import AgentActor
-from agent_runtime_nb.sample_agents import Pace, Step, call_tool, scripted_agent
+from agent_runtime_nb.agents.actor import AgentActor
+from agent_runtime_nb.agents.samples import Pace, Step, call_tool, scripted_agent
 
 
 class Gate:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent_runtime_nb import TurnView
-from agent_runtime_nb.sessions import text_of, turn_entries
+from agent_runtime_nb.conversations.entries import text_of, turn_entries
 from tests.upgrades.actors import Agents, Gate, runtime_on
 from tests.upgrades.places import (
     CosmosPlace,

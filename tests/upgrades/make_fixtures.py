@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
-from agent_runtime_nb.conversations import (
+from agent_runtime_nb.conversations.files import (
     Conversation,
     read_conversation,
     to_json,

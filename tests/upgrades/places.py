@@ -23,9 +23,9 @@ from azure.cosmos import PartitionKey
 from azure.cosmos.aio import CosmosClient
 
 from agent_runtime_nb.storage.cosmos import CosmosStateStorage
-from agent_runtime_nb.storage.postgres import PostgresStateStorage
-from agent_runtime_nb.storage.redis import RedisStateStorage
-from agent_runtime_nb.storage.sqlite import SqliteStateStorage
+from agent_runtime_nb.storage.postgres.storage import PostgresStateStorage
+from agent_runtime_nb.storage.redis.storage import RedisStateStorage
+from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import IActorStateStorage
 from tests.servers.cosmos_server import CosmosServer
 from tests.servers.postgres_server import PostgresServer

@@ -13,7 +13,7 @@ from agent_runtime_nb import (
     InProcessActorClient,
     InProcessActorRuntime,
 )
-from agent_runtime_nb.conversations import (
+from agent_runtime_nb.conversations.files import (
     import_conversation,
     read_conversation,
     to_json,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent_runtime_nb import InMemoryStateStorage, RequestStatus
-from agent_runtime_nb.conversations import import_conversation, list_conversations
+from agent_runtime_nb.conversations.files import import_conversation, list_conversations
 from agent_runtime_nb.exceptions import SchemaTooNew
 from agent_runtime_nb.storage_abstractions import HostInfo
 from tests.upgrades.actors import Gate, runtime_on

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb.agent_actor import AgentActor
-from agent_runtime_nb.runtime import InProcessActorRuntime
-from agent_runtime_nb.sample_agents import EchoAgent, scripted_agent
+from agent_runtime_nb.agents.actor import AgentActor
+from agent_runtime_nb.agents.samples import EchoAgent, scripted_agent
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from tests.widgets.gate import GatedActor
 from tests.widgets.panels import Panels
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
 )
-from agent_runtime_nb.widgets.chat_panel import ChatPanel
+from agent_runtime_nb.widgets.chat_panel.panel import ChatPanel
 from tests.widgets.front_end import FakeComm, FrontEnd, Picture, reduce_chat
 
 

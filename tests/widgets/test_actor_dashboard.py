@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorResponseHandle,
@@ -19,8 +19,8 @@ from agent_runtime_nb.runtime_events import (
     TurnProgressed,
     TurnStarted,
 )
-from agent_runtime_nb.widgets._board import Board
-from agent_runtime_nb.widgets.actor_dashboard import ActorDashboard
+from agent_runtime_nb.widgets.actor_dashboard.board import Board
+from agent_runtime_nb.widgets.actor_dashboard.dashboard import ActorDashboard
 from tests.widgets.front_end import FakeComm, FrontEnd, Picture, reduce_board
 
 

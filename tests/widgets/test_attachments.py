@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from agent_runtime_nb.conversations.entries import parse_messages
 from agent_runtime_nb.exceptions import InvalidRequest
-from agent_runtime_nb.sessions import parse_messages
-from agent_runtime_nb.widgets._attachments import MAX_IMAGE, user_message
+from agent_runtime_nb.widgets.chat_panel.attachments import MAX_IMAGE, user_message
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 8
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from agent_runtime_nb.runtime_abstractions import ActorId
 from agent_runtime_nb.runtime_directory import ConversationInfo
-from agent_runtime_nb.widgets._branches import Branch, branches_of
+from agent_runtime_nb.widgets.chat_panel.branches import Branch, branches_of
 
 
 def conversation(

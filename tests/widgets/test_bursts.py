@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from agent_runtime_nb.widgets._bursts import in_bursts
+from agent_runtime_nb.widgets.bursts import in_bursts
 
 
 class Source:

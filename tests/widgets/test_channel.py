@@ -4,7 +4,7 @@ import asyncio
 import time
 from typing import Any
 
-from agent_runtime_nb.widgets._channel import Change, Channel, MessageBudget
+from agent_runtime_nb.widgets.channel import Change, Channel, MessageBudget
 
 
 class Counter:

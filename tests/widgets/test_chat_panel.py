@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from agent_framework import Content
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
 )

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, strategies as st
 from markdown_it import MarkdownIt
 
-from agent_runtime_nb._safe_markdown import to_harmless_markdown
+from agent_runtime_nb.conversations.safe_markdown import to_harmless_markdown
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.widgets._frozen import Words, frozen_bundle, one_line
-from agent_runtime_nb.widgets._frozen_html import LARGEST_IMAGE
+from agent_runtime_nb.widgets.chat_panel.frozen import Words, frozen_bundle, one_line
+from agent_runtime_nb.widgets.chat_panel.frozen_html import LARGEST_IMAGE
 
 PIXEL = "data:image/png;base64," + base64.b64encode(b"\x89PNG" * 9).decode()
 HARMLESS_TAGS = {

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from agent_runtime_nb.exceptions import InvalidRequest
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.widgets._displays import Displays
-from agent_runtime_nb.widgets._frozen import read_words
-from agent_runtime_nb.widgets.chat_panel import ChatPanel
+from agent_runtime_nb.widgets.chat_panel.frozen import read_words
+from agent_runtime_nb.widgets.chat_panel.panel import ChatPanel
+from agent_runtime_nb.widgets.displays import Displays
 from tests.widgets.front_end import FrontEnd
 from tests.widgets.panels import Panels, ended
 

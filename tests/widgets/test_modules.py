@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agent_runtime_nb.widgets._modules import NAMES, Modules
+from agent_runtime_nb.widgets.modules import NAMES, Modules
 
 
 def answers(folder: Path, name: str) -> list[dict[str, Any]]:

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb.agent_actor import AgentActor
-from agent_runtime_nb.conversations import import_conversation
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.agents.actor import AgentActor
+from agent_runtime_nb.agents.samples import EchoAgent
+from agent_runtime_nb.conversations.files import import_conversation
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.sample_agents import EchoAgent
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
-from agent_runtime_nb.widgets.chat_panel import ChatPanel
+from agent_runtime_nb.widgets.chat_panel.panel import ChatPanel
 from tests.widgets.front_end import FakeComm
 from tests.widgets.panels import Panels, answered, ended, is_shown, look, say, texts
 

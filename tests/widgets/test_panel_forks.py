@@ -2,9 +2,9 @@
 
 import json
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb.conversations import import_conversation
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.conversations.files import import_conversation
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import ActorId
 from tests.widgets.panels import Panels, answered, ended, is_shown, say, texts
 

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from anywidget import AnyWidget
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
 )
-from agent_runtime_nb.widgets._channel import MessageBudget
-from agent_runtime_nb.widgets.chat_panel import ChatPanel
+from agent_runtime_nb.widgets.channel import MessageBudget
+from agent_runtime_nb.widgets.chat_panel.panel import ChatPanel
 from tests.widgets.panels import Panels, comm_of, ended, look, texts
 
 

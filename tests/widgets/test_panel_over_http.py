@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from agent_runtime_nb._client import InProcessActorClient
 from agent_runtime_nb.http_api.server import EmbeddedServer
-from agent_runtime_nb.http_client import HttpActorClient
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.http_client.client import HttpActorClient
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.widgets.actor_dashboard import ActorDashboard
-from agent_runtime_nb.widgets.chat_panel import ChatPanel
+from agent_runtime_nb.widgets.actor_dashboard.dashboard import ActorDashboard
+from agent_runtime_nb.widgets.chat_panel.panel import ChatPanel
 from tests.widgets.front_end import FakeComm, FrontEnd, reduce_board
 from tests.widgets.panels import ended, look, texts
 

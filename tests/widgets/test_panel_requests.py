@@ -7,14 +7,14 @@ import pytest
 from agent_framework import Content
 from agent_framework.exceptions import ChatClientException
 
-from agent_runtime_nb._client import InProcessActorClient
-from agent_runtime_nb.agent_actor import AgentActor
+from agent_runtime_nb.agents.actor import AgentActor
+from agent_runtime_nb.agents.samples import scripted_agent
 from agent_runtime_nb.exceptions import Unavailable
-from agent_runtime_nb.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.client import InProcessActorClient
+from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
-from agent_runtime_nb.sample_agents import scripted_agent
-from agent_runtime_nb.widgets.chat_panel import ChatPanel
-from tests.test_retry_after import RateLimited
+from agent_runtime_nb.widgets.chat_panel.panel import ChatPanel
+from tests.agents.test_retry_after import RateLimited
 from tests.widgets.front_end import FakeComm, FrontEnd
 from tests.widgets.panels import Panels, ended, look, texts
 

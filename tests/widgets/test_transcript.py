@@ -15,8 +15,8 @@ from agent_runtime_nb.runtime_abstractions import (
 from agent_runtime_nb.runtime_directory import (
     ActorView,
 )
-from agent_runtime_nb.widgets._channel import Change
-from agent_runtime_nb.widgets._transcript import Transcript
+from agent_runtime_nb.widgets.channel import Change
+from agent_runtime_nb.widgets.chat_panel.transcript import Transcript
 
 _BEGIN = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

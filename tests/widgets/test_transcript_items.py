@@ -7,9 +7,9 @@ import pytest
 
 from agent_runtime_nb.runtime_abstractions import Cursor, RequestStatus, TurnUpdate
 from agent_runtime_nb.runtime_directory import ConversationInfo
-from agent_runtime_nb.widgets._channel import Change
-from agent_runtime_nb.widgets._markdown import transcript_markdown
-from agent_runtime_nb.widgets._transcript import Transcript
+from agent_runtime_nb.widgets.channel import Change
+from agent_runtime_nb.widgets.chat_panel.markdown import transcript_markdown
+from agent_runtime_nb.widgets.chat_panel.transcript import Transcript
 from tests.widgets.test_transcript import actor_view, text, turn_view
 
 CALL = {"type": "function_call", "call_id": "c1", "name": "plot", "arguments": "{}"}

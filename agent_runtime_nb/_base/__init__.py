@@ -1,0 +1,1 @@
+"""What has no subject of its own: tasks, loops and threads, JSON text, extras."""

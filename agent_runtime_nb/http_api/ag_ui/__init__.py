@@ -1,0 +1,1 @@
+"""The same agents for front ends that speak AG-UI."""

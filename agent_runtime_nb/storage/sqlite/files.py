@@ -1,0 +1,263 @@
+"""The files of an open database: its locks cannot be lost, and their loss is seen.
+
+SQLite on POSIX keeps a shared lock on the database, and one on its -shm, for as long as
+a connection is open: they keep the last other connection from deleting the write-ahead
+log. But POSIX drops *all* locks of a process on a file as soon as the process closes
+*any* descriptor of it, so `shutil.copy("state.db", ...)` in a cell ends them unseen.
+
+Two things follow. Nothing in this package opens these files but SQLite. And SQLite's own
+descriptors get the same locks a second time, of the kind that belongs to the open file
+and not to the process (Linux has it): only closing that very descriptor, which SQLite
+does last, ends them. Nothing is opened for it, so nothing has to be closed.
+
+The locks of a single read or write, which come and go, cannot be had twice. Writers
+exclude each other by a lock of their own (see `host_lock`). A read sets a lock beside
+SQLite's that ends when they do, and looks afterwards whether it is still there.
+
+What no lock prevents, the deletion or replacement of a file by its name, is looked for
+around each commit: a commit into files that nobody will open again is not acknowledged.
+"""
+
+import contextlib
+import errno
+import os
+import secrets
+import struct
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+from agent_runtime_nb.exceptions import StorageLost, Unavailable
+
+LATELY = 0.05
+"""Seconds within which files need not be looked at twice, before a commit or a read."""
+
+_Identity = tuple[int, int]
+"""Device and inode: they are not used again while the file is open."""
+
+# SQLite's file format: the bytes of the lock "shared", and of "somebody has -shm open".
+_SHARED = (0x40000002, 510)
+_IN_USE = (128, 1)
+
+_DESCRIPTORS = "/proc/self/fd"
+
+
+class _Process:
+    """Which databases this process has open, how often, and which its parent had."""
+
+    def __init__(self, inherited: frozenset[_Identity] = frozenset()) -> None:
+        self.lock = threading.Lock()
+        self.opened: Counter[_Identity] = Counter()
+        self.inherited = inherited
+
+
+_process = _Process()  # locks and forks are the process's, so this is, too
+
+
+def _forked() -> None:
+    global _process  # noqa: PLW0603 - see there
+    _process = _Process(frozenset(_process.opened) | _process.inherited)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
+def check_not_inherited(path: Path) -> None:
+    """Refuse a database that was open here when this process was forked.
+
+    SQLite believes in such a child that it has the locks of its parent.
+
+    Raises:
+        Unavailable: if it was.
+        OSError: if there is no such file.
+    """
+    if _identity_of(path) in _process.inherited:
+        forked = "this process was forked while it was open"
+        raise Unavailable(str(path), f'{forked}; start it anew, as by "spawn"')
+
+
+class OpenFiles:
+    """Holds and watches the files of a database that SQLite has opened just now.
+
+    Args:
+        path: of the database, without links.
+        wal: whether it has a write-ahead log.
+
+    Raises:
+        StorageLost: if they are not what SQLite has open.
+        OSError: if they cannot be looked at, or another process wants them for itself.
+    """
+
+    def __init__(self, path: Path, *, wal: bool) -> None:
+        self._where = str(path)
+        self._wal = wal
+        self._lost = ""
+        self._seen = 0.0
+        names = ("", "-wal", "-shm") if wal else ("",)
+        self._identities = {
+            f"{path}{name}": _identity_of(f"{path}{name}") for name in names
+        }
+        self._database = self._identities[self._where]
+        self._canary = _Canary(self._identities[f"{path}-shm" if wal else self._where])
+        with _process.lock:
+            if wal:
+                _lock(self._database, *_SHARED)
+                _lock(self._identities[f"{path}-shm"], *_IN_USE)
+            _process.opened[self._database] += 1
+        self.check()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether `check` has failed."""
+        return bool(self._lost)
+
+    @property
+    def may_be_written(self) -> bool:
+        """Whether no file of somebody else has the name of one of these."""
+        sides = [name for name in self._identities if name != self._where]
+        with contextlib.suppress(OSError):
+            return all(
+                not Path(name).exists() or _identity_of(name) == self._identities[name]
+                for name in sides
+            )
+        return False
+
+    def check(self, *, lately: float = 0.0) -> None:
+        """See that each file is still there under its name; once not, never again.
+
+        Args:
+            lately: seconds within which an earlier look is good enough.
+
+        Raises:
+            StorageLost: if not.
+            OSError: if that cannot be seen.
+        """
+        now = time.monotonic()
+        if not self._lost and now - self._seen >= lately:
+            self._lost = self._look()
+            self._seen = now
+        if self._lost:
+            raise StorageLost(self._where, self._lost)
+
+    def begin_read(self) -> None:
+        """Before SQLite takes the locks of a read; on the reader's thread."""
+        self._canary.set()
+
+    def read_was_locked(self) -> bool:
+        """Whether SQLite's locks have held since `begin_read`."""
+        return self._canary.is_alive()
+
+    def release(self) -> None:
+        """Let SQLite close the files, and as the last one remove what is beside them.
+
+        What is lost stays locked until it is closed: so SQLite, which goes by names,
+        removes nothing that is somebody else's.
+        """
+        with _process.lock:
+            _process.opened[self._database] -= 1
+            if not _process.opened[self._database]:
+                del _process.opened[self._database]
+                if self._wal and not self._lost:
+                    _unlock(self._database, *_SHARED)
+
+    def _look(self) -> str:
+        for name, identity in self._identities.items():
+            try:
+                is_ours = _identity_of(name) == identity
+            except (FileNotFoundError, NotADirectoryError):
+                return f"{name} was deleted or moved away"
+            if not is_ours:
+                return f"{name} is another file now"
+        return ""
+
+
+def _identity_of(path: str | Path) -> _Identity:
+    found = os.stat(path)  # noqa: PTH116 - it is part of every commit
+    return found.st_dev, found.st_ino
+
+
+if sys.platform == "linux":
+    import fcntl
+
+    def _lock(file: _Identity, start: int, length: int) -> None:
+        _set(fcntl.F_RDLCK, file, start, length)
+
+    def _unlock(file: _Identity, start: int, length: int) -> None:
+        _set(fcntl.F_UNLCK, file, start, length)
+
+    def _request(kind: int, start: int, length: int) -> bytes:
+        return struct.pack("hhqqi4x", kind, os.SEEK_SET, start, length, 0)
+
+    def _set(kind: int, file: _Identity, start: int, length: int) -> None:
+        """On every descriptor of the file: SQLite's are among them."""
+        request = _request(kind, start, length)
+        for descriptor in _descriptors_of(file):
+            try:
+                fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, request)
+            except OSError as error:
+                # EBADF: it was closed, or is somebody else's, for writing only; EINVAL:
+                # a kernel without such locks. Else another process wants it alone.
+                if error.errno not in (errno.EBADF, errno.EINVAL):
+                    raise
+
+    class _Canary:
+        """A lock of the process on a byte that nobody else locks.
+
+        It ends exactly when SQLite's locks on that file do.
+        """
+
+        def __init__(self, file: _Identity) -> None:
+            self._descriptor = next(iter(_descriptors_of(file)), None)
+            byte = 2**60 + secrets.randbits(60)
+            self._file = file
+            self._set = _request(fcntl.F_RDLCK, byte, 1)
+            self._ask = _request(fcntl.F_WRLCK, byte, 1)
+            self._free = struct.pack("h", fcntl.F_UNLCK)
+
+        def set(self) -> None:
+            if self._descriptor is not None:
+                try:
+                    fcntl.fcntl(self._descriptor, fcntl.F_SETLK, self._set)
+                except OSError:  # it was not SQLite's, and is closed
+                    self._descriptor = next(iter(_descriptors_of(self._file)), None)
+
+        def is_alive(self) -> bool:
+            if self._descriptor is None:
+                return True
+            try:
+                # To the open file a lock of the process is somebody else's.
+                found = fcntl.fcntl(self._descriptor, fcntl.F_OFD_GETLK, self._ask)
+            except OSError as error:
+                return error.errno == errno.EINVAL  # a kernel without such locks
+            return not found.startswith(self._free)
+
+else:  # no such locks: what is lost is still seen
+
+    class _Canary:
+        def __init__(self, file: _Identity) -> None: ...
+
+        def set(self) -> None: ...
+
+        def is_alive(self) -> bool:
+            return True
+
+    def _lock(file: _Identity, start: int, length: int) -> None: ...
+
+    def _unlock(file: _Identity, start: int, length: int) -> None: ...
+
+
+def _descriptors_of(file: _Identity) -> list[int]:
+    try:
+        descriptors = [int(name) for name in os.listdir(_DESCRIPTORS)]  # noqa: PTH208
+    except OSError:
+        return []
+    found: list[int] = []
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):  # it is closed by now
+            status = os.fstat(descriptor)
+            if (status.st_dev, status.st_ino) == file:
+                found.append(descriptor)
+    return found

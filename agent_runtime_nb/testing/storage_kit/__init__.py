@@ -1,0 +1,1 @@
+"""The storage contract, to be run on any backend: with pytest or without."""
