@@ -17,7 +17,8 @@ import functools
 import hmac
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,7 +27,12 @@ from agent_runtime_nb.exceptions import InvalidRequest
 from agent_runtime_nb.http_api.json_depth import is_deeper
 from agent_runtime_nb.http_api.problems import Problem, Refused
 from agent_runtime_nb.http_client.protocol import LARGEST_REQUEST
-from agent_runtime_nb.side_channel.tickets import HELLO_PATH, TICKET_PATHS, Tickets
+from agent_runtime_nb.side_channel.tickets import (
+    HELLO_PATH,
+    TICKET_PATHS,
+    TicketRefused,
+    Tickets,
+)
 
 BODY_IS_HERE = "agent_runtime_nb.body_is_here"
 """In the state of a request whose whole body the server has: no deadline is needed."""
@@ -205,9 +211,11 @@ class Guard:
     ) -> None:
         """A page with a ticket; no token and no listed origin opens this door."""
         headers = _Headers(scope)
-        marks = self._tickets.admit(headers)
+        with _tickets_refused():
+            marks = self._tickets.admit(headers)
         if scope["method"] == "OPTIONS":
-            more = self._tickets.preflight(headers)
+            with _tickets_refused():
+                more = self._tickets.preflight(headers)
             await _answer_preflight(send, [*marks, *more])
             return
         send = _marked(send, marks)
@@ -215,7 +223,8 @@ class Guard:
             if scope["method"] != "POST":
                 raise _refused(405, "method-not-allowed", "only POST is answered here")
             if path != HELLO_PATH:
-                ticket = self._tickets.check(headers)
+                with _tickets_refused():
+                    ticket = self._tickets.check(headers)
                 scope.setdefault("state", {})["ticket"] = ticket
             receive = await self._receive(headers, receive, path)
         except Refused as refused:
@@ -380,10 +389,21 @@ def _too_large(limit: int) -> Refused:
     return _refused(413, "too-large", f"the body may have {limit:,} bytes at most")
 
 
-def _refused(status: int, slug: str, detail: str) -> Refused:
+@contextmanager
+def _tickets_refused() -> Iterator[None]:
+    """What a ticket was refused for, as any other refusal of the guard."""
+    try:
+        yield
+    except TicketRefused as refused:
+        raise _refused(
+            refused.status, refused.slug, str(refused), scheme="Ticket"
+        ) from None
+
+
+def _refused(status: int, slug: str, detail: str, scheme: str = "Bearer") -> Refused:
     # Nothing of the request is repeated: it is not trusted. The connection is closed,
     # as a body that nobody will read may follow.
     headers = {"Connection": "close"}
     if status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+        headers["WWW-Authenticate"] = scheme
     return Refused(Problem(status, slug, detail, {"retryable": False}, headers))

@@ -113,7 +113,7 @@ class HttpConnection:
         self.retry_for = retry_for
         self._make_line = load(
             "agent_runtime_nb.http_client.transport", "http"
-        ).HttpLine
+        ).HttpTransport
         self._url = base_url
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._lock = threading.Lock()

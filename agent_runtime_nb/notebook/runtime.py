@@ -22,7 +22,6 @@ from agent_runtime_nb.notebook.opening import (
     OpeningDirectory,
     opening,
 )
-from agent_runtime_nb.notebook.side_channel import ServerSideChannel
 from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
@@ -32,6 +31,7 @@ from agent_runtime_nb.runtime_abstractions import (
 from agent_runtime_nb.runtime_directory import (
     RuntimeDirectory,
 )
+from agent_runtime_nb.side_channel.channel import ServerSideChannel
 from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage,
 )
@@ -74,7 +74,7 @@ class NotebookRuntime(ConversationCommands):
         self._new_names: set[tuple[str, str]] = set()
         self._server: Any = None
         self._served: tuple[int, str | None, dict[str, Any]] | None = None
-        self._road = ServerSideChannel(home.kind)
+        self._road = ServerSideChannel(has_own_thread=home.kind == "thread")
         self._stopped: Future[None] | None = None
         self._opened = home.submit(self._open(after), name="open")
         gate = Opening(self._opened)

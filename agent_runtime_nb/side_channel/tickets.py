@@ -19,7 +19,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from agent_runtime_nb.http_api.problems import Problem, Refused
 from agent_runtime_nb.runtime_abstractions import ActorId
 
 TICKET_LIFE = 150.0
@@ -44,6 +43,20 @@ _PREFLIGHT = [
 _ALLOWED_HEADERS = frozenset({"content-type", TICKET_HEADER.decode()})
 
 _log = logging.getLogger(__name__)
+
+
+class TicketRefused(Exception):
+    """What a page asked for is not let in.
+
+    Attributes:
+        status: the HTTP status to answer with.
+        slug: of the problem's type.
+    """
+
+    def __init__(self, status: int, slug: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.slug = slug
 
 
 class RequestHeaders(Protocol):
@@ -170,7 +183,7 @@ class Tickets:
         """The headers with which the page may read the answer.
 
         Raises:
-            Refused: with 403 unless a ticket that lives was given to this very origin.
+            TicketRefused: with 403 unless a ticket that lives was given to this very origin.
         """
         origin = headers.text(b"origin")
         with self._lock:
@@ -178,7 +191,7 @@ class Tickets:
             known = any(held.origin == origin for held in self._held.values())
         if not origin or not known:
             detail = "no ticket was given to a page of this Origin"
-            raise _refused(403, "foreign-origin", detail)
+            raise TicketRefused(403, "foreign-origin", detail)
         allowed = (b"access-control-allow-origin", headers.only(b"origin"))
         return [allowed, (b"vary", b"Origin")]
 
@@ -186,21 +199,21 @@ class Tickets:
         """What else a browser is told that asks before it sends.
 
         Raises:
-            Refused: with 403 if it would send anything but a ticket and JSON by POST.
+            TicketRefused: with 403 if it would send anything but a ticket and JSON by POST.
         """
         method = headers.text(b"access-control-request-method")
         named = headers.text(b"access-control-request-headers").split(",")
         wanted = {name.strip() for name in named} - {""}
         if method != "post" or not wanted <= _ALLOWED_HEADERS:
             detail = "a page with a ticket sends JSON by POST and nothing else"
-            raise _refused(403, "foreign-origin", detail)
+            raise TicketRefused(403, "foreign-origin", detail)
         return _PREFLIGHT
 
     def check(self, headers: RequestHeaders) -> TicketRecord:
         """What the ticket of a request is good for; it lives on from here.
 
         Raises:
-            Refused: with 401 if there is none, or it is unknown, over or another
+            TicketRefused: with 401 if there is none, or it is unknown, over or another
                 page's; which of these is not told.
         """
         digest = _digest(headers.only(TICKET_HEADER))
@@ -209,7 +222,7 @@ class Tickets:
             held = self._held.get(digest)
             if held is None or held.origin != headers.text(b"origin"):
                 detail = "this ticket is not good here, or not any more"
-                raise _refused(401, "unauthorized", detail)
+                raise TicketRefused(401, "unauthorized", detail)
             held.expires = self._clock() + TICKET_LIFE
             return held
 
@@ -227,10 +240,3 @@ def _digest(secret: bytes) -> bytes:
     # Of 256 random bits: no salt and no slow hash is needed, and comparing digests by
     # a dictionary tells nothing about the ticket.
     return hashlib.sha256(secret).digest()
-
-
-def _refused(status: int, slug: str, detail: str) -> Refused:
-    headers = {"Connection": "close"}
-    if status == 401:
-        headers["WWW-Authenticate"] = "Ticket"
-    return Refused(Problem(status, slug, detail, {"retryable": False}, headers))

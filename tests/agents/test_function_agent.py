@@ -5,6 +5,7 @@ import json
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,7 +44,7 @@ async def boom_within_later(message: str) -> AsyncIterator[str]:
     yield boom(message)
 
 
-DIVISION = f"divide, line {divide.__code__.co_firstlineno + 1} of {__name__[6:]}.py"
+DIVISION = f"divide, line {divide.__code__.co_firstlineno + 1} of {Path(__file__).name}"
 
 
 @pytest.mark.parametrize("function", [boom, boom_later, boom_within, boom_within_later])

@@ -8,10 +8,10 @@ import pytest
 
 from agent_runtime_nb.exceptions import LoopBlocked
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.side_channel.tickets import Ticket, Tickets
+from agent_runtime_nb.side_channel.channel import Route
+from agent_runtime_nb.side_channel.tickets import Deliver, Ticket, Tickets
 from agent_runtime_nb.widgets.chat_panel import side_channel
 from agent_runtime_nb.widgets.chat_panel.panel import ChatPanel
-from agent_runtime_nb.widgets.chat_panel.side_channel import Deliver, Route
 from tests.widgets.front_end import FrontEnd
 from tests.widgets.panels import Panels, ended, look
 

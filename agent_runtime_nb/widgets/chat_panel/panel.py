@@ -45,16 +45,14 @@ from weakref import WeakSet
 from agent_runtime_nb.exceptions import AgentRuntimeError, InvalidRequest
 from agent_runtime_nb.runtime_abstractions import ActorId, IActorClient
 from agent_runtime_nb.runtime_directory import ConversationInfo, RuntimeDirectory
+from agent_runtime_nb.side_channel.channel import SideChannel
 from agent_runtime_nb.widgets.bursts import in_bursts
 from agent_runtime_nb.widgets.channel import SHARED_BUDGET, MessageBudget
 from agent_runtime_nb.widgets.chat_panel.frozen import Words, read_words
 from agent_runtime_nb.widgets.chat_panel.markdown import transcript_markdown
 from agent_runtime_nb.widgets.chat_panel.menu import PAGE, ConversationMenu
 from agent_runtime_nb.widgets.chat_panel.requests import Requests
-from agent_runtime_nb.widgets.chat_panel.side_channel import (
-    PanelSideChannel,
-    SideChannel,
-)
+from agent_runtime_nb.widgets.chat_panel.side_channel import PanelSideChannel
 from agent_runtime_nb.widgets.chat_panel.stage import PanelState
 from agent_runtime_nb.widgets.chat_panel.transcript import Transcript
 from agent_runtime_nb.widgets.chat_panel.turn import Tell

@@ -11,89 +11,19 @@ Where no road is open the pages are told why, so that they can say what to do.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
 from agent_runtime_nb.exceptions import LoopBlocked
 from agent_runtime_nb.runtime_abstractions import ActorId
+from agent_runtime_nb.side_channel.channel import NoSideChannel, Route, SideChannel
 from agent_runtime_nb.widgets.chat_panel.stage import Handler, PanelState
-
-Deliver: TypeAlias = Callable[[ActorId, Mapping[str, Any]], Awaitable[bool]]
-"""Hands a page's message over, from any loop; whether it was for that conversation."""
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]{1,255}")
 _MAX_ORIGINS = 8
 _HAND_OVER = 5.0
-_NO_SERVER = 'With start(…, loop="thread") and rt.serve(), it works while a cell runs.'
 _NO_ADDRESS = "This notebook's page has no web address that a server could let in."
-
-
-class TicketInHand(Protocol):
-    """What lets a page in, for a while."""
-
-    secret: str
-
-    def renew(self) -> bool:
-        """Let it live on; whether it still lived."""
-        ...
-
-    def revoke(self) -> None:
-        """End it now."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A way that is open to the pages of an origin.
-
-    Attributes:
-        urls: where the server may be reached; a page takes the first that answers.
-        server: what the server at the right one calls itself.
-        ticket: what lets the page in.
-    """
-
-    urls: tuple[str, ...]
-    server: str
-    ticket: TicketInHand
-
-
-class SideChannel(Protocol):
-    """Knows whether there is a server beside the widget channel; any thread."""
-
-    def open(self, actor_id: ActorId, origin: str, deliver: Deliver) -> Route | str:
-        """A way for the pages of an origin to one conversation, else why there is none.
-
-        Args:
-            actor_id: the conversation.
-            origin: as a browser writes it.
-            deliver: takes what comes that way.
-        """
-        ...
-
-    def listen(self, changed: Callable[[], None]) -> None:
-        """Call this, from any thread, when a server has begun or ended."""
-        ...
-
-    def unlisten(self, changed: Callable[[], None]) -> None:
-        """Call it no more."""
-        ...
-
-
-class NoSideChannel:
-    """There is none and will be none."""
-
-    def open(self, actor_id: ActorId, origin: str, deliver: Deliver) -> Route | str:
-        """Say what would open one."""
-        del actor_id, origin, deliver
-        return _NO_SERVER
-
-    def listen(self, changed: Callable[[], None]) -> None:
-        """Nothing changes."""
-
-    def unlisten(self, changed: Callable[[], None]) -> None:
-        """Nothing does."""
 
 
 class PanelSideChannel:
