@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help lab quick quick-http quick-others test test-long check fix build bench soak clean setup constraints screenshots pictures \
 	test-frontend test-python test-programs test-postgres test-servers test-browser test-notebooks \
-	check-format check-lint check-types check-imports check-frontend
+	check-format check-lint check-types check-imports check-shape check-frontend
 
 # The first Python that will do: the environment's own, else the system's.
 # Another one: make PYTHON=/path/to/python
@@ -84,7 +84,7 @@ test-notebooks: setup
 	AGENT_RUNTIME_STORAGE="$$folder/state.db" $(PY) -m pytest --nbval-lax notebooks
 
 # `make -k check` goes on after a failure and so names them all.
-check: check-format check-lint check-types check-imports check-frontend  ## format, lint, types, import layers; changes nothing
+check: check-format check-lint check-types check-imports check-shape check-frontend  ## format, lint, types, layers, shape; changes nothing
 
 check-format: setup
 	@$(PY) -m ruff format --check
@@ -97,6 +97,9 @@ check-types: setup
 
 check-imports: setup
 	@.venv/bin/lint-imports
+
+check-shape: setup
+	@$(PY) tools/architecture.py
 
 check-frontend: setup
 	@$(NPM) run --silent check

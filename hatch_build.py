@@ -13,7 +13,7 @@ class FrontendBuildHook(BuildHookInterface[Any]):
 
     PLUGIN_NAME = "custom"
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Run before the files are gathered; a failed build ends the packaging."""
         program = Path(self.root, "tools", "frontend.py")
         result = subprocess.run([sys.executable, str(program), "build"], check=False)

@@ -286,7 +286,7 @@ class IActorStateStorage(ABC):
         self,
         actor_id: ActorId,
         *,
-        set: Mapping[str, Encoded],  # noqa: A002 - the verb's word on every backend
+        set: Mapping[str, Encoded],
         remove: Iterable[str] = (),
         etag: str | None = None,
     ) -> "Future[str]":

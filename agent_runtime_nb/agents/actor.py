@@ -44,6 +44,7 @@ from agent_runtime_nb.agents.approvals import (
     with_allowed_tools,
 )
 from agent_runtime_nb.agents.errors import report_failure
+from agent_runtime_nb.agents.history import StagingHistory, staged
 from agent_runtime_nb.agents.new_messages import unheard
 from agent_runtime_nb.agents.session_snapshot import (
     SESSION_KEY,
@@ -52,12 +53,10 @@ from agent_runtime_nb.agents.session_snapshot import (
 )
 from agent_runtime_nb.agents.source import (
     AgentSource,
-    StagingHistory,
     as_response,
     as_update,
     close_quietly,
     notice_at_end,
-    staged,
 )
 from agent_runtime_nb.agents.turn import AgentTurn
 from agent_runtime_nb.conversations.entries import (

@@ -182,8 +182,8 @@ class AgentProxy(BaseAgent):
         stream: bool = False,
         session: AgentSession | None = None,
         # Of the framework's protocol: they belong to a process, and do not travel.
-        function_invocation_kwargs: Mapping[str, Any] | None = None,  # noqa: ARG002
-        client_kwargs: Mapping[str, Any] | None = None,  # noqa: ARG002
+        function_invocation_kwargs: Mapping[str, Any] | None = None,
+        client_kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Say something to the conversation; nothing happens before it is awaited.
 

@@ -79,7 +79,7 @@ class _SampleAgent(BaseAgent):
         *,
         stream: bool = False,
         session: AgentSession | None = None,
-        **kwargs: Any,  # noqa: ARG002 - the framework's own, of no use here
+        **kwargs: Any,
     ) -> Any:
         """Answer; see `SupportsAgentRun.run`."""
         inputs = normalize_messages(messages)
@@ -116,7 +116,7 @@ class EchoAgent(_SampleAgent):
     def answer(
         self,
         text: str,
-        session: AgentSession | None,  # noqa: ARG002 - an echo has no memory
+        session: AgentSession | None,
     ) -> str:
         """The text again."""
         return f"Echo: {text}"
@@ -143,7 +143,7 @@ class MockAIAgent(_SampleAgent):
         super().__init__(name, "Cycles through canned answers.", delay, sleep)
         self._without_session: dict[str, Any] = {}
 
-    def answer(self, text: str, session: AgentSession | None) -> str:  # noqa: ARG002
+    def answer(self, text: str, session: AgentSession | None) -> str:
         """The next canned answer of the session."""
         state = self._without_session
         if session is not None:

@@ -118,7 +118,7 @@ class ScriptedChatClient(
         messages: Sequence[Message],
         stream: bool,
         options: Mapping[str, Any],
-        **kwargs: Any,  # noqa: ARG002 - the framework's own
+        **kwargs: Any,
     ) -> Any:
         self.calls.append(list(messages))
         script = self.script

@@ -7,38 +7,25 @@ function that answers.
 
 import asyncio
 import contextlib
-import copy
 import inspect
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, cast
 
 from agent_framework import (
     AgentResponse,
     AgentResponseUpdate,
-    AgentSession,
-    BaseAgent,
     BaseChatClient,
-    Content,
-    HistoryProvider,
-    Message,
-    ResponseStream,
-    SessionContext,
     SupportsAgentRun,
     WorkflowAgent,
-    normalize_messages,
 )
 
-from agent_runtime_nb.agents.function_pieces import pieces
+from agent_runtime_nb.agents.function_agent import FunctionAgent
 from agent_runtime_nb.exceptions import InvalidAgent
 
 _WHAT_FITS = (
     "give an agent of the framework, a factory of one (a callable without required "
     "parameters), or a function f(message, history)"
-)
-_STORE_NOTICE = (
-    "This model's service would store the conversation. It is kept here instead "
-    '(store=False); to store it there, give the agent default_options={"store": True}.'
 )
 _NO_END_NOTICE = (
     "The model's answer ended without a sign that it is complete; it may be cut off."
@@ -164,146 +151,6 @@ def _takes_history(function: Callable[..., Any]) -> bool:
     return bool(second) and (
         second[0] in _required_parameters(function) or second[0].name == "history"
     )
-
-
-class FunctionAgent(BaseAgent):
-    """An agent of the framework that answers with a function.
-
-    See `AgentActor` for what the function gets and may give. A plain function runs in a
-    thread, because it would block the loop; so it cannot be stopped, only left behind.
-    """
-
-    def __init__(self, function: Callable[..., Any], *, with_history: bool) -> None:
-        name = getattr(function, "__name__", None)
-        super().__init__(
-            name=None if name == "<lambda>" else name,
-            description=(inspect.getdoc(function) or "").partition("\n")[0] or None,
-        )
-        self._function = function
-        self._with_history = with_history
-
-    def run(
-        self,
-        messages: Any = None,
-        *,
-        stream: bool = False,
-        session: AgentSession | None = None,
-        **kwargs: Any,  # noqa: ARG002 - the framework's own, of no use to a function
-    ) -> Any:
-        """Answer; see `SupportsAgentRun.run`."""
-        updates = self._updates(normalize_messages(messages), session)
-        answer: ResponseStream[AgentResponseUpdate, AgentResponse[Any]] = (
-            ResponseStream(updates, finalizer=AgentResponse.from_updates)
-        )
-        return answer if stream else answer.get_final_response()
-
-    async def _updates(
-        self, inputs: list[Message], session: AgentSession | None
-    ) -> AsyncIterator[AgentResponseUpdate]:
-        arguments: list[Any] = ["\n".join(filter(None, map(_text, inputs)))]
-        if self._with_history:
-            arguments.append(await self._history(inputs, session))
-        async for piece in pieces(self._function, arguments):
-            if isinstance(piece, AgentResponseUpdate):
-                yield piece
-            elif piece is not None:
-                content = piece if isinstance(piece, Content) else str(piece)
-                yield AgentResponseUpdate(
-                    contents=[
-                        Content.from_text(content)
-                        if isinstance(content, str)
-                        else content
-                    ],
-                    role="assistant",
-                    author_name=self.name,
-                    agent_id=self.id,
-                )
-
-    async def _history(
-        self, inputs: list[Message], session: AgentSession | None
-    ) -> list[Mapping[str, str]]:
-        session = session or self.create_session()
-        context = SessionContext(session_id=session.session_id, input_messages=inputs)
-        for provider in self.context_providers:
-            state = session.state.setdefault(provider.source_id, {})
-            await provider.before_run(
-                agent=cast("SupportsAgentRun", self),
-                session=session,
-                context=context,
-                state=state,
-            )
-        return [
-            {"role": str(message.role), "content": text}
-            for message in context.get_messages()
-            if (text := _text(message))
-        ]
-
-
-def _text(message: Message) -> str:
-    return "\n".join(
-        content.text or "" for content in message.contents if content.type == "text"
-    )
-
-
-class StagingHistory(HistoryProvider):
-    """Gives an agent the conversation and catches what it saves, until it is committed.
-
-    `history` is what was committed; `staged` is what the running turn has saved so far.
-    An agent may save more than once per run, and sees what it has saved; or nothing at
-    all while it `is_hidden`.
-    """
-
-    def __init__(self, history: list[Message]) -> None:
-        super().__init__("agent_runtime_nb")
-        self.history = history
-        self.staged: list[Message] = []
-        self.is_hidden = False
-
-    async def get_messages(
-        self,
-        session_id: str | None,  # noqa: ARG002 - one provider serves one conversation
-        *,
-        state: dict[str, Any] | None = None,  # noqa: ARG002
-        **kwargs: Any,  # noqa: ARG002
-    ) -> list[Message]:
-        """The conversation so far; the list is the caller's."""
-        return [] if self.is_hidden else [*self.history, *self.staged]
-
-    async def save_messages(
-        self,
-        session_id: str | None,  # noqa: ARG002
-        messages: Sequence[Message],
-        *,
-        state: dict[str, Any] | None = None,  # noqa: ARG002
-        **kwargs: Any,  # noqa: ARG002
-    ) -> None:
-        """Stage what a run adds."""
-        self.staged.extend(messages)
-
-
-def staged(
-    agent: SupportsAgentRun,
-) -> tuple[SupportsAgentRun, StagingHistory | None, str | None]:
-    """The agent to run, its staging provider if it has one, and what to tell once."""
-    providers = getattr(agent, "context_providers", None)
-    if not isinstance(providers, list) or any(
-        isinstance(provider, HistoryProvider) and provider.load_messages
-        for provider in cast("list[object]", providers)
-    ):
-        return agent, None, None
-    options: dict[str, Any] = getattr(agent, "default_options", None) or {}
-    if options.get("store") or options.get("conversation_id"):
-        return agent, None, None
-    staging = StagingHistory([])
-    double: Any = copy.copy(agent)
-    # First in the list: other providers may then see the conversation.
-    double.context_providers = [staging, *cast("list[Any]", providers)]
-    notice = None
-    client = getattr(agent, "client", None)
-    if getattr(client, "STORES_BY_DEFAULT", False) and "store" not in options:
-        double.default_options = {**options, "store": False}
-        notice = _STORE_NOTICE
-    return double, staging, notice
 
 
 # --- what an agent gives --------------------------------------------------------------

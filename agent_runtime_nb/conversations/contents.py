@@ -49,3 +49,10 @@ def update_to_dict(update: AgentResponseUpdate) -> dict[str, Any]:
         else:
             return update.to_dict()
     return told
+
+
+def image_of(url: str, media_type: str = "image/*") -> dict[str, Any]:
+    """The content of an image, by a data URI or a link."""
+    if url.startswith("data:"):
+        return {"type": "data", "uri": url}
+    return {"type": "uri", "uri": url, "media_type": media_type}

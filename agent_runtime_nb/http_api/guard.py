@@ -17,7 +17,7 @@ import functools
 import hmac
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -390,7 +390,7 @@ def _too_large(limit: int) -> Refused:
 
 
 @contextmanager
-def _tickets_refused() -> Iterator[None]:
+def _tickets_refused() -> Generator[None]:
     """What a ticket was refused for, as any other refusal of the guard."""
     try:
         yield

@@ -5,7 +5,3 @@ connection.py  requests and streams that survive a broken connection
 transport.py   the thread that talks to the server
 protocol.py    what both ends must agree on: errors, verbs and events as JSON
 """
-
-from agent_runtime_nb.http_client.client import HttpActorClient
-
-__all__ = ["HttpActorClient"]

@@ -19,8 +19,9 @@ from agent_runtime_nb._base.json_codec import (
 )
 from agent_runtime_nb.exceptions import InvalidRequest, MailboxDrained, OutsideTurn
 from agent_runtime_nb.runtime.listeners import Listeners
-from agent_runtime_nb.runtime.mailbox import Mailbox, Turn
+from agent_runtime_nb.runtime.mailbox import Mailbox
 from agent_runtime_nb.runtime.tell import Tell
+from agent_runtime_nb.runtime.turn import Turn
 from agent_runtime_nb.runtime.wait_graph import ASKING, trace_headers
 from agent_runtime_nb.runtime_abstractions import (
     OWN_KEYS,

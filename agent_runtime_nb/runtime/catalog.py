@@ -27,11 +27,12 @@ from agent_runtime_nb.exceptions import (
 from agent_runtime_nb.runtime.activation import InProcessActorContext
 from agent_runtime_nb.runtime.cell import ActorCell
 from agent_runtime_nb.runtime.commit import Policy
+from agent_runtime_nb.runtime.feed import Feed
 from agent_runtime_nb.runtime.health import StorageTrouble, unreadable
 from agent_runtime_nb.runtime.listeners import Listeners
-from agent_runtime_nb.runtime.mailbox import Admission, CancelReason, Turn
+from agent_runtime_nb.runtime.mailbox import Admission
 from agent_runtime_nb.runtime.reporter import ActorFeeds
-from agent_runtime_nb.runtime.turn_log import Feed
+from agent_runtime_nb.runtime.turn import CancelReason, Turn
 from agent_runtime_nb.runtime.wait_graph import WaitGraph
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,

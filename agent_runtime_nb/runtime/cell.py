@@ -23,8 +23,8 @@ from agent_runtime_nb.runtime.activation import (
     forget_cancellations,
 )
 from agent_runtime_nb.runtime.commit import CellServices, may_pass
-from agent_runtime_nb.runtime.mailbox import CancelReason, Turn
 from agent_runtime_nb.runtime.supervised import Supervised
+from agent_runtime_nb.runtime.turn import CancelReason, Turn
 from agent_runtime_nb.runtime.wait_graph import ASKING
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,

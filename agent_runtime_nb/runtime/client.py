@@ -12,9 +12,10 @@ from typing import Generic, NoReturn, Protocol, TypeVar, cast
 from agent_runtime_nb._base.json_codec import decode, encode_body
 from agent_runtime_nb._base.loop_bridge import LoopBridge, shielded
 from agent_runtime_nb.exceptions import DeadlockDetected, InvalidRequest, TooLarge
+from agent_runtime_nb.runtime.feed import Feed
 from agent_runtime_nb.runtime.listeners import Listeners
-from agent_runtime_nb.runtime.mailbox import Turn
-from agent_runtime_nb.runtime.turn_log import Feed, Slice
+from agent_runtime_nb.runtime.turn import Turn
+from agent_runtime_nb.runtime.turn_log import Slice
 from agent_runtime_nb.runtime.wait_graph import (
     ASKING,
     Asking,

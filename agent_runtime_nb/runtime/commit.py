@@ -23,9 +23,10 @@ from agent_runtime_nb.exceptions import (
 )
 from agent_runtime_nb.runtime.activation import InProcessActorContext, Staged
 from agent_runtime_nb.runtime.health import StorageTrouble
-from agent_runtime_nb.runtime.mailbox import Admission, Mailbox, Turn
+from agent_runtime_nb.runtime.mailbox import Admission, Mailbox
 from agent_runtime_nb.runtime.reporter import ReportServices
 from agent_runtime_nb.runtime.tell import OUTBOX_MARKS, tell_key
+from agent_runtime_nb.runtime.turn import Turn
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     Encoded,

@@ -15,7 +15,7 @@ from agent_runtime_nb.runtime import forks, requests, views
 from agent_runtime_nb.runtime.catalog import Catalog
 from agent_runtime_nb.runtime.client import BatchWatch
 from agent_runtime_nb.runtime.health import troubles
-from agent_runtime_nb.runtime.mailbox import Turn
+from agent_runtime_nb.runtime.turn import Turn
 from agent_runtime_nb.runtime_abstractions import ActorId, Page, TurnView, WhenBusy
 from agent_runtime_nb.runtime_directory import (
     ActorSummary,

@@ -21,9 +21,9 @@ from agent_runtime_nb.exceptions import (
 from agent_runtime_nb.runtime.activation import Staged
 from agent_runtime_nb.runtime.commit import Commit, end_of_turn
 from agent_runtime_nb.runtime.intake import Intake
-from agent_runtime_nb.runtime.mailbox import CancelReason, Turn
 from agent_runtime_nb.runtime.ownership import as_told, interrupted_data
 from agent_runtime_nb.runtime.tell import stored_tells
+from agent_runtime_nb.runtime.turn import CancelReason, Turn
 from agent_runtime_nb.runtime_abstractions import Encoded, JsonValue, RequestStatus
 from agent_runtime_nb.storage_abstractions import ActorChange, TurnEnd
 

@@ -15,13 +15,13 @@ from agent_runtime_nb.exceptions import (
     MessageIdReused,
     StaleEpoch,
 )
-from agent_runtime_nb.runtime.mailbox import Turn
 from agent_runtime_nb.runtime.ownership import (
     Ownership,
     Waiting,
     Written,
     forward,
 )
+from agent_runtime_nb.runtime.turn import Turn
 from agent_runtime_nb.runtime_abstractions import Encoded, RequestStatus, WhenBusy
 from agent_runtime_nb.storage_abstractions import ActorChange, TurnRecord
 

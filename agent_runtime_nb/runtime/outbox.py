@@ -20,8 +20,8 @@ from agent_runtime_nb.exceptions import (
     UnknownActorType,
 )
 from agent_runtime_nb.runtime.commit import CellServices
-from agent_runtime_nb.runtime.mailbox import Turn
 from agent_runtime_nb.runtime.tell import OUTBOX_MARKS, Tell
+from agent_runtime_nb.runtime.turn import Turn
 from agent_runtime_nb.runtime_abstractions import ActorId, Encoded
 from agent_runtime_nb.storage_abstractions import ActorChange, TurnRecord
 

@@ -21,10 +21,11 @@ from agent_runtime_nb.exceptions import (
     Unavailable,
 )
 from agent_runtime_nb.runtime.commit import CellServices, Policy
-from agent_runtime_nb.runtime.mailbox import Mailbox, Turn
+from agent_runtime_nb.runtime.mailbox import Mailbox
 from agent_runtime_nb.runtime.outbox import Outbox
 from agent_runtime_nb.runtime.reporter import Reporter
 from agent_runtime_nb.runtime.tell import OUTBOX_MARK, stored_tells
+from agent_runtime_nb.runtime.turn import Turn
 from agent_runtime_nb.runtime_abstractions import (
     OWN_KEYS,
     ActorId,

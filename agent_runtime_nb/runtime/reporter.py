@@ -14,9 +14,11 @@ from agent_runtime_nb._base.json_codec import (
     describe_error,
     encode,
 )
+from agent_runtime_nb.runtime.feed import Feed
 from agent_runtime_nb.runtime.listeners import Listeners
-from agent_runtime_nb.runtime.mailbox import Mailbox, Turn
-from agent_runtime_nb.runtime.turn_log import Feed, TurnLog
+from agent_runtime_nb.runtime.mailbox import Mailbox
+from agent_runtime_nb.runtime.turn import Turn
+from agent_runtime_nb.runtime.turn_log import TurnLog
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     Cursor,

@@ -14,8 +14,8 @@ from agent_runtime_nb.exceptions import InvalidRequest, RequestNotFound
 from agent_runtime_nb.runtime.catalog import Catalog
 from agent_runtime_nb.runtime.cell import ActorCell
 from agent_runtime_nb.runtime.forks import annotate, owned
-from agent_runtime_nb.runtime.mailbox import Turn
 from agent_runtime_nb.runtime.ownership import DEAD, DEAD_MARK, DEAD_MARKS
+from agent_runtime_nb.runtime.turn import Turn
 from agent_runtime_nb.runtime.wait_graph import CHAIN
 from agent_runtime_nb.runtime_abstractions import (
     DISCARDED,

@@ -34,10 +34,11 @@ from agent_runtime_nb.runtime.client import InProcessActorClient
 from agent_runtime_nb.runtime.commit import Policy
 from agent_runtime_nb.runtime.directory import LocalDirectory
 from agent_runtime_nb.runtime.expiry import Expiry
+from agent_runtime_nb.runtime.feed import Feed
 from agent_runtime_nb.runtime.listeners import Listeners
-from agent_runtime_nb.runtime.mailbox import Turn
 from agent_runtime_nb.runtime.recovery import Recovery
-from agent_runtime_nb.runtime.turn_log import Feed, Slice, TurnLog
+from agent_runtime_nb.runtime.turn import Turn
+from agent_runtime_nb.runtime.turn_log import Slice, TurnLog
 from agent_runtime_nb.runtime.wait_graph import WaitGraph
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,

@@ -7,6 +7,7 @@ from agent_runtime_nb._base.json_codec import turn_view
 from agent_runtime_nb.exceptions import ActorBeingDeleted
 from agent_runtime_nb.runtime.catalog import Catalog
 from agent_runtime_nb.runtime.cell import ActorCell
+from agent_runtime_nb.runtime.feed import Feed
 from agent_runtime_nb.runtime.forks import conversation_info
 from agent_runtime_nb.runtime.reporter import (
     accepted_data,
@@ -17,7 +18,6 @@ from agent_runtime_nb.runtime.reporter import (
     mark_lost,
     update,
 )
-from agent_runtime_nb.runtime.turn_log import Feed
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     Cursor,

@@ -34,7 +34,9 @@ class Publish(Protocol):
 
     def __call__(
         self, data: Bundle, metadata: Bundle, name: str, *, update: bool
-    ) -> None: ...
+    ) -> None:
+        """Send it; `name` is that of the display."""
+        ...
 
 
 def running_cell() -> tuple[str | None, str | None]:

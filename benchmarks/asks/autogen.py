@@ -30,7 +30,7 @@ class EchoAgent(RoutedAgent):
         super().__init__("echo")
 
     @message_handler
-    async def on_ping(self, message: Ping, ctx: MessageContext) -> Ping:  # noqa: ARG002
+    async def on_ping(self, message: Ping, ctx: MessageContext) -> Ping:
         """Answer."""
         return message
 

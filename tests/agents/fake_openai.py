@@ -44,7 +44,7 @@ class FakeOpenAI:
                     json.dumps({"error": {"message": message, "code": "x"}}).encode()
                 )
 
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            def log_message(self, format: str, *args: Any) -> None:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

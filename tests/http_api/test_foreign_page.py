@@ -58,7 +58,7 @@ ATTACKS = """async ({url, token}) => {
 
 
 class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name
+    def log_message(self, format: str, *args: object) -> None:
         pass
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from agent_runtime_nb.runtime.turn_log import Feed, Taken
+from agent_runtime_nb.runtime.feed import Feed, Taken
 
 FEW = 10
 

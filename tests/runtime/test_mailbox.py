@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from agent_runtime_nb.exceptions import OutcomeUnknown
-from agent_runtime_nb.runtime.mailbox import Mailbox, Turn
+from agent_runtime_nb.runtime.mailbox import Mailbox
+from agent_runtime_nb.runtime.turn import Turn
 from agent_runtime_nb.runtime.turn_log import Slice, TurnLog
 from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
 from agent_runtime_nb.storage_abstractions import TurnRecord

@@ -11,8 +11,8 @@ import pytest
 
 from agent_runtime_nb._base.json_codec import encode_body
 from agent_runtime_nb.exceptions import Unavailable, UnknownActorType
-from agent_runtime_nb.runtime.mailbox import Turn
 from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.turn import Turn
 from agent_runtime_nb.runtime_abstractions import (
     ALLOWED_TOOLS,
     DISCARDED,

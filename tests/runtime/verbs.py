@@ -14,8 +14,8 @@ from agent_runtime_nb.exceptions import (
     OutcomeUnknown,
 )
 from agent_runtime_nb.runtime.client import InProcessActorClient
-from agent_runtime_nb.runtime.mailbox import Turn
 from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
+from agent_runtime_nb.runtime.turn import Turn
 from agent_runtime_nb.runtime_abstractions import (
     ALLOWED_TOOLS,
     ActorId,

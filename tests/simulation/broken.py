@@ -9,8 +9,8 @@ from typing import Any
 
 from agent_runtime_nb.runtime.cell import ActorCell
 from agent_runtime_nb.runtime.commit import CellServices
-from agent_runtime_nb.runtime.mailbox import CancelReason, Turn
 from agent_runtime_nb.runtime.ownership import DEAD
+from agent_runtime_nb.runtime.turn import CancelReason, Turn
 from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,

@@ -19,10 +19,10 @@ from ag_ui.core import (
     UserMessage,
 )
 
+from agent_runtime_nb.conversations.contents import image_of
 from agent_runtime_nb.conversations.entries import Entry, text_of
 from agent_runtime_nb.exceptions import InvalidRequest
 from agent_runtime_nb.http_api.answers import approval_requests
-from agent_runtime_nb.http_api.openai.shapes import image_of
 from agent_runtime_nb.http_api.turn_pieces import arguments_of, as_text, object_of
 from agent_runtime_nb.runtime_abstractions import TurnView
 from agent_runtime_nb.runtime_directory import ActorView

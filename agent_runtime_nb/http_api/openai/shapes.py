@@ -9,6 +9,7 @@ import orjson
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from agent_runtime_nb.conversations.contents import image_of
 from agent_runtime_nb.exceptions import (
     InvalidActorId,
     InvalidRequest,
@@ -114,13 +115,6 @@ def _content(given: JsonValue, field: str) -> dict[str, Any]:
         if isinstance(url, str):
             return image_of(url)
     raise InvalidRequest(field, "only texts and images (by image_url) are taken here")
-
-
-def image_of(url: str, media_type: str = "image/*") -> dict[str, Any]:
-    """The content of an image, by a data URI or a link."""
-    if url.startswith("data:"):
-        return {"type": "data", "uri": url}
-    return {"type": "uri", "uri": url, "media_type": media_type}
 
 
 # --- errors ---------------------------------------------------------------------------

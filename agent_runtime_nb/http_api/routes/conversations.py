@@ -216,7 +216,7 @@ class _Conversations:
         self,
         agent_name: str,
         conversation_id: str,
-        format: _Exported = "json",  # noqa: A002 - the name in the query
+        format: _Exported = "json",
     ) -> Response:
         """The whole conversation as one document; `json` can be imported again."""
         actor_id = await self._find(agent_name, conversation_id)

@@ -62,11 +62,11 @@ class _Verbs:
     def __init__(self, tickets: Tickets) -> None:
         self._tickets = tickets
 
-    async def hello(self, body: EmptyBody) -> Response:  # noqa: ARG002 - checked, not read
+    async def hello(self, body: EmptyBody) -> Response:
         """Who answers: a page compares it with what its kernel has told it."""
         return json_response({"server": self._tickets.server})
 
-    async def renew(self, request: Request, body: EmptyBody) -> Response:  # noqa: ARG002
+    async def renew(self, request: Request, body: EmptyBody) -> Response:
         """The page is still there."""
         return await _hand_over(request, {"type": "ping"})
 

@@ -122,7 +122,7 @@ async def _read_values(
     keys: tuple[str, ...] | None,
     prefix: str,
 ) -> list[Document]:
-    query = f"SELECT c.id, c.key, c['value'] FROM c WHERE c.pk = @pk AND {_OF_VALUES}"  # noqa: S608 - constants
+    query = f"SELECT c.id, c.key, c['value'] FROM c WHERE c.pk = @pk AND {_OF_VALUES}"
     if keys is None:
         some = " AND STARTSWITH(c['order'], @prefix)" if prefix else ""
         order = {"prefix": order_of(prefix)} if prefix else {}
@@ -142,7 +142,7 @@ async def _read_open(
 ) -> list[TurnRecord]:
     found = await service.query(
         partition_of(actor_id),
-        f"SELECT * FROM c WHERE c.pk = @pk AND {_OF_TURNS} AND c.status = @status "  # noqa: S608 - constants
+        f"SELECT * FROM c WHERE c.pk = @pk AND {_OF_TURNS} AND c.status = @status "
         "ORDER BY c.position",
         generation=root.generation,
         status=RequestStatus.PENDING.value,
@@ -170,7 +170,7 @@ async def read_turns(
         return []
     found = await service.query(
         partition_of(actor_id),
-        f"SELECT TOP {int(limit)} * FROM c WHERE c.pk = @pk AND {_OF_TURNS} "  # noqa: S608 - constants and a number
+        f"SELECT TOP {int(limit)} * FROM c WHERE c.pk = @pk AND {_OF_TURNS} "
         "AND c.position < @before ORDER BY c.position DESC",
         generation=root.generation,
         before=root.next_position if before is None else before,
@@ -188,7 +188,7 @@ async def list_keys(
     beyond = "" if after is None else "AND c['order'] > @after "
     found: list[str] = await service.query(
         partition_of(actor_id),
-        f"SELECT TOP {int(limit) + 1} VALUE c.key FROM c WHERE c.pk = @pk "  # noqa: S608 - constants and a number
+        f"SELECT TOP {int(limit) + 1} VALUE c.key FROM c WHERE c.pk = @pk "
         f"AND {_OF_VALUES} AND STARTSWITH(c['order'], @prefix) {beyond}"
         "ORDER BY c['order']",
         generation=root.generation,
@@ -223,7 +223,7 @@ async def list_actors(
         count = int(listed.missing)
         found = await service.query(
             None,
-            f"SELECT TOP {count} c.type, c.instance, c['order'] FROM c "  # noqa: S608 - constants and a number
+            f"SELECT TOP {count} c.type, c.instance, c['order'] FROM c "
             f"WHERE {' AND '.join(conditions)} ORDER BY c['order']",
             **parameters,
         )

@@ -79,13 +79,13 @@ class ClaimStep(RedisStep):
         self._host = host
         self._take_over = take_over
 
-    def command(self, keys: ActorKeys, generation: str) -> Command:  # noqa: ARG002 - others use it
+    def command(self, keys: ActorKeys, generation: str) -> Command:
         host = self._host
         return CLAIM.call(
             keys, host.host_id, host.name, int(self._take_over), self.dead
         )
 
-    def result(self, word: bytes, facts: list[Any]) -> object:  # noqa: ARG002 - others use it
+    def result(self, word: bytes, facts: list[Any]) -> object:
         epoch, etag, following, generation, marks, values, turns = facts
         self.generation = generation.decode()
         return Claim(
@@ -138,7 +138,7 @@ class ApplyStep(RedisStep):
                 found = _text(facts[0]) if facts else None
                 return Conflict(self.actor_id, self._etag, found)
 
-    def unknown(self, where: str, reason: object) -> StorageError:  # noqa: ARG002 - others use it
+    def unknown(self, where: str, reason: object) -> StorageError:
         return OutcomeUnknown(self.actor_id, self._commit)
 
 
@@ -173,7 +173,7 @@ class WriteStep(RedisStep):
         found = _text(facts[0]) if facts else None
         return Conflict(self.actor_id, self._etag, found)
 
-    def unknown(self, where: str, reason: object) -> StorageError:  # noqa: ARG002 - others use it
+    def unknown(self, where: str, reason: object) -> StorageError:
         return OutcomeUnknown(self.actor_id, self._new_etag)
 
 
@@ -184,7 +184,7 @@ class DeleteStep(RedisStep):
         super().__init__(actor_id)
         self._epoch = epoch
 
-    def command(self, keys: ActorKeys, generation: str) -> Command:  # noqa: ARG002 - others use it
+    def command(self, keys: ActorKeys, generation: str) -> Command:
         return DELETE.call(keys, "" if self._epoch is None else self._epoch)
 
     def result(self, word: bytes, facts: list[Any]) -> object:
@@ -193,7 +193,7 @@ class DeleteStep(RedisStep):
         owner = _text(facts[0]) if facts else None
         return StaleEpoch(self.actor_id, self._epoch, owner or "nobody")
 
-    def unknown(self, where: str, reason: object) -> StorageError:  # noqa: ARG002 - others use it
+    def unknown(self, where: str, reason: object) -> StorageError:
         return OutcomeUnknown(self.actor_id, "(a deletion)")
 
 
@@ -204,10 +204,10 @@ class TrimStep(RedisStep):
         super().__init__(actor_id)
         self._keep = keep
 
-    def command(self, keys: ActorKeys, generation: str) -> Command:  # noqa: ARG002 - others use it
+    def command(self, keys: ActorKeys, generation: str) -> Command:
         return TRIM.call(keys, max(self._keep, 0))
 
-    def result(self, word: bytes, facts: list[Any]) -> object:  # noqa: ARG002 - others use it
+    def result(self, word: bytes, facts: list[Any]) -> object:
         return None
 
     def unknown(self, where: str, reason: object) -> StorageError:

@@ -73,6 +73,7 @@ def read_states(
     keys: tuple[str, ...] | None,
     prefix: str,
 ) -> list[ActorState]:
+    """The states of some actors, in the order of their ids."""
     if keys is not None:
         keys = tuple(key for key in keys if key.startswith(prefix))
     return [_state(connection, one, keys, prefix) for one in actor_ids]
@@ -110,8 +111,9 @@ def _state(
 def find_turn(
     connection: sqlite3.Connection, actor_id: ActorId, message_id: str
 ) -> TurnRecord | None:
+    """One turn by its message id."""
     row = connection.execute(
-        f"select {TURN_COLUMNS} from turn where actor = ? and message_id = ?",  # noqa: S608 - constants
+        f"select {TURN_COLUMNS} from turn where actor = ? and message_id = ?",
         (_number_of(connection, actor_id), message_id),
     ).fetchone()
     return record_of(row) if row else None
@@ -120,8 +122,9 @@ def find_turn(
 def read_turns(
     connection: sqlite3.Connection, actor_id: ActorId, before: int | None, limit: int
 ) -> list[TurnRecord]:
+    """The newest turns before a position, oldest first."""
     rows = connection.execute(
-        f"select {TURN_COLUMNS} from turn where actor = ?1 "  # noqa: S608 - constants
+        f"select {TURN_COLUMNS} from turn where actor = ?1 "
         "and position < coalesce(?2, 9223372036854775807) "
         "order by position desc limit ?3",
         (_number_of(connection, actor_id), before, max(limit, 0)),
@@ -136,6 +139,7 @@ def list_keys(
     after: str | None,
     limit: int,
 ) -> Page[str]:
+    """A page of the keys of an actor."""
     rows = connection.execute(
         "select key from value where actor = ?1 and key >= ?2 and key < ?3 "
         "and (?4 is null or key > ?4) order by key limit ?5",
@@ -170,20 +174,20 @@ _IN_ORDER = "order by type, instance limit ?4"
 _LIST_ALL = f"""select {_ID} from actor where {_AFTER}
     and (exists (select 1 from turn where turn.actor = n)
         or exists (select 1 from value where value.actor = n))
-    {_IN_ORDER}"""  # noqa: S608 - constants
+    {_IN_ORDER}"""
 _LIST_OPEN = f"""select {_ID}
     from (select distinct actor from turn where status = 'pending') as open
-    cross join actor on n = open.actor where {_AFTER} {_IN_ORDER}"""  # noqa: S608 - constants
+    cross join actor on n = open.actor where {_AFTER} {_IN_ORDER}"""
 _MARKED = "marks is not null and instr(marks, ?5)"
 _LIST_MARKED = f"""select {_ID} from actor indexed by marked_actor
     where {_MARKED} and {_AFTER}
     and (exists (select 1 from turn where turn.actor = n)
         or exists (select 1 from value where value.actor = n))
-    {_IN_ORDER}"""  # noqa: S608 - constants
+    {_IN_ORDER}"""
 _LIST_OPEN_MARKED = f"""select {_ID} from actor indexed by marked_actor
     where {_MARKED} and {_AFTER}
     and exists (select 1 from turn where turn.actor = n and status = 'pending')
-    {_IN_ORDER}"""  # noqa: S608 - constants
+    {_IN_ORDER}"""
 
 
 def list_actors(
@@ -195,6 +199,7 @@ def list_actors(
     after: str | None,
     limit: int,
 ) -> Page[ActorId]:
+    """A page of actors."""
     after_type, _, after_instance = (after or "").partition("/")
     start = max((type_name or "", ""), (after_type, after_instance))
     if mark is None:

@@ -31,6 +31,7 @@ class Pack:
         self._size = 1
 
     def add(self, numbers: Iterable[float | None], *pieces: bytes | None) -> None:
+        """Add a row: its numbers as they are, of each piece where it begins and ends."""
         row = list(numbers)
         for piece in pieces:
             if piece is None:
@@ -42,6 +43,7 @@ class Pack:
         self._rows.append(row)
 
     def run(self, connection: sqlite3.Connection, statement: str) -> sqlite3.Cursor:
+        """Run a statement on all rows: it takes the numbers and the pieces."""
         rows = orjson.dumps(self._rows).decode()
         return connection.execute(statement, (rows, b"".join(self._pieces)))
 
@@ -129,9 +131,9 @@ TURN_COLUMNS = (
     "position, message_id, status, attempts, body, result, entries, checkpoint, "
     "accepted_at, ended_at"
 )
-FIND_TURN = f"select {TURN_COLUMNS} from turn where actor = ? and position = ?"  # noqa: S608 - constants
+FIND_TURN = f"select {TURN_COLUMNS} from turn where actor = ? and position = ?"
 OPEN_TURNS = (
-    f"select {TURN_COLUMNS} from turn "  # noqa: S608 - constants
+    f"select {TURN_COLUMNS} from turn "
     "where actor = ? and status = 'pending' order by position"
 )
 

@@ -164,7 +164,7 @@ class SqliteStateStorage(IActorStateStorage):
         self,
         actor_id: ActorId,
         *,
-        set: Mapping[str, Encoded],  # noqa: A002 - the verb's word on every backend
+        set: Mapping[str, Encoded],
         remove: Iterable[str] = (),
         etag: str | None = None,
     ) -> "Future[str]":

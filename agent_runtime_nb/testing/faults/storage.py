@@ -154,7 +154,7 @@ class FaultyStorage(IActorStateStorage):
         self,
         actor_id: ActorId,
         *,
-        set: Mapping[str, Encoded],  # noqa: A002 - the verb's word on every backend
+        set: Mapping[str, Encoded],
         remove: Iterable[str] = (),
         etag: str | None = None,
     ) -> "Future[str]":

@@ -82,7 +82,7 @@ class StorageUnderTest(ABC):
     def make(self) -> IActorStateStorage:
         """A storage on the data, not open; each call gives another one."""
 
-    async def kill(self, storage: IActorStateStorage) -> None:  # noqa: ARG002 - for others
+    async def kill(self, storage: IActorStateStorage) -> None:
         """Let others take the host of an open storage for dead, at once.
 
         As after SIGKILL: nothing is closed properly. Whether the object can still be
@@ -98,7 +98,7 @@ class StorageUnderTest(ABC):
         """A storage with the same secrets, whose server cannot be reached."""
         raise Skipped("make_unreachable() is not overridden")
 
-    def make_with_clock(self, ahead: float) -> IActorStateStorage:  # noqa: ARG002 - as above
+    def make_with_clock(self, ahead: float) -> IActorStateStorage:
         """A storage on the data of a host whose clock is `ahead` seconds wrong.
 
         A backend that uses no clock of its host overrides this with `make`.

@@ -1,0 +1,147 @@
+"""Each rule about the package's shape finds what breaks it; see tools/architecture.py."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tools import architecture
+
+Write = Callable[[dict[str, str]], Path]
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Write:
+    """Writes a small package: file below its root -> source."""
+
+    def write(files: dict[str, str]) -> Path:
+        root = tmp_path / architecture.PACKAGE
+        for name, source in files.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(source)
+        return root
+
+    return write
+
+
+def rules_of(root: Path) -> list[str]:
+    return [line.rpartition("[")[2].rstrip("]") for line in found_in(root)]
+
+
+def found_in(root: Path) -> list[str]:
+    return architecture.findings(root, {})
+
+
+def test_the_package_has_its_shape():
+    assert architecture.findings(architecture.ROOT, architecture.KNOWN) == []
+
+
+def test_a_sound_package_breaks_no_rule(package: Write):
+    root = package(
+        {
+            "exceptions.py": "class Wrong(Exception): pass",
+            "_base/tasks.py": "from agent_runtime_nb.exceptions import Wrong",
+            "runtime/cell.py": "class Cell:\n    def run(self): self.task = 1",
+        }
+    )
+
+    assert found_in(root) == []
+
+
+def test_a_private_module_of_the_root_is_found(package: Write):
+    root = package({"_helpers.py": ""})
+
+    assert rules_of(root) == ["root"]
+
+
+def test_a_module_too_many_in_the_root_is_found(package: Write):
+    most = architecture.MOST_ROOT_MODULES
+
+    assert found_in(package({f"m{n}.py": "" for n in range(most)})) == []
+    assert rules_of(package({"one_more.py": ""})) == ["root"]
+
+
+def test_a_chain_of_packages_that_is_too_long_is_found(package: Write):
+    def chain(length: int) -> dict[str, str]:
+        below = {
+            f"p{n}/m.py": f"from agent_runtime_nb.p{n + 1}.m import x"
+            for n in range(length - 1)
+        }
+        return {**below, f"p{length - 1}/m.py": "x = 1"}
+
+    assert found_in(package(chain(architecture.LONGEST_CHAIN))) == []
+    assert rules_of(package(chain(architecture.LONGEST_CHAIN + 1))) == ["chain"]
+
+
+def test_packages_that_import_each_other_are_named(package: Write):
+    root = package(
+        {
+            "a/m.py": "from agent_runtime_nb.b import m",
+            "b/m.py": "from agent_runtime_nb.a import m",
+        }
+    )
+
+    with pytest.raises(SystemExit, match="a -> b -> a"):
+        found_in(root)
+
+
+def test_a_class_name_that_stands_twice_is_found(package: Write):
+    root = package({"a/one.py": "class Same: pass", "b/two.py": "class Same: pass"})
+
+    assert rules_of(root) == ["names"]
+
+
+ABSTRACT = """
+from abc import ABC, abstractmethod
+class Half(ABC):
+    @abstractmethod
+    def rest(self): ...
+"""
+
+
+def test_an_abstract_method_below_the_root_is_found(package: Write):
+    assert rules_of(package({"runtime/half.py": ABSTRACT})) == ["abstract"]
+
+
+def test_an_interface_of_the_root_may_be_abstract(package: Write):
+    assert found_in(package({"interfaces.py": ABSTRACT})) == []
+
+
+PROTOCOL = """
+from typing import Protocol
+class Goes(Protocol):
+    def go(self): ...
+class Car:
+    def go(self): ...
+"""
+
+
+def test_a_protocol_with_one_implementation_is_found(package: Write):
+    assert rules_of(package({"runtime/goes.py": PROTOCOL})) == ["protocols"]
+
+
+@pytest.mark.parametrize(
+    "more", ["class Cart(Car): pass", "class Bus:\n    def go(self): ..."]
+)
+def test_a_protocol_with_two_implementations_is_none_to_find(package: Write, more: str):
+    assert found_in(package({"runtime/goes.py": PROTOCOL + more})) == []
+
+
+def test_a_field_that_another_module_of_the_runtime_writes_is_found(package: Write):
+    root = package(
+        {
+            "runtime/turn.py": "class Turn:\n    def __init__(self): self.state = 0",
+            "runtime/cell.py": "def end(turn): turn.state = 1",
+        }
+    )
+
+    assert rules_of(root) == ["owners"]
+    assert "turn.state belongs to runtime.turn" in found_in(root)[0]
+
+
+def test_what_is_known_and_mended_must_leave_the_list(package: Write):
+    root = package({"exceptions.py": ""})
+    known = {"names": frozenset({"Same"})}
+
+    assert "Same no longer breaks the rule" in architecture.findings(root, known)[0]
