@@ -83,7 +83,7 @@ KNOWN: Mapping[str, frozenset[str]] = {
             "runtime.intake: attempts",
             "runtime.intake: deadline",
             "runtime.intake: writing_since",
-            "runtime.mailbox: waits",
+            "runtime.admission: waits",
             "runtime.ownership: attempts",
             "runtime.ownership: deadline",
             "runtime.ownership: earlier_attempts",

@@ -1,7 +1,7 @@
 """One activation: an actor object in memory, and what it may do in a turn.
 
 The context stages what the actor writes and hands it over as one commit. It knows
-nothing of storages, hosts and supervision: that is its keeper's.
+nothing of storages, hosts and supervision: those are the business of its cell.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ class Staged:
 
 
 class ActivationOwner(Protocol):
-    """Who keeps the actor: gives out turns, knows its state, commits."""
+    """The actor's cell: hands out turns, knows its state, commits."""
 
     @property
     def actor_id(self) -> ActorId:
@@ -146,8 +146,8 @@ class InProcessActorContext(IActorRuntimeContext):
         "commit",
         "dead",
         "drained",
-        "keeper",
         "last_turn",
+        "owner",
         "scope",
         "taken",
         "turn",
@@ -157,8 +157,8 @@ class InProcessActorContext(IActorRuntimeContext):
 
     actor: IActor
 
-    def __init__(self, keeper: ActivationOwner) -> None:
-        self.keeper = keeper
+    def __init__(self, owner: ActivationOwner) -> None:
+        self.owner = owner
         self._staged: Staged | None = None
         self.commit: asyncio.Future[None] | None = None
         self.scope: AbstractContextManager[object] | None = None
@@ -170,7 +170,7 @@ class InProcessActorContext(IActorRuntimeContext):
         self.dead = False
         self.was_cancelled = False  # a turn of the present run
 
-    # --- for the keeper
+    # --- for the cell
 
     def begin(self) -> int:
         """`run` is about to be called; returns how many turns were taken before."""
@@ -226,7 +226,7 @@ class InProcessActorContext(IActorRuntimeContext):
         self.was_cancelled = False
         left = self.discard()
         if left is not None:
-            self.commit = self.keeper.not_completed(left)
+            self.commit = self.owner.not_completed(left)
         await self.settle()
         self.unsettled = self.dead  # what was written may have been refused
         return not self.dead
@@ -235,7 +235,7 @@ class InProcessActorContext(IActorRuntimeContext):
 
     @property
     def actor_id(self) -> ActorId:
-        return self.keeper.actor_id
+        return self.owner.actor_id
 
     @property
     def cancel_reason(self) -> str | None:
@@ -251,7 +251,7 @@ class InProcessActorContext(IActorRuntimeContext):
                 return decode(staged.set[key])
             if staged.remove and key in staged.remove:
                 return default
-        stored = self.keeper.values.get(key)
+        stored = self.owner.values.get(key)
         return default if stored is None else decode(stored)
 
     async def write_state(self, key: str, value: JsonValue) -> None:
@@ -282,17 +282,17 @@ class InProcessActorContext(IActorRuntimeContext):
     ) -> list[TurnView]:
         if before is None and self.turn is not None:
             before = self.turn.position
-        return await self.keeper.read_turns(before, limit)
+        return await self.owner.read_turns(before, limit)
 
     def on_progress_update(
         self, message_id: str, sequence_number: int, data: JsonValue
     ) -> None:
         turn = self._running(message_id, "on_progress_update()")
-        self.keeper.publish(turn, sequence_number, encode(data, "the progress"))
+        self.owner.publish(turn, sequence_number, encode(data, "the progress"))
 
     async def checkpoint(self, message_id: str, data: JsonValue) -> None:
         turn = self._running(message_id, "checkpoint()")
-        await self.keeper.save_checkpoint(turn, encode(data, "the checkpoint"))
+        await self.owner.save_checkpoint(turn, encode(data, "the checkpoint"))
 
     def complete_request(self, message_id: str, response: ActorResponseMessage) -> None:
         turn = self.turn
@@ -303,12 +303,12 @@ class InProcessActorContext(IActorRuntimeContext):
             problem = f"must be completed, failed or cancelled, got {status!r}"
             raise InvalidRequest("response.status", problem)
         if turn.cancel_reason is not None:
-            status, data = self.keeper.stamped(turn, data)
+            status, data = self.owner.stamped(turn, data)
             self.was_cancelled = True
         result = encode(data, "the response's data")
         staged, self._staged = self._staged, None
         self.turn = self.last_turn = None
-        self.commit = self.keeper.end(turn, status, result, staged)
+        self.commit = self.owner.end(turn, status, result, staged)
         self.unsettled = (
             self.commit is not None
             or self.scope is not None
@@ -330,8 +330,8 @@ class InProcessActorContext(IActorRuntimeContext):
 
     def time_left(self) -> float:
         """Seconds until the turn must end."""
-        deadline = self.keeper.now() if self.turn is None else self.turn.deadline
-        return max(deadline - self.keeper.now(), 0.001)
+        deadline = self.owner.now() if self.turn is None else self.turn.deadline
+        return max(deadline - self.owner.now(), 0.001)
 
     async def send_request(
         self,
@@ -348,7 +348,7 @@ class InProcessActorContext(IActorRuntimeContext):
             raise OutsideTurn(self.actor_id, "send_request()")
         token = ASKING.set(self)  # the caller's task may be one of its own making
         try:
-            return await self.keeper.client.send_request(
+            return await self.owner.client.send_request(
                 actor_id,
                 method,
                 params,
@@ -368,12 +368,12 @@ class InProcessActorContext(IActorRuntimeContext):
         *,
         metadata: Mapping[str, str] | None = None,
     ) -> str:
-        staged, keeper = self._staging("tell()"), self.keeper
+        staged, owner = self._staging("tell()"), self.owner
         headers = trace_headers(self.metadata)
-        if keeper.listeners.has_scopes:
-            headers |= keeper.listeners.outgoing_headers()
+        if owner.listeners.has_scopes:
+            headers |= owner.listeners.outgoing_headers()
         body = encode_body(method, params, headers | dict(metadata or {}))
-        told = Tell(keeper.new_id(), actor_id, body)
+        told = Tell(owner.new_id(), actor_id, body)
         staged.tells = [*(staged.tells or ()), told]
         return told.message_id
 
@@ -412,19 +412,19 @@ class _Messages:
         context = self._context
         if context.unsettled and not await context.between_turns():
             raise context.end()
-        keeper = context.keeper
-        if not keeper.mailbox:
+        owner = context.owner
+        if not owner.mailbox:
             # Whoever got the last answer may send the next request at once. One loop
             # turn for that saves the start of a task, half the cost of an ask.
             await _one_loop_turn()
-        turn = keeper.take_ready()
-        if turn is None and keeper.mailbox:
-            turn = await keeper.next_turn(context)
+        turn = owner.take_ready()
+        if turn is None and owner.mailbox:
+            turn = await owner.next_turn(context)
         if turn is None:
             raise context.end()
         context.unsettled = True
         context.turn = context.last_turn = turn
         context.taken += 1
-        if keeper.listeners.has_scopes:
-            context.scope = keeper.enter_scope(turn)
+        if owner.listeners.has_scopes:
+            context.scope = owner.enter_scope(turn)
         return request_message(turn.message_id, turn.body, turn.accepted_at)

@@ -25,12 +25,12 @@ from agent_runtime_nb.exceptions import (
     UnknownActorType,
 )
 from agent_runtime_nb.runtime.activation import InProcessActorContext
+from agent_runtime_nb.runtime.admission import Admission
 from agent_runtime_nb.runtime.cell import ActorCell
 from agent_runtime_nb.runtime.commit import Policy
 from agent_runtime_nb.runtime.feed import Feed
-from agent_runtime_nb.runtime.health import StorageTrouble, unreadable
+from agent_runtime_nb.runtime.health import StorageHealth, unreadable
 from agent_runtime_nb.runtime.listeners import Listeners
-from agent_runtime_nb.runtime.mailbox import Admission
 from agent_runtime_nb.runtime.reporter import ActorFeeds
 from agent_runtime_nb.runtime.turn import CancelReason, Turn
 from agent_runtime_nb.runtime.wait_graph import WaitGraph
@@ -91,10 +91,10 @@ class Catalog:
         self.types: dict[str, ActorType] = {}
         self.quarantined: dict[ActorId, ActorQuarantined] = {}
         self.failures: dict[ActorId, tuple[float, ...]] = {}
-        self.untold: set[ActorId] = (
+        self.undelivered: set[ActorId] = (
             set()
         )  # left with something to tell, by a lost write
-        self.trouble = StorageTrouble(environment.clock)
+        self.storage_health = StorageHealth(environment.clock)
         self.unreadable: dict[
             StoredId, None
         ] = {}  # what lists have met since the start
@@ -102,8 +102,10 @@ class Catalog:
         self._feeds_closed = False
         self.admission = Admission(settings)
         self.waits = WaitGraph()
-        self._noting: WeakValueDictionary[ActorId, asyncio.Lock] = WeakValueDictionary()
-        self.residents: dict[ActorId, ActorCell] = {}
+        self._note_locks: WeakValueDictionary[ActorId, asyncio.Lock] = (
+            WeakValueDictionary()
+        )
+        self.cells: dict[ActorId, ActorCell] = {}
         self._busy: dict[ActorCell, None] = {}  # in the order in which they became so
         self._idle: dict[ActorCell, float] = {}  # since when; longest idle first
         self._kept: dict[tuple[ActorId, str], tuple[float, Turn]] = {}
@@ -119,9 +121,9 @@ class Catalog:
 
     def renew(self, type_name: str) -> None:
         """Let the type's present factory serve from the next turn on."""
-        for resident in list(self.residents.values()):
-            if resident.actor_id.type_name == type_name:
-                resident.renew()
+        for cell in list(self.cells.values()):
+            if cell.actor_id.type_name == type_name:
+                cell.renew()
 
     def policy(self, actor_id: ActorId) -> Policy:
         """The policy of the actor's type; of an unknown one, the default."""
@@ -143,7 +145,7 @@ class Catalog:
 
     def find(self, actor_id: ActorId) -> ActorCell | None:
         """The actor, if it is in memory."""
-        return self.residents.get(actor_id)
+        return self.cells.get(actor_id)
 
     def get(self, actor_id: ActorId) -> ActorCell:
         """The actor; brought into memory and claimed if it is not.
@@ -153,12 +155,12 @@ class Catalog:
         """
         if actor_id[0] not in self.types:
             raise UnknownActorType(actor_id.type_name, self.types)
-        resident = self.residents.get(actor_id)
-        if resident is None:
+        cell = self.cells.get(actor_id)
+        if cell is None:
             if (reason := self.quarantined.get(actor_id)) is not None:
                 raise reason.with_traceback(None)
-            resident = self.adopt(actor_id)
-        return resident
+            cell = self.adopt(actor_id)
+        return cell
 
     def adopt(self, actor_id: ActorId, *, take_over: bool | None = None) -> ActorCell:
         """The actor, brought into memory and claimed, whatever its type.
@@ -166,67 +168,69 @@ class Catalog:
         One in quarantine is brought in for its caller alone: it takes no requests.
         `take_over` None: as the runtime has it.
         """
-        resident = self.residents.get(actor_id)
-        if resident is not None:
-            return resident
-        if len(self.residents) >= self.settings.max_resident:
+        cell = self.cells.get(actor_id)
+        if cell is not None:
+            return cell
+        if len(self.cells) >= self.settings.max_resident:
             self._evict_longest_idle()
-        resident = ActorCell(actor_id, self)
+        cell = ActorCell(actor_id, self)
         if actor_id not in self.quarantined:
-            self.residents[actor_id] = resident
-        resident.claim(self.take_over if take_over is None else take_over)
-        return resident
+            self.cells[actor_id] = cell
+        cell.claim(self.take_over if take_over is None else take_over)
+        return cell
 
-    async def bury(self, turn: Turn, error: AgentRuntimeError, attempts: int) -> None:
+    async def store_dead_letter(
+        self, turn: Turn, error: AgentRuntimeError, attempts: int
+    ) -> None:
         """Store a request that no type here takes as a dead letter of its actor.
 
         Raises:
             ActorOwnedElsewhere, StorageError: if this host cannot.
         """
-        async with self.noting(turn.actor_id):
-            resident = self.adopt(turn.actor_id)
-            await self.bounded(resident.ready())
-            await self.bounded(resident.bury(turn, error, attempts))
-        self._passivate(resident)  # or it would be taken for one that can run
+        async with self.note_lock(turn.actor_id):
+            cell = self.adopt(turn.actor_id)
+            await self.bounded(cell.ready())
+            await self.bounded(cell.store_dead_letter(turn, error, attempts))
+        self._passivate(cell)  # or it would be taken for one that can run
 
-    def noting(self, actor_id: ActorId) -> asyncio.Lock:
+    def note_lock(self, actor_id: ActorId) -> asyncio.Lock:
         """Held by whoever reads what is noted of an actor and changes it."""
-        return self._noting.setdefault(actor_id, asyncio.Lock())
+        return self._note_locks.setdefault(actor_id, asyncio.Lock())
 
     def __iter__(self) -> Iterator[ActorCell]:
-        return iter(list(self.residents.values()))
+        return iter(list(self.cells.values()))
 
     def __len__(self) -> int:
-        return len(self.residents)
+        return len(self.cells)
 
     @property
     def busy(self) -> list[ActorCell]:
         """The actors that have open turns."""
         return list(self._busy)
 
-    def went_busy(self, resident: ActorCell) -> None:
+    def went_busy(self, cell: ActorCell) -> None:
         """It has an open turn."""
-        self._idle.pop(resident, None)
-        self._busy[resident] = None
+        self._idle.pop(cell, None)
+        self._busy[cell] = None
 
-    def went_idle(self, resident: ActorCell) -> None:
+    def went_idle(self, cell: ActorCell) -> None:
         """It has no open turn and no task."""
-        self._busy.pop(resident, None)
-        if self.residents.get(resident.actor_id) is resident:
-            self._idle[resident] = self.environment.clock()
+        self._busy.pop(cell, None)
+        if self.cells.get(cell.actor_id) is cell:
+            self._idle[cell] = self.environment.clock()
         if self._all_idle is not None:
             self._tell_all_idle()
 
-    def left(self, resident: ActorCell) -> None:
-        """It no longer speaks for the actor; it is busy until its commits have ended."""
-        if not resident.open:
-            self._busy.pop(resident, None)
-        self._idle.pop(resident, None)
-        if self.residents.get(resident.actor_id) is resident:
-            del self.residents[resident.actor_id]
-        lost = isinstance(resident.gone, StorageError)
-        if lost and resident.has_tells:
-            self.untold.add(resident.actor_id)
+    def left(self, cell: ActorCell) -> None:
+        """It no longer owns the actor; it is busy until its commits have ended."""
+        if not cell.open:
+            self._busy.pop(cell, None)
+        self._idle.pop(cell, None)
+        if self.cells.get(cell.actor_id) is cell:
+            del self.cells[cell.actor_id]
+        lost = isinstance(cell.gone, StorageError)
+        if lost and cell.has_tells:
+            self.undelivered.add(cell.actor_id)
         self._tell_all_idle()
 
     def _tell_all_idle(self) -> None:
@@ -248,11 +252,11 @@ class Catalog:
 
         Requests that wait for a claim are refused: nothing is stored of them.
         """
-        for resident in self.busy:
-            if not resident.is_claimed:
-                resident.refuse_senders(NotRunning("stopped"))
-            for turn in list(resident.open.values()):
-                resident.cancel(turn, reason)
+        for cell in self.busy:
+            if not cell.is_claimed:
+                cell.refuse_senders(NotRunning("stopped"))
+            for turn in list(cell.open.values()):
+                cell.cancel(turn, reason)
 
     def revive(self, actor_id: ActorId) -> bool:
         """End the quarantine of an actor; whether it was in quarantine."""
@@ -272,21 +276,21 @@ class Catalog:
     # --- passivation
 
     def _evict_longest_idle(self) -> None:
-        for resident in self._idle:
-            self._passivate(resident)
+        for cell in self._idle:
+            self._passivate(cell)
             return
 
-    def _passivate(self, resident: ActorCell) -> None:
-        self._idle.pop(resident, None)
-        if resident.is_idle and self.residents.get(resident.actor_id) is resident:
-            del self.residents[resident.actor_id]
-            resident.drop_activation()
+    def _passivate(self, cell: ActorCell) -> None:
+        self._idle.pop(cell, None)
+        if cell.is_idle and self.cells.get(cell.actor_id) is cell:
+            del self.cells[cell.actor_id]
+            cell.drop_activation()
 
     def passivate_all(self) -> None:
         """Drop every actor object."""
-        for resident in {*self, *self._busy}:
-            resident.abandon(NotRunning("stopped"))
-        self.residents.clear()
+        for cell in {*self, *self._busy}:
+            cell.abandon(NotRunning("stopped"))
+        self.cells.clear()
         self._busy.clear()
         self._idle.clear()
 
@@ -329,16 +333,16 @@ class Catalog:
     def sweep(self) -> None:
         """Enforce deadlines; drop what was idle or kept for long enough."""
         now = self.environment.clock()
-        if self.trouble.needs_a_look:
-            looking = self.trouble.look(self._ask_storage)
+        if self.storage_health.needs_check:
+            looking = self.storage_health.look(self._ask_storage)
             self.tasks.spawn(looking, name="look at the storage")
-        for resident in self.busy:
-            resident.sweep(now)
+        for cell in self.busy:
+            cell.sweep(now)
         oldest = now - self.settings.idle_timeout
-        for resident, since in list(self._idle.items()):
+        for cell, since in list(self._idle.items()):
             if since > oldest:
                 break
-            self._passivate(resident)
+            self._passivate(cell)
         for key, (until, _) in list(self._kept.items()):
             if until > now:
                 break
@@ -461,9 +465,9 @@ class Catalog:
             async with asyncio.timeout(self.settings.storage_timeout):
                 return await answer
         except AgentRuntimeError as error:  # some are TimeoutErrors, too
-            self.trouble.note(error)
+            self.storage_health.note(error)
             raise
         except TimeoutError:
             silent = Unavailable(self.storage.location, "no answer")
-            self.trouble.note(silent)
+            self.storage_health.note(silent)
             raise silent from None

@@ -40,12 +40,12 @@ _log = logging.getLogger(__name__)
 
 
 class ActorCell(Supervised):
-    """One actor in memory; the keeper of its activation."""
+    """One actor in memory; it owns the activation."""
 
     __slots__ = ("_cancelled", "_hangs", "_outdated", "context")
 
-    def __init__(self, actor_id: ActorId, around: CellServices) -> None:
-        super().__init__(actor_id, around)
+    def __init__(self, actor_id: ActorId, services: CellServices) -> None:
+        super().__init__(actor_id, services)
         self.context: InProcessActorContext | None = None
         self._outdated = False
         # Since when, monotonic, and after how many turns.
@@ -65,7 +65,7 @@ class ActorCell(Supervised):
     @property
     def client(self) -> IActorClient:
         """Who sends what the actor asks others."""
-        return self._around.client
+        return self._services.client
 
     def new_id(self) -> str:
         """An id for a message."""
@@ -99,7 +99,7 @@ class ActorCell(Supervised):
             self._start()
 
     def _start(self, after: "asyncio.Future[None] | None" = None) -> None:
-        self._task = self._around.tasks.start(
+        self._task = self._services.tasks.start(
             self._drive(after), name=self.name, context=Context()
         )
 
@@ -143,11 +143,11 @@ class ActorCell(Supervised):
         )
 
     def _rest(self, task: "asyncio.Task[None] | None") -> None:
-        self._around.tasks.finished(task)
+        self._services.tasks.finished(task)
         if self._task is task:
             self._task = None
             if not self.open and self.gone is None:
-                self._around.went_idle(self)
+                self._services.went_idle(self)
 
     async def _activate(self) -> InProcessActorContext | None:
         if self._not_before:
@@ -157,8 +157,8 @@ class ActorCell(Supervised):
         context = InProcessActorContext(self)
         started = self._clock()
         try:
-            async with asyncio.timeout(self._around.settings.turn_timeout):
-                context.actor = await self._around.make_actor(self.actor_id, context)
+            async with asyncio.timeout(self._services.settings.turn_timeout):
+                context.actor = await self._services.make_actor(self.actor_id, context)
         except BaseException as error:
             if self._is_the_end(error):
                 raise
@@ -168,7 +168,7 @@ class ActorCell(Supervised):
             await self.has_failed(error)
             return None
         if self.gone is not None and not self.mailbox:  # given up meanwhile
-            self._around.dispose(context.actor, self.name)
+            self._services.dispose(context.actor, self.name)
             return None
         self.context = context
         self.report.activated(started)
@@ -206,7 +206,7 @@ class ActorCell(Supervised):
         context, self.context = self.context, None
         if context is not None:
             context.kill()
-            self._around.dispose(context.actor, self.name)
+            self._services.dispose(context.actor, self.name)
             self.report.deactivated(error)
 
     def renew(self) -> None:
@@ -216,7 +216,7 @@ class ActorCell(Supervised):
         else:
             self._outdated = True
 
-    # --- the keeper of the activation
+    # --- for the activation
 
     def take_ready(self) -> Turn | None:
         """Take the next turn if it can be handed out without a write."""
@@ -227,7 +227,7 @@ class ActorCell(Supervised):
         self._cancelled = None  # from here on as _starts(), without its frame
         turn.started_at = now = self._clock()
         if turn.time_limit is None:
-            turn.deadline = now + self._around.settings.turn_timeout
+            turn.deadline = now + self._services.settings.turn_timeout
         if self.listeners.any or self._feeds:
             self.report.started(turn)
         return turn
@@ -259,7 +259,7 @@ class ActorCell(Supervised):
         self._cancelled = None
         turn.started_at = now = self._clock()
         if turn.time_limit is None:
-            turn.deadline = now + self._around.settings.turn_timeout
+            turn.deadline = now + self._services.settings.turn_timeout
         if self.listeners.any or self._feeds:
             self.report.started(turn)
 
@@ -282,13 +282,13 @@ class ActorCell(Supervised):
         return True
 
     async def _write_patiently(self, change: ActorChange) -> None:
-        for pause in self._around.settings.commit_retries:
+        for pause in self._services.settings.commit_retries:
             try:
                 await self._written(change)
             except StorageError as error:
                 if not may_pass(error):
                     raise
-                await self._around.environment.sleep(pause)
+                await self._services.environment.sleep(pause)
             else:
                 return
         await self._written(change)
@@ -299,7 +299,7 @@ class ActorCell(Supervised):
         try:
             await asyncio.shield(written)
         except StorageError as error:
-            self._around.trouble.note(error)
+            self._services.storage_health.note(error)
             raise
 
     def enter_scope(self, turn: Turn) -> AbstractContextManager[object]:
@@ -340,7 +340,7 @@ class ActorCell(Supervised):
             self.end_cancelled(turn)
         elif turn is self.running:
             loop = asyncio.get_running_loop()
-            loop.call_later(self._around.settings.cancel_grace, self._give_up, turn)
+            loop.call_later(self._services.settings.cancel_grace, self._give_up, turn)
             if asyncio.current_task() is self._task:
                 # The actor cancels itself: not before it has gone on, or the
                 # cancellation would reach whatever it awaits next.
@@ -373,8 +373,8 @@ class ActorCell(Supervised):
         for turn in list(self.open.values()):
             if turn.deadline <= now:
                 self.cancel(turn, "deadline")
-        self.give_up_waiting(now, self._around.settings.storage_timeout)
-        context, settings = self.context, self._around.settings
+        self.enforce_storage_timeout(now, self._services.settings.storage_timeout)
+        context, settings = self.context, self._services.settings
         waits_for_run = (
             context is not None
             and self._task is not None

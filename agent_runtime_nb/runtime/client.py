@@ -115,7 +115,7 @@ class InProcessActorClient(IActorClient):
     """A client of a runtime in this process."""
 
     def __init__(self, runtime: ClientRuntime) -> None:
-        self._home = runtime
+        self._runtime = runtime
         self._listeners = runtime.listeners
         self._limit = runtime.settings.request_limit
         self._new_id = runtime.environment.new_id
@@ -131,7 +131,7 @@ class InProcessActorClient(IActorClient):
         timeout: float | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> ActorResponseHandle:
-        home = self._home
+        home = self._runtime
         if actor_id.__class__ is not ActorId:
             _refuse_id(actor_id)
         if message_id is not None or metadata or method.__class__ is not str:
@@ -167,18 +167,18 @@ class InProcessActorClient(IActorClient):
     async def get_response(
         self, actor_id: ActorId, message_id: str
     ) -> ActorResponseHandle:
-        home = self._home
+        home = self._runtime
         turn = await home.bridge.call(lambda: home.find_turn(actor_id, message_id))
         return RequestHandle(home, turn)
 
     async def cancel(self, actor_id: ActorId, message_id: str) -> bool:
-        home = self._home
+        home = self._runtime
         return await home.bridge.call(lambda: home.cancel_turn(actor_id, message_id))
 
     def watch_actor(
         self, actor_id: ActorId, after: Cursor | None = None
     ) -> AsyncIterator[TurnUpdate]:
-        home = self._home
+        home = self._runtime
         return FeedWatch(home.bridge, lambda: home.open_feed(actor_id, after))
 
 
@@ -213,10 +213,10 @@ def _check_waiting(when_busy: object, timeout: object) -> None:
 class RequestHandle(ActorResponseHandle):
     """The handle of a turn; holds no future, so any loop may use it."""
 
-    __slots__ = ("_home", "_turn")
+    __slots__ = ("_runtime", "_turn")
 
     def __init__(self, home: ClientRuntime, turn: Turn) -> None:
-        self._home = home
+        self._runtime = home
         self._turn = turn
 
     @property
@@ -236,7 +236,7 @@ class RequestHandle(ActorResponseHandle):
     async def get_response(self) -> ActorResponseMessage:
         turn = self._turn
         if turn.status is _PENDING and turn.error is None:
-            home = self._home
+            home = self._runtime
             loop = get_running_loop()
             if loop is home.home:
                 waiter = turn.wait(loop)
@@ -269,7 +269,7 @@ class RequestHandle(ActorResponseHandle):
         yield await RequestHandle.get_response(self)
 
     async def _next_slice(self, seen: int) -> Slice:
-        home, turn = self._home, self._turn
+        home, turn = self._runtime, self._turn
         if get_running_loop() is not home.home:
             return await home.bridge.call(partial(home.updates_after, turn, seen))
         found = home.updates_after(turn, seen)
@@ -277,7 +277,7 @@ class RequestHandle(ActorResponseHandle):
         return found if isinstance(found, Slice) else await found
 
     async def cancel(self) -> bool:
-        home, turn = self._home, self._turn
+        home, turn = self._runtime, self._turn
         return await home.bridge.call(
             lambda: home.cancel_turn(turn.actor_id, turn.message_id)
         )
@@ -298,7 +298,7 @@ class AskHandle(RequestHandle):
     def _waiting(self) -> AbstractContextManager[None]:
         if self._turn.ended or not self._wait.holds:
             return nullcontext()
-        return self._home.waits.waiting(self._wait)
+        return self._runtime.waits.waiting(self._wait)
 
     async def _give_up(self) -> None:
         if self._is_own:

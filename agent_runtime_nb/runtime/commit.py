@@ -22,8 +22,9 @@ from agent_runtime_nb.exceptions import (
     TooLarge,
 )
 from agent_runtime_nb.runtime.activation import InProcessActorContext, Staged
-from agent_runtime_nb.runtime.health import StorageTrouble
-from agent_runtime_nb.runtime.mailbox import Admission, Mailbox
+from agent_runtime_nb.runtime.admission import Admission
+from agent_runtime_nb.runtime.health import StorageHealth
+from agent_runtime_nb.runtime.mailbox import Mailbox
 from agent_runtime_nb.runtime.reporter import ReportServices
 from agent_runtime_nb.runtime.tell import OUTBOX_MARKS, tell_key
 from agent_runtime_nb.runtime.turn import Turn
@@ -54,7 +55,7 @@ class Policy(NamedTuple):
 
 
 class CellServices(ReportServices, Protocol):
-    """What an actor in memory needs of its runtime.
+    """What a cell needs of its runtime.
 
     Attributes:
         admission: the bounds on what waits, of all actors together.
@@ -66,7 +67,7 @@ class CellServices(ReportServices, Protocol):
     admission: Admission
     quarantined: dict[ActorId, ActorQuarantined]
     failures: dict[ActorId, tuple[float, ...]]
-    trouble: StorageTrouble
+    storage_health: StorageHealth
 
     @property
     def storage(self) -> IActorStateStorage:
@@ -92,7 +93,9 @@ class CellServices(ReportServices, Protocol):
         """The policy of the actor's type."""
         ...
 
-    async def bury(self, turn: Turn, error: AgentRuntimeError, attempts: int) -> None:
+    async def store_dead_letter(
+        self, turn: Turn, error: AgentRuntimeError, attempts: int
+    ) -> None:
         """Store a request that no type here takes as a dead letter of its actor."""
         ...
 
@@ -116,16 +119,16 @@ class CellServices(ReportServices, Protocol):
         """A turn that ended a moment ago."""
         ...
 
-    def went_busy(self, resident: Any) -> None:
+    def went_busy(self, cell: Any) -> None:
         """It has an open turn."""
         ...
 
-    def went_idle(self, resident: Any) -> None:
+    def went_idle(self, cell: Any) -> None:
         """It has no open turn and no task."""
         ...
 
-    def left(self, resident: Any) -> None:
-        """It no longer speaks for the actor."""
+    def left(self, cell: Any) -> None:
+        """It no longer owns the actor."""
         ...
 
 
@@ -156,7 +159,7 @@ class CommitTarget(Protocol):
 
 
 def end_of_turn(
-    resident: CommitTarget,
+    cell: CommitTarget,
     turn: Turn,
     end: TurnEnd,
     commit_id: str,
@@ -168,8 +171,8 @@ def end_of_turn(
     without a write of its own.
     """
     if turn.started_at is None:  # it never ran: no state, no new version
-        return ActorChange(epoch=resident.epoch, ended=(end,)), None
-    change = ActorChange(resident.epoch, resident.etag, commit_id)
+        return ActorChange(epoch=cell.epoch, ended=(end,)), None
+    change = ActorChange(cell.epoch, cell.etag, commit_id)
     change.ended = (end,)
     if staged is not None:
         if staged.tells:
@@ -179,8 +182,8 @@ def end_of_turn(
         change.set, change.remove = staged.set, staged.remove or ()
         if staged.entries:
             end.entries = b"[" + b",".join(staged.entries) + b"]"
-    if resident.mailbox:
-        following = resident.mailbox[0]
+    if cell.mailbox:
+        following = cell.mailbox[0]
         if not following.attempts:
             change.started = (following.position,)
             return change, following
@@ -190,18 +193,18 @@ def end_of_turn(
 class Commit:
     """A write that ends a turn and did not succeed at once."""
 
-    __slots__ = ("_around", "_change", "_counted", "_resident", "_turn")
+    __slots__ = ("_cell", "_change", "_counted", "_services", "_turn")
 
     def __init__(
         self,
-        resident: CommitTarget,
-        around: CellServices,
+        cell: CommitTarget,
+        services: CellServices,
         turn: Turn,
         change: ActorChange,
         counted: Turn | None,
     ) -> None:
-        self._resident = resident
-        self._around = around
+        self._cell = cell
+        self._services = services
         self._turn = turn
         self._change = change
         self._counted = counted
@@ -209,17 +212,17 @@ class Commit:
     def follow(
         self, written: "asyncio.Future[tuple[TurnRecord, ...]]"
     ) -> "asyncio.Future[None] | None":
-        """Tell the resident how it went; a future of the turn's end, which never fails."""
+        """Tell the cell how it went; a future of the turn's end, which never fails."""
         written.add_done_callback(self._written)
         return self._turn.wait()
 
     def _succeeded(self) -> None:
-        self._resident.committed(self._change, self._counted)
-        self._resident.ended(self._turn, self._change.ended[0])
+        self._cell.committed(self._change, self._counted)
+        self._cell.ended(self._turn, self._change.ended[0])
 
     def _written(self, written: "asyncio.Future[tuple[TurnRecord, ...]]") -> None:
         if written.cancelled():
-            error: BaseException | None = StorageClosed(self._around.storage.location)
+            error: BaseException | None = StorageClosed(self._services.storage.location)
         else:
             error = written.exception()
         if self._turn.ended:
@@ -227,9 +230,11 @@ class Commit:
         if error is None:
             self._succeeded()
             return
-        self._around.trouble.note(error)
+        self._services.storage_health.note(error)
         resolving = self._resolve(error)
-        task = self._around.tasks.spawn(resolving, name=f"commit {self._turn.actor_id}")
+        task = self._services.tasks.spawn(
+            resolving, name=f"commit {self._turn.actor_id}"
+        )
         # Also if the task was cancelled before its first step.
         task.add_done_callback(self._resolved)
 
@@ -237,7 +242,7 @@ class Commit:
         turn = self._turn
         if not turn.ended:  # the sender must not wait for ever
             unknown = OutcomeUnknown(turn.actor_id, turn.message_id)
-            self._resident.lose(turn, unknown)
+            self._cell.lose(turn, unknown)
 
     async def _resolve(self, refused: BaseException) -> None:
         """Decide what a refused or unanswered write means for the turn."""
@@ -248,11 +253,11 @@ class Commit:
         if error is None:
             self._succeeded()
         elif stored is not None:  # it has ended already, and that is final
-            self._resident.ended(self._turn, stored)
+            self._cell.ended(self._turn, stored)
         elif isinstance(error, TooLarge | Conflict):
             await self._fail_instead(error)
         else:
-            self._resident.lose(self._turn, error)
+            self._cell.lose(self._turn, error)
 
     async def _retry(self, error: BaseException) -> BaseException | None:
         """Send it again while that may help; None as soon as it is in the store.
@@ -261,22 +266,22 @@ class Commit:
         no look into the storage succeeded, or a write may still be on its way there.
         """
         on_its_way = False
-        for delay in self._around.settings.commit_retries:
+        for delay in self._services.settings.commit_retries:
             found = await self._took_effect(error)
             if found:
                 return None
             if not may_pass(error):
                 return error
             on_its_way = on_its_way or isinstance(error, OutcomeUnknown)
-            await self._around.environment.sleep(delay)
-            if self._resident.gone is not None:
-                # Another one in memory speaks for the actor, with the same epoch: it
+            await self._services.environment.sleep(delay)
+            if self._cell.gone is not None:
+                # Another cell owns the actor, with the same epoch: it
                 # has seen the turn open, and may run it by now.
                 return self._unknown(error) if found is None or on_its_way else error
             try:
-                await self._around.storage.apply(self._turn.actor_id, self._change)
+                await self._services.storage.apply(self._turn.actor_id, self._change)
             except StorageError as again:
-                self._around.trouble.note(again)
+                self._services.storage_health.note(again)
                 error = again
             else:
                 return None
@@ -302,7 +307,7 @@ class Commit:
             return False
         try:
             if self._change.new_etag is not None:
-                storage = self._around.storage
+                storage = self._services.storage
                 state = await storage.read_state(self._turn.actor_id, ())
                 return state.etag == self._change.new_etag
             stored = await self._stored_end()
@@ -314,7 +319,7 @@ class Commit:
     async def _stored_end(self) -> TurnEnd | None:
         """The turn's end as it is in the store, None while it is open there."""
         turn = self._turn
-        record = await self._around.storage.find_turn(turn.actor_id, turn.message_id)
+        record = await self._services.storage.find_turn(turn.actor_id, turn.message_id)
         if record is None or not record.status.is_final:
             return None
         return TurnEnd(
@@ -327,30 +332,28 @@ class Commit:
 
     async def _fail_instead(self, error: StorageError) -> None:
         # What the turn wrote cannot be stored, but that it failed can.
-        resident, turn = self._resident, self._turn
-        if resident.gone is not None:
-            resident.lose(turn, error)
+        cell, turn = self._cell, self._turn
+        if cell.gone is not None:
+            cell.lose(turn, error)
             return
         end = TurnEnd(
             position=turn.position,
             status=RequestStatus.FAILED,
             result=encode({"error": describe_error(error)}),
-            ended_at=self._around.environment.wall_clock(),
+            ended_at=self._services.environment.wall_clock(),
         )
-        change = ActorChange(epoch=resident.epoch, ended=(end,))
+        change = ActorChange(epoch=cell.epoch, ended=(end,))
         try:
-            await self._around.storage.apply(turn.actor_id, change)
+            await self._services.storage.apply(turn.actor_id, change)
             if isinstance(error, Conflict):  # somebody wrote the state beside us
-                claim = await self._around.storage.claim(turn.actor_id)
-                resident.epoch, resident.etag = claim.epoch, claim.etag
-                resident.values = _rebased(resident.values, claim.values)
+                claim = await self._services.storage.claim(turn.actor_id)
+                cell.epoch, cell.etag = claim.epoch, claim.etag
+                cell.values = _rebased(cell.values, claim.values)
         except (StorageError, ActorOwnedElsewhere) as refused:
-            resident.lose(
-                turn, self._unknown(refused) if may_pass(refused) else refused
-            )
+            cell.lose(turn, self._unknown(refused) if may_pass(refused) else refused)
             return
-        resident.drop_activation(error)
-        resident.ended(turn, end)
+        cell.drop_activation(error)
+        cell.ended(turn, end)
 
 
 def _rebased(

@@ -1,4 +1,4 @@
-"""The runtime as its own directory: looks at its actors, manages them.
+"""`LocalDirectory`: shows and manages the actors of a runtime in this process.
 
 Works from any thread and any loop; the work itself is done on the runtime's loop.
 """
@@ -14,7 +14,7 @@ from agent_runtime_nb._base.loop_bridge import LoopBridge
 from agent_runtime_nb.runtime import forks, requests, views
 from agent_runtime_nb.runtime.catalog import Catalog
 from agent_runtime_nb.runtime.client import BatchWatch
-from agent_runtime_nb.runtime.health import troubles
+from agent_runtime_nb.runtime.health import problems
 from agent_runtime_nb.runtime.turn import Turn
 from agent_runtime_nb.runtime_abstractions import ActorId, Page, TurnView, WhenBusy
 from agent_runtime_nb.runtime_directory import (
@@ -55,7 +55,7 @@ class LocalDirectory(RuntimeDirectory):
     def submit(self, turn: Turn, when_busy: WhenBusy) -> "Turn | asyncio.Future[Turn]":
         """Accept a request."""
 
-    async def _at_home(
+    async def _on_loop(
         self,
         work: Callable[[], Coroutine[Any, Any, T]],
         name: str,
@@ -93,7 +93,7 @@ class LocalDirectory(RuntimeDirectory):
         after: str | None = None,
         limit: int = 200,
     ) -> Page[ActorSummary]:
-        return await self._at_home(
+        return await self._on_loop(
             lambda: views.list_actors(self._actors, type_name, after, limit),
             "list actors",
         )
@@ -101,7 +101,7 @@ class LocalDirectory(RuntimeDirectory):
     async def read_actor(
         self, actor_id: ActorId, *, before: int | None = None, limit: int = 50
     ) -> ActorView:
-        return await self._at_home(
+        return await self._on_loop(
             lambda: views.read_actor(self._actors, actor_id, before, limit),
             "read actor",
         )
@@ -114,16 +114,16 @@ class LocalDirectory(RuntimeDirectory):
     def _health(self) -> Health:
         actors = self._actors
         busy, running = actors.busy, self.state == "running"
-        wrong = troubles(
-            actors.trouble, self._lag, actors.quarantined, actors.unreadable
+        wrong = problems(
+            actors.storage_health, self._lag, actors.quarantined, actors.unreadable
         )
         return Health(
             status="stopped" if not running else "degraded" if wrong else "ok",
             storage=actors.storage.location,
             loop_lag=self._lag,
             resident=len(actors),
-            running=sum(1 for resident in busy if resident.running is not None),
-            waiting=sum(resident.waiting for resident in busy),
+            running=sum(1 for cell in busy if cell.running is not None),
+            waiting=sum(cell.waiting for cell in busy),
             detail=wrong if running else f"the runtime is {self.state}",
             since=datetime.fromtimestamp(actors.since, UTC),
         )
@@ -141,13 +141,13 @@ class LocalDirectory(RuntimeDirectory):
         )
 
     async def run_again(self, actor_id: ActorId, message_id: str) -> str:
-        return await self._at_home(
+        return await self._on_loop(
             lambda: requests.run_again(self._actors, self.submit, actor_id, message_id),
             "run again",
         )
 
     async def discard(self, actor_id: ActorId, message_id: str) -> bool:
-        return await self._at_home(
+        return await self._on_loop(
             lambda: requests.discard(self._actors, actor_id, message_id),
             "discard",
         )
@@ -159,13 +159,13 @@ class LocalDirectory(RuntimeDirectory):
         after: str | None = None,
         limit: int = 200,
     ) -> Page[DeadLetterInfo]:
-        return await self._at_home(
+        return await self._on_loop(
             lambda: requests.dead_letters(self._actors, type_name, after, limit),
             "dead letters",
         )
 
     async def requeue(self, actor_id: ActorId, message_id: str) -> str:
-        return await self._at_home(
+        return await self._on_loop(
             lambda: requests.requeue(self._actors, self.submit, actor_id, message_id),
             "requeue",
         )
@@ -176,7 +176,7 @@ class LocalDirectory(RuntimeDirectory):
     # --- conversations
 
     async def delete_actor(self, actor_id: ActorId) -> bool:
-        return await self._at_home(
+        return await self._on_loop(
             lambda: views.delete_actor(self._actors, actor_id), "delete actor"
         )
 
@@ -187,18 +187,18 @@ class LocalDirectory(RuntimeDirectory):
         after: str | None = None,
         limit: int = 200,
     ) -> Page[ConversationInfo]:
-        return await self._at_home(
+        return await self._on_loop(
             lambda: forks.list_conversations(self._actors, type_name, after, limit),
             "list conversations",
         )
 
     async def rename(self, actor_id: ActorId, name: str | None) -> None:
-        await self._at_home(
+        await self._on_loop(
             lambda: forks.rename(self._actors, actor_id, name), "rename"
         )
 
     async def disallow_tool(self, actor_id: ActorId, tool: str) -> bool:
-        return await self._at_home(
+        return await self._on_loop(
             lambda: forks.disallow_tool(self._actors, actor_id, tool),
             "disallow tool",
         )
@@ -211,7 +211,7 @@ class LocalDirectory(RuntimeDirectory):
         before: str | None = None,
         to: ActorId | None = None,
     ) -> ActorId:
-        return await self._at_home(
+        return await self._on_loop(
             lambda: forks.fork(self._actors, actor_id, at, before, to),
             "fork",
             is_long=True,
@@ -224,7 +224,7 @@ class LocalDirectory(RuntimeDirectory):
         name: str | None = None,
         discarded: Sequence[str] = (),
     ) -> None:
-        await self._at_home(
+        await self._on_loop(
             lambda: forks.import_turns(self._actors, actor_id, turns, name, discarded),
             "import turns",
             is_long=True,

@@ -1,4 +1,4 @@
-"""How turns end: the one write of each end, and what is lost if it cannot be made.
+"""Ending turns: the one write of each end, and what follows if it cannot be made.
 
 A turn ends exactly once. What the storage refuses for good is lost to its sender with
 the reason, and the whole actor in memory is given up with it: the next request claims
@@ -21,7 +21,7 @@ from agent_runtime_nb.exceptions import (
 from agent_runtime_nb.runtime.activation import Staged
 from agent_runtime_nb.runtime.commit import Commit, end_of_turn
 from agent_runtime_nb.runtime.intake import Intake
-from agent_runtime_nb.runtime.ownership import as_told, interrupted_data
+from agent_runtime_nb.runtime.ownership import as_reported, interrupted_data
 from agent_runtime_nb.runtime.tell import stored_tells
 from agent_runtime_nb.runtime.turn import CancelReason, Turn
 from agent_runtime_nb.runtime_abstractions import Encoded, JsonValue, RequestStatus
@@ -56,7 +56,7 @@ class Ending(Intake):
 
     def _final_data(self, turn: Turn, data: JsonValue) -> JsonValue:
         """What a cancelled turn answers: the reason, beside what the actor gave."""
-        settings = self._around.settings
+        settings = self._services.settings
         if turn.cancel_reason == "deadline":
             never_ran = turn.started_at is None
             limit = settings.waiting_timeout if never_ran else settings.turn_timeout
@@ -113,7 +113,7 @@ class Ending(Intake):
             self.ended(turn, end)
             return None
         turn.writing_since = self._clock()
-        return Commit(self, self._around, turn, change, counted).follow(written)
+        return Commit(self, self._services, turn, change, counted).follow(written)
 
     def committed(self, change: ActorChange, counted: Turn | None) -> None:
         """A change of the state is stored."""
@@ -145,10 +145,10 @@ class Ending(Intake):
             self._trim(turn.position)
 
     def _trim(self, position: int) -> None:
-        keep = self._around.settings.keep_results
+        keep = self._services.settings.keep_results
         if position > keep:
             trimming = self._storage.trim(self.actor_id, keep)
-            self._around.tasks.spawn(trimming, name=f"trim {self.actor_id}")
+            self._services.tasks.spawn(trimming, name=f"trim {self.actor_id}")
 
     def lose(self, turn: Turn, error: BaseException) -> None:
         """The turn's end could not be stored: it stays open for a later claim."""
@@ -169,7 +169,7 @@ class Ending(Intake):
     def lose_everything(self, error: BaseException) -> None:
         """What is in memory no longer follows what is stored: give it all up.
 
-        Whoever comes next makes a new resident, which claims the actor again.
+        Whoever comes next makes a new cell, which claims the actor again.
         """
         self.leave(error)
         running = self.running
@@ -188,19 +188,19 @@ class Ending(Intake):
         if self.running is turn:
             self.running = None
         if turn.waits:
-            self._around.admission.release(turn)
+            self._services.admission.release(turn)
         if not self.open:
             if self.gone is not None:
-                self._around.left(self)
+                self._services.left(self)
             elif self._task is None:
-                self._around.went_idle(self)
+                self._services.went_idle(self)
 
     def abandon(self, error: BaseException) -> None:
-        """Speak for the actor no longer; whoever still waits gets the error."""
+        """Own the actor no longer; whoever still waits gets the error."""
         self.refuse_senders(error)
         self.drop_activation()
         for turn in list(self.open.values()):
             self.mailbox.withdraw(turn)
             unknown = OutcomeUnknown(self.actor_id, turn.message_id)
             on_its_way = turn.committing or turn in self._accepting
-            self._lose(turn, unknown if on_its_way else as_told(error))
+            self._lose(turn, unknown if on_its_way else as_reported(error))

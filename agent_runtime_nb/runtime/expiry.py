@@ -1,4 +1,4 @@
-"""Deletes conversations that nobody has used for long, if that is wanted."""
+"""Deletes conversations that nobody has used for a given time."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -97,8 +97,8 @@ class Expiry:
         ]
 
     def _is_busy(self, actor_id: ActorId) -> bool:
-        resident = self._actors.find(actor_id)
-        return resident is not None and not resident.is_idle
+        cell = self._actors.find(actor_id)
+        return cell is not None and not cell.is_idle
 
     async def _last_turn(self, actor_id: ActorId) -> TurnRecord | None:
         reading = self._actors.storage.read_turns(actor_id, limit=1)
@@ -117,10 +117,10 @@ class Expiry:
     async def _delete_if_unused(self, actor_id: ActorId, last: int) -> bool:
         # Claimed first, never from a neighbour, then looked at again: somebody may have
         # talked to it meanwhile.
-        resident = self._actors.adopt(actor_id, take_over=False)
-        await self._actors.bounded(resident.ready())
-        is_used = not resident.is_idle or resident.position != last
-        if is_used or _is_needed(resident.values):
+        cell = self._actors.adopt(actor_id, take_over=False)
+        await self._actors.bounded(cell.ready())
+        is_used = not cell.is_idle or cell.position != last
+        if is_used or _is_needed(cell.values):
             return False
         # No await in between: no request gets in.
         deleting = views.delete_actor(self._actors, actor_id)

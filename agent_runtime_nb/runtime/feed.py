@@ -1,7 +1,7 @@
-"""What a watcher of an actor is told: items with numbers, kept until it confirms them.
+"""The items for one watcher of an actor: numbered, kept until the watcher confirms them.
 
-Pushing never waits. A reader takes everything after the number it has confirmed; one
-that is too slow loses what it can do without, and is told so.
+Pushing never waits. A watcher takes everything after the number that it has confirmed;
+one that is too slow loses what it can do without, and gets an item that says so.
 """
 
 import asyncio

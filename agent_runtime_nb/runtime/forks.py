@@ -1,6 +1,6 @@
-"""Conversations made of turns that have ended: forks and imports; names.
+"""Forks, imports and names of conversations.
 
-What the runtime itself notes of an actor lives under state keys that start with "$".
+What the runtime itself stores of an actor lives under state keys that start with "$".
 The note of a conversation, "$conversation", is `{"name": str | None, "parent": {"actor":
 "type/instance", "message_id": str | None, "at": POSIX seconds} | None}`. It is written beside the turns, by
 the actor's owner, so it needs no new version of the state.
@@ -104,9 +104,9 @@ async def rename(actors: Catalog, actor_id: ActorId, name: str | None) -> None:
     if state.epoch == 0 and state.etag is None:
         raise RequestNotFound(actor_id, "")
 
-    def renamed(resident: ActorCell) -> ActorChange:
-        note = decode(resident.values.get(NOTE, b"{}")) | {"name": shown}
-        return ActorChange(resident.epoch, set={NOTE: encode(note)})
+    def renamed(cell: ActorCell) -> ActorChange:
+        note = decode(cell.values.get(NOTE, b"{}")) | {"name": shown}
+        return ActorChange(cell.epoch, set={NOTE: encode(note)})
 
     await annotate(actors, actor_id, renamed)
 
@@ -117,13 +117,13 @@ async def disallow_tool(actors: Catalog, actor_id: ActorId, tool: str) -> bool:
         return False
     ends: list[Awaitable[None]] = []
 
-    def taken_back(resident: ActorCell) -> ActorChange | None:
-        running = resident.running
+    def taken_back(cell: ActorCell) -> ActorChange | None:
+        running = cell.running
         if running is not None and (end := running.wait()) is not None:
             # It may be about to store the tool among others. One that begins later
             # does not know it any more.
             ends.append(end)
-        return _without_tool(resident, tool)
+        return _without_tool(cell, tool)
 
     taken = await annotate(actors, actor_id, taken_back)
     for end in ends:
@@ -132,12 +132,12 @@ async def disallow_tool(actors: Catalog, actor_id: ActorId, tool: str) -> bool:
     return taken is not None
 
 
-def _without_tool(resident: ActorCell, tool: str) -> ActorChange | None:
-    allowed: list[str] = decode(resident.values.get(ALLOWED_TOOLS, b"[]"))
+def _without_tool(cell: ActorCell, tool: str) -> ActorChange | None:
+    allowed: list[str] = decode(cell.values.get(ALLOWED_TOOLS, b"[]"))
     kept = [one for one in allowed if one != tool]
     if kept == allowed:
         return None
-    return ActorChange(resident.epoch, set={ALLOWED_TOOLS: encode(kept)})
+    return ActorChange(cell.epoch, set={ALLOWED_TOOLS: encode(kept)})
 
 
 async def _take_back_after(
@@ -165,11 +165,11 @@ async def owned(actors: Catalog, actor_id: ActorId) -> ActorCell:
         ActorOwnedElsewhere, StorageError: if it cannot be claimed.
     """
     while True:
-        resident = actors.adopt(actor_id)
-        await resident.ready()
+        cell = actors.adopt(actor_id)
+        await cell.ready()
         # An idle one may have left memory before its waiter went on.
-        if actors.find(actor_id) is resident or actor_id in actors.quarantined:
-            return resident
+        if actors.find(actor_id) is cell or actor_id in actors.quarantined:
+            return cell
 
 
 async def annotate(
@@ -183,15 +183,15 @@ async def annotate(
     no coroutine, so nothing is written between its look and its change. None: there is
     nothing to change.
     """
-    async with actors.noting(actor_id):
-        resident = await owned(actors, actor_id)
-        change = decide(resident)
+    async with actors.note_lock(actor_id):
+        cell = await owned(actors, actor_id)
+        change = decide(cell)
         if change is None:
             return None
-        written = resident.note(change)
+        written = cell.note(change)
         see(written)  # the wait for it may be cancelled
         await asyncio.shield(written)
-        return resident
+        return cell
 
 
 # --- forks ----------------------------------------------------------------------------
@@ -326,7 +326,7 @@ async def _write(
     records: Iterable[TurnRecord],
     values: dict[str, Encoded],
 ) -> None:
-    async with actors.noting(target):  # nobody notes anything of what is not whole
+    async with actors.note_lock(target):  # nobody notes anything of what is not whole
         await _write_new(actors, target, records, values)
 
 
@@ -336,8 +336,8 @@ async def _write_new(
     records: Iterable[TurnRecord],
     values: dict[str, Encoded],
 ) -> None:
-    resident = await actors.bounded(owned(actors, target))
-    if resident.position or resident.values or resident.open:
+    cell = await actors.bounded(owned(actors, target))
+    if cell.position or cell.values or cell.open:
         raise InvalidRequest("to", f"{target} exists already; choose another name")
     # A fork that breaks off half way must not look like a whole one: the note with
     # the parent comes last.
@@ -345,21 +345,21 @@ async def _write_new(
     accepted = list(records)
     for position, record in enumerate(accepted, 1):
         record.position = position
-    resident.position = len(accepted)
-    resident.hold()
+    cell.position = len(accepted)
+    cell.hold_requests()
     try:
         for start in range(0, len(accepted), _STEP):
             part = tuple(accepted[start : start + _STEP])
-            change = ActorChange(epoch=resident.epoch, accepted=part)
-            await actors.bounded(resident.write(change))
+            change = ActorChange(epoch=cell.epoch, accepted=part)
+            await actors.bounded(cell.write(change))
         items = list(values.items())
         for start in range(0, len(items), _STEP):
             some = dict(items[start : start + _STEP])
-            await actors.bounded(resident.note(ActorChange(resident.epoch, set=some)))
-        whole = ActorChange(resident.epoch, set={NOTE: note})
-        await actors.bounded(resident.note(whole))
-        resident.go_on()
+            await actors.bounded(cell.note(ActorChange(cell.epoch, set=some)))
+        whole = ActorChange(cell.epoch, set={NOTE: note})
+        await actors.bounded(cell.note(whole))
+        cell.release_requests()
     except BaseException as error:
-        resident.abandon(error)
-        await actors.bounded(actors.storage.delete_state(target, epoch=resident.epoch))
+        cell.abandon(error)
+        await actors.bounded(actors.storage.delete_state(target, epoch=cell.epoch))
         raise

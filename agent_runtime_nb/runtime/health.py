@@ -1,4 +1,4 @@
-"""Whether a runtime does well: what its storage, its loop and its actors show.
+"""The health of a runtime, judged by its storage, its loop and its actors.
 
 Failures of the storage are noted where they come up, so nothing is paid for this while
 all is well. From the first one on the storage is asked once a second; what a read cannot
@@ -28,7 +28,7 @@ _OUT_OF_REACH = (Unavailable, OutcomeUnknown)
 _OUT_OF_ORDER = (Full, ReadOnly, Corrupt, StorageLost)
 
 
-class StorageTrouble:
+class StorageHealth:
     """The last failure of the storage, as long as it counts.
 
     Args:
@@ -55,7 +55,7 @@ class StorageTrouble:
             self._number += 1
 
     @property
-    def needs_a_look(self) -> bool:
+    def needs_check(self) -> bool:
         """Whether the storage is to be asked if it works again."""
         return self._error is not None and not self._looking
 
@@ -73,8 +73,8 @@ class StorageTrouble:
             self._error = None
 
 
-def troubles(
-    storage: StorageTrouble,
+def problems(
+    storage: StorageHealth,
     lag: float,
     quarantined: Collection[object],
     unread: Collection[object] = (),

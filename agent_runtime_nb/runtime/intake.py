@@ -1,4 +1,4 @@
-"""How requests get in: their bounds, the accept.
+"""Accepting requests: their bounds, and the write that stores them.
 
 Requests that come before the claim has ended wait for it, in the order of their calls
 and within the same bounds.
@@ -48,24 +48,24 @@ class Intake(Ownership):
         if message_id in opened:
             known = self._attach(opened[message_id], turn.body)
             return self._accepting.get(known) or known
-        around = self._around
-        limit = around.settings.turn_limit
+        services = self._services
+        limit = services.settings.turn_limit
         if limit is not None and self.position >= limit:
             return self._only_known(turn, limit)
         if opened:
             if when_busy == "reject":
                 raise ActorBusy(self.actor_id)
             # One of them runs, or is about to.
-            around.admission.admit(turn, len(opened) - 1, self.report.retry_after())
+            services.admission.admit(turn, len(opened) - 1, self.report.retry_after())
         else:
             turn.attempts = 1  # it runs at once: that counts in the same write
             if self._task is None:
-                around.went_busy(self)
+                services.went_busy(self)
         self.position = turn.position = position = self.position + 1
         turn.accepted_at = accepted_at = self._wall_clock()
         now, limit = self._clock(), turn.time_limit
         turn.deadline = now + (
-            around.settings.waiting_timeout if limit is None else limit
+            services.settings.waiting_timeout if limit is None else limit
         )
         opened[message_id] = turn
         record = TurnRecord(position, message_id, _PENDING, turn.attempts, turn.body)
@@ -83,10 +83,10 @@ class Intake(Ownership):
 
     def _only_known(self, asked: Turn, limit: int) -> "asyncio.Future[Turn]":
         """The turn that is stored under this id; there is no room for a new one."""
-        admission = self._around.admission
+        admission = self._services.admission
         admission.admit(asked, 0, self.report.retry_after())
         find = partial(self._find_known, asked, limit)
-        looking = self._around.answer(find, self.name)
+        looking = self._services.answer(find, self.name)
         looking.add_done_callback(lambda _: admission.release(asked))
         return looking
 
@@ -106,10 +106,10 @@ class Intake(Ownership):
                 return its_future
         # As behind open turns: one of them runs once the claim has ended.
         ahead = len(waiting) - 1
-        self._around.admission.admit(turn, ahead, self.report.retry_after())
+        self._services.admission.admit(turn, ahead, self.report.retry_after())
         future: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
         waiting.append((turn, when_busy, future))
-        self._around.went_busy(self)
+        self._services.went_busy(self)
         return future
 
     def _accepted_later(
@@ -117,7 +117,7 @@ class Intake(Ownership):
     ) -> "asyncio.Future[Turn]":
         future: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
         self._accepting[turn] = future
-        admission, runs_at_once = self._around.admission, not turn.waits
+        admission, runs_at_once = self._services.admission, not turn.waits
         admission.count(turn)
 
         def answer(done: Written) -> None:
@@ -139,7 +139,7 @@ class Intake(Ownership):
         try:
             known = written.result()
         except BaseException as error:
-            self._around.trouble.note(error)
+            self._services.storage_health.note(error)
             self.forget(turn)
             if turn.error is not None:  # given up before, which was told
                 raise turn.error.with_traceback(None) from None
@@ -165,7 +165,7 @@ class Intake(Ownership):
 
     def _stored(self, asked: Turn, record: TurnRecord) -> Turn:
         # One that ended a moment ago still has its update log.
-        kept = self._around.kept_turn(self.actor_id, record.message_id)
+        kept = self._services.kept_turn(self.actor_id, record.message_id)
         return self._attach(kept or Turn.of_record(self.actor_id, record), asked.body)
 
     def _stored_turn(self, asked: Turn, record: TurnRecord) -> Turn:

@@ -1,4 +1,4 @@
-"""Who listens to the events of a runtime."""
+"""The listeners of a runtime's events."""
 
 import logging
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Delivers the tells of an actor, which are stored with the turn that made them.
+"""Delivers the messages (tells) that an actor sends; each is stored with its turn.
 
 A tell goes when its receiver has accepted it, in the order of the tells to each
 receiver. If the host dies in between it is sent again with the same message id, which
@@ -63,20 +63,20 @@ class Outbox:
     """
 
     __slots__ = (
-        "_around",
         "_delivered",
         "_emptied",
         "_queues",
         "_sender",
+        "_services",
         "on_their_way",
     )
 
     def __init__(
-        self, sender: OutboxOwner, around: CellServices, emptied: Callable[[], None]
+        self, sender: OutboxOwner, services: CellServices, emptied: Callable[[], None]
     ) -> None:
         self.on_their_way: set[int] = set()
         self._sender = sender
-        self._around = around
+        self._services = services
         self._emptied = emptied
         self._queues: dict[ActorId, list[Tell]] = {}
         self._delivered: dict[str, None] = {}  # keys that may still be stored
@@ -124,7 +124,7 @@ class Outbox:
                 continue
             self._queues[tell.target] = [tell]
             name = f"{self._sender.actor_id} tells {tell.target}"
-            self._around.tasks.spawn(self._deliver(tell.target), name=name)
+            self._services.tasks.spawn(self._deliver(tell.target), name=name)
 
     async def _deliver(self, target: ActorId) -> None:
         queue, tries = self._queues[target], 0
@@ -134,7 +134,7 @@ class Outbox:
             except AgentRuntimeError as error:
                 if not tries:
                     _log.warning("%s is not told yet: %s", target, error)
-                await self._around.environment.sleep(_pause(error, tries))
+                await self._services.environment.sleep(_pause(error, tries))
                 tries += 1
             else:
                 tries = 0
@@ -147,16 +147,19 @@ class Outbox:
         # What an actor told before its quarantine is told all the same.
         sender = self._sender
         gone = sender.gone
-        return gone is None or gone is self._around.quarantined.get(sender.actor_id)
+        return gone is None or gone is self._services.quarantined.get(sender.actor_id)
 
     async def _send(self, tell: Tell, attempt: int) -> None:
-        turn, around = Turn(tell.target, 0, tell.message_id, tell.body), self._around
+        turn, services = (
+            Turn(tell.target, 0, tell.message_id, tell.body),
+            self._services,
+        )
         try:
-            accepted = around.submit(turn, "queue")
+            accepted = services.submit(turn, "queue")
         except UnknownActorType as error:
-            if attempt < around.policy(tell.target).restart.max_attempts:
+            if attempt < services.policy(tell.target).restart.max_attempts:
                 raise
-            await around.bury(turn, error, attempt)
+            await services.store_dead_letter(turn, error, attempt)
             _log.error("%s is not told, that is a dead letter: %s", tell.target, error)
             return
         if not isinstance(accepted, Turn):

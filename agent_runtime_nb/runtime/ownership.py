@@ -1,4 +1,4 @@
-"""Who speaks for an actor: its claim, what a former owner left, and the end of that.
+"""Owning an actor: the claim, what an earlier owner left open, and losing the actor.
 
 Every write of one actor is handed to the storage in the order in which it happens in
 memory; the storage keeps that order.
@@ -84,7 +84,6 @@ class Ownership(ABC):
     # There may be many, and what is near in memory is quick to reach.
     __slots__ = (
         "_accepting",
-        "_around",
         "_before_claim",
         "_claiming",
         "_claiming_since",
@@ -92,6 +91,7 @@ class Ownership(ABC):
         "_feeds",
         "_new_id",
         "_outbox",
+        "_services",
         "_storage",
         "_task",
         "_wall_clock",
@@ -109,7 +109,7 @@ class Ownership(ABC):
         "values",
     )
 
-    def __init__(self, actor_id: ActorId, around: CellServices) -> None:
+    def __init__(self, actor_id: ActorId, services: CellServices) -> None:
         self.actor_id = actor_id
         self.name = f"actor {actor_id}"
         self.values: dict[str, Encoded] = {}
@@ -119,16 +119,16 @@ class Ownership(ABC):
         self.open: dict[str, Turn] = {}  # accepted or being accepted, not ended
         self.running: Turn | None = None
         self.mailbox = Mailbox()
-        self.report = Reporter(actor_id, around, self.mailbox)
-        self.gone: BaseException | None = None  # why it no longer speaks for the actor
+        self.report = Reporter(actor_id, services, self.mailbox)
+        self.gone: BaseException | None = None  # why it no longer owns the actor
         self._task: asyncio.Task[None] | None = None  # what runs the actor
-        self._around = around
-        self._storage = around.storage
-        self._clock = around.environment.clock
-        self._wall_clock = around.environment.wall_clock
-        self._new_id = around.environment.new_id
-        self.listeners = around.listeners
-        self._feeds = around.feeds
+        self._services = services
+        self._storage = services.storage
+        self._clock = services.environment.clock
+        self._wall_clock = services.environment.wall_clock
+        self._new_id = services.environment.new_id
+        self.listeners = services.listeners
+        self._feeds = services.feeds
         self._before_claim: list[Waiting] | None = []
         self._claiming: asyncio.Future[Claim] | None = None
         self._claiming_since = 0.0
@@ -253,7 +253,7 @@ class Ownership(ABC):
         try:
             claim = claimed.result()
         except BaseException as error:  # it belongs to the senders
-            self._around.trouble.note(error)
+            self._services.storage_health.note(error)
             self.leave(error)
             for _, _, future in waiting:
                 fail_sender(future, error)
@@ -264,32 +264,32 @@ class Ownership(ABC):
         self.values, self.position = claim.values, claim.next_position - 1
         if tells := stored_tells(claim.values):
             self.outbox.add(tells)
-        elif OUTBOX_MARK in claim.marks:  # its last keeper went before the mark did
+        elif OUTBOX_MARK in claim.marks:  # its last owner went before the mark did
             self.outbox.unmark()
         for record in claim.open_turns:
             self._left_behind(record)
-        self._take_up(waiting)
+        self._submit_waiting(waiting)
 
-    def hold(self) -> None:
-        """Let requests wait as before the claim, until `go_on`: it is being written."""
+    def hold_requests(self) -> None:
+        """Let requests wait as before the claim, until `release_requests`: it is being written."""
         self._before_claim, self._claiming_since = [], math.inf
-        self._around.went_busy(self)
+        self._services.went_busy(self)
 
-    def go_on(self) -> None:
-        """Take up the requests that came since `hold`."""
+    def release_requests(self) -> None:
+        """Take up the requests that came since `hold_requests`."""
         waiting, self._before_claim = self._before_claim or [], None
-        self._take_up(waiting)
+        self._submit_waiting(waiting)
 
-    def _take_up(self, waiting: list[Waiting]) -> None:
+    def _submit_waiting(self, waiting: list[Waiting]) -> None:
         for turn, when_busy, future in waiting:
             forward(partial(self.submit, turn, when_busy), future)
         if not self.open:
-            self._around.went_idle(self)
+            self._services.went_idle(self)
 
     def _end_wait_for_claim(self) -> list[Waiting]:
         waiting, self._before_claim = self._before_claim or [], None
         for turn, _, _ in waiting:  # what each is now, is seen next
-            self._around.admission.release(turn)
+            self._services.admission.release(turn)
         return waiting
 
     @property
@@ -301,29 +301,31 @@ class Ownership(ABC):
     def outbox(self) -> Outbox:
         """What this actor tells others."""
         if self._outbox is None:
-            self._outbox = Outbox(self, self._around, self._went_quiet)
+            self._outbox = Outbox(self, self._services, self._outbox_emptied)
         return self._outbox
 
-    def _went_quiet(self) -> None:
+    def _outbox_emptied(self) -> None:
         if self.gone is None and not self.open and self._task is None:
-            self._around.went_idle(self)
+            self._services.went_idle(self)
 
     def _left_behind(self, record: TurnRecord) -> None:
         """A dead host left a turn: it ends, or it waits for its next run."""
         turn = Turn.of_record(self.actor_id, record)
         self.open[turn.message_id] = turn  # whoever sends it again, attaches
-        end = end_left_behind(self.actor_id, record, self._around.policy(self.actor_id))
+        end = end_left_behind(
+            self.actor_id, record, self._services.policy(self.actor_id)
+        )
         if end is None:
             turn.earlier_attempts, turn.attempts = record.attempts, 0
-            turn.deadline = self._clock() + self._around.settings.waiting_timeout
-            self._around.went_busy(self)
+            turn.deadline = self._clock() + self._services.settings.waiting_timeout
+            self._services.went_busy(self)
             self.mailbox.append(turn)
             self.received(turn, interrupt=False)
             return
         status, data, is_dead = end
         if is_dead:
             self._note_dead_letter(record)
-        self._around.went_busy(self)
+        self._services.went_busy(self)
         self.end(turn, status, encode(data), None)
 
     def _note_dead_letter(self, record: TurnRecord) -> None:
@@ -336,7 +338,9 @@ class Ownership(ABC):
         values = {DEAD + record.message_id: encode({**note, "reason": str(error)})}
         return ActorChange(self.epoch, set=values, add_marks=DEAD_MARKS)
 
-    async def bury(self, turn: Turn, error: AgentRuntimeError, attempts: int) -> None:
+    async def store_dead_letter(
+        self, turn: Turn, error: AgentRuntimeError, attempts: int
+    ) -> None:
         """Store a request that nobody takes: it has failed, and is a dead letter."""
         self.position = position = self.position + 1
         now, result = self._wall_clock(), encode({"error": describe_error(error)})
@@ -347,20 +351,20 @@ class Ownership(ABC):
         await self.note(change)
 
     def leave(self, error: BaseException) -> None:
-        """Speak for the actor no longer; whoever asks gets the error."""
-        self.close_door(error)
-        self._around.left(self)
+        """Own the actor no longer; requests are refused with the error."""
+        self.refuse_requests(error)
+        self._services.left(self)
 
-    def close_door(self, error: BaseException) -> None:
-        """Accept nothing any more; whoever asks gets the error."""
+    def refuse_requests(self, error: BaseException) -> None:
+        """Accept no requests any more; they are refused with the error."""
         if self.gone is None:
-            self.gone = as_told(error)
+            self.gone = as_reported(error)
 
-    def give_up_waiting(self, now: float, limit: float) -> None:
+    def enforce_storage_timeout(self, now: float, limit: float) -> None:
         """A claim or an accept that the storage never answers has an unknown fate."""
         if self._before_claim is not None and now - self._claiming_since > limit:
             silent = Unavailable(self._storage.location, "no answer")
-            self._around.trouble.note(silent)
+            self._services.storage_health.note(silent)
             self.refuse_senders(silent)
         oldest = min(
             (
@@ -372,7 +376,7 @@ class Ownership(ABC):
         )
         if now - oldest > limit:
             silent = Unavailable(self._storage.location, "no answer")
-            self._around.trouble.note(silent)
+            self._services.storage_health.note(silent)
             # Whatever else is on its way waits for the same silent storage.
             for turn in list(self.open.values()):
                 if not turn.ended:
@@ -386,7 +390,7 @@ class Ownership(ABC):
             fail_sender(future, error)
 
 
-def as_told(error: BaseException) -> BaseException:
+def as_reported(error: BaseException) -> BaseException:
     """What others are told of an error: a task that was cancelled, a stop has ended."""
     return NotRunning("stopped") if isinstance(error, asyncio.CancelledError) else error
 
@@ -394,7 +398,7 @@ def as_told(error: BaseException) -> BaseException:
 def fail_sender(future: "asyncio.Future[Turn]", error: BaseException) -> None:
     """Tell a sender that waits, if it still does."""
     if not future.done():
-        future.set_exception(as_told(error))
+        future.set_exception(as_reported(error))
         future.exception()  # seen, even if the sender has gone away
 
 

@@ -1,7 +1,7 @@
-"""What dead hosts left behind: ended at the start, or run again and told after it.
+"""What dead hosts left open: ended at the start, or run again after it.
 
-Also what actors of this host still had to tell when a lost write made them leave: they
-are claimed again as soon as the storage lets them.
+Also the tells of actors that this host lost by a failed write: the actors are claimed
+again as soon as the storage allows it, and deliver them.
 """
 
 import logging
@@ -113,35 +113,35 @@ class Recovery:
         while self._to_resume:
             actor_id = next(iter(self._to_resume))
             del self._to_resume[actor_id]
-            resident = self._actors.adopt(actor_id, take_over=False)
+            cell = self._actors.adopt(actor_id, take_over=False)
             try:
-                await resident.ready()
+                await cell.ready()
             except AgentRuntimeError as error:
                 _log.info("%s is not resumed: %s", actor_id, error)
                 continue
-            for turn in list(resident.open.values()):
+            for turn in list(cell.open.values()):
                 if (ended := turn.wait()) is not None:
                     await ended
 
     def tell_again(self) -> None:
         """Once a second: claim whom a lost write made leave with something to tell."""
-        if self._actors.untold and not self._tells_again:
+        if self._actors.undelivered and not self._tells_again:
             self._tells_again = True
             self._actors.tasks.spawn(self._tell_again(), name="tell again")
 
     async def _tell_again(self) -> None:
         actors = self._actors
         try:
-            for actor_id in list(actors.untold):
-                resident = actors.adopt(actor_id, take_over=False)
+            for actor_id in list(actors.undelivered):
+                cell = actors.adopt(actor_id, take_over=False)
                 try:
-                    await actors.bounded(resident.ready())
+                    await actors.bounded(cell.ready())
                 except StaleEpoch:
                     pass  # its new owner tells
                 except StorageError:
                     return  # it is not back yet
                 except AgentRuntimeError as error:
                     _log.info("%s is not claimed again: %s", actor_id, error)
-                actors.untold.discard(actor_id)
+                actors.undelivered.discard(actor_id)
         finally:
             self._tells_again = False

@@ -1,4 +1,4 @@
-"""What is told about one actor: update logs, events for listeners, feeds of watchers.
+"""Reports what happens to one actor: update logs, events for listeners, watchers' feeds.
 
 Each is made only if somebody wants it.
 """
@@ -39,12 +39,12 @@ from agent_runtime_nb.runtime_events import (
 )
 from agent_runtime_nb.settings import Environment, RuntimeSettings
 
-Kind = Literal["accepted", "started", "progress", "ended", "lost"]
+UpdateKind = Literal["accepted", "started", "progress", "ended", "lost"]
 ActorFeeds = dict[ActorId, "WeakSet[Feed[TurnUpdate]]"]
 
 
 class ReportServices(Protocol):
-    """Who may want to hear, and the bounds."""
+    """What a report needs of the runtime."""
 
     @property
     def settings(self) -> RuntimeSettings:
@@ -72,7 +72,7 @@ class ReportServices(Protocol):
 
 
 def update(
-    turn: Turn, kind: Kind, sequence: int = -1, data: JsonValue = None
+    turn: Turn, kind: UpdateKind, sequence: int = -1, data: JsonValue = None
 ) -> TurnUpdate:
     """One item of a feed."""
     return TurnUpdate(Cursor(turn.position, sequence), kind, turn.message_id, data)
@@ -96,7 +96,7 @@ def ended_data(status: RequestStatus, result: Encoded | None, at: float) -> Json
     return {"status": status.value, "data": data, "ended_at": at}
 
 
-def caught_up(turn: Turn, after: int) -> list[TurnUpdate]:
+def replay(turn: Turn, after: int) -> list[TurnUpdate]:
     """What a new watcher is told of an open turn whose progress it knows to `after`."""
     told = [update(turn, "accepted", data=accepted_data(turn.body, turn.accepted_at))]
     if turn.started_at is not None:
@@ -114,7 +114,7 @@ def is_progress(item: TurnUpdate) -> bool:
     return item.kind in ("progress", "lost")
 
 
-def mark_lost(item: TurnUpdate) -> TurnUpdate:
+def as_lost(item: TurnUpdate) -> TurnUpdate:
     """What a slow watcher is told in place of what it missed."""
     return TurnUpdate(item.cursor, "lost", item.message_id, None)
 
@@ -132,13 +132,13 @@ def _error_type(turn: Turn) -> str | None:
 class Reporter:
     """Tells what happens to one actor."""
 
-    __slots__ = ("_actor_id", "_audience", "_mailbox", "last_status", "latency")
+    __slots__ = ("_actor_id", "_mailbox", "_services", "last_status", "latency")
 
     def __init__(
-        self, actor_id: ActorId, audience: ReportServices, mailbox: Mailbox
+        self, actor_id: ActorId, services: ReportServices, mailbox: Mailbox
     ) -> None:
         self._actor_id = actor_id
-        self._audience = audience
+        self._services = services
         self._mailbox = mailbox
         self.latency: float | None = None  # seconds that the last turn ran
         self.last_status: RequestStatus | None = None
@@ -148,16 +148,16 @@ class Reporter:
         return max(1.0, self.latency or 1.0)
 
     def _push(self, item: TurnUpdate) -> None:
-        for feed in self._audience.feeds.get(self._actor_id, ()):
+        for feed in self._services.feeds.get(self._actor_id, ()):
             feed.push(item)
 
     def _watched(self) -> bool:
-        feeds = self._audience.feeds
+        feeds = self._services.feeds
         return bool(feeds) and self._actor_id in feeds
 
     def accepted(self, turn: Turn) -> None:
         """A request is stored and in the mailbox."""
-        listeners = self._audience.listeners
+        listeners = self._services.listeners
         if listeners.wants(RequestAccepted):
             listeners.tell(
                 RequestAccepted(
@@ -175,7 +175,7 @@ class Reporter:
             self._push(update(turn, "accepted", data=data))
 
     def _started_event(self, turn: Turn, metadata: Mapping[str, str]) -> TurnStarted:
-        at = self._audience.environment.wall_clock()
+        at = self._services.environment.wall_clock()
         return TurnStarted(
             type_name=self._actor_id.type_name,
             instance_id=self._actor_id.instance_id,
@@ -190,7 +190,7 @@ class Reporter:
 
     def started(self, turn: Turn) -> None:
         """The turn is about to be handed to the actor."""
-        listeners = self._audience.listeners
+        listeners = self._services.listeners
         if listeners.wants(TurnStarted):
             listeners.tell(self._started_event(turn, decode_body(turn.body)[2]))
         if self._watched():
@@ -198,7 +198,7 @@ class Reporter:
 
     def enter_scope(self, turn: Turn) -> AbstractContextManager[object]:
         """What wraps the turn, entered."""
-        listeners = self._audience.listeners
+        listeners = self._services.listeners
         metadata = decode_body(turn.body)[2]
         return listeners.turn_scope(self._started_event(turn, metadata))
 
@@ -208,17 +208,17 @@ class Reporter:
         Raises:
             ValueError: if the sequence does not grow.
         """
-        audience = self._audience
+        services = self._services
         if turn.log is None:
-            bounds = audience.settings
+            bounds = services.settings
             turn.log = TurnLog(bounds.update_limit, bounds.update_bytes)
         turn.log.append(sequence, data)
-        if audience.listeners.wants(TurnProgressed):
-            audience.listeners.tell(
+        if services.listeners.wants(TurnProgressed):
+            services.listeners.tell(
                 TurnProgressed(
                     type_name=self._actor_id.type_name,
                     instance_id=self._actor_id.instance_id,
-                    at=audience.environment.wall_clock(),
+                    at=services.environment.wall_clock(),
                     message_id=turn.message_id,
                     position=turn.position,
                     sequence=sequence,
@@ -230,10 +230,10 @@ class Reporter:
 
     def ended(self, turn: Turn) -> None:
         """The turn's end is stored."""
-        audience = self._audience
+        services = self._services
         if turn.log is not None:
-            audience.keep_log(turn)
-        if audience.listeners.wants(TurnEnded):
+            services.keep_log(turn)
+        if services.listeners.wants(TurnEnded):
             never_ran = turn.started_at is None
             self._tell_ended(turn, None if never_ran else self.latency)
         if self._watched():
@@ -243,17 +243,17 @@ class Reporter:
     def lost(self, turn: Turn, error: BaseException) -> None:
         """It is not known here how the turn ends; the next claim will interrupt it."""
         result = encode({"error": describe_error(error)})
-        at = self._audience.environment.wall_clock()
+        at = self._services.environment.wall_clock()
         if self._watched():
             said = ended_data(RequestStatus.INTERRUPTED, result, at)
             self._push(update(turn, "ended", last_sequence(turn), said))
-        if self._audience.listeners.wants(TurnEnded):
+        if self._services.listeners.wants(TurnEnded):
             left = Turn(self._actor_id, turn.position, turn.message_id, turn.body)
             left.end(RequestStatus.INTERRUPTED, result, at)
             self._tell_ended(left, None)
 
     def _tell_ended(self, turn: Turn, duration: float | None) -> None:
-        self._audience.listeners.tell(
+        self._services.listeners.tell(
             TurnEnded(
                 type_name=self._actor_id.type_name,
                 instance_id=self._actor_id.instance_id,
@@ -269,7 +269,7 @@ class Reporter:
 
     def activated(self, started: float) -> None:
         """An actor object was made; `started` is when that began."""
-        listeners, environment = self._audience.listeners, self._audience.environment
+        listeners, environment = self._services.listeners, self._services.environment
         if listeners.wants(ActorActivated):
             listeners.tell(
                 ActorActivated(
@@ -282,13 +282,13 @@ class Reporter:
 
     def quarantined(self, failures: int, error_type: str) -> None:
         """The actor takes no requests until it is revived."""
-        listeners = self._audience.listeners
+        listeners = self._services.listeners
         if listeners.wants(ActorQuarantineBegan):
             listeners.tell(
                 ActorQuarantineBegan(
                     type_name=self._actor_id.type_name,
                     instance_id=self._actor_id.instance_id,
-                    at=self._audience.environment.wall_clock(),
+                    at=self._services.environment.wall_clock(),
                     failures=failures,
                     error_type=error_type,
                 )
@@ -296,8 +296,8 @@ class Reporter:
 
     def deactivated(self, error: BaseException | None) -> None:
         """An actor object was dropped, after an error or because it was idle."""
-        listeners = self._audience.listeners
-        at = self._audience.environment.wall_clock()
+        listeners = self._services.listeners
+        at = self._services.environment.wall_clock()
         type_name, instance_id = self._actor_id.type_name, self._actor_id.instance_id
         if error is None:
             if listeners.wants(ActorPassivated):

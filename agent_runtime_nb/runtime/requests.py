@@ -1,4 +1,4 @@
-"""What becomes of requests that did not go well: withdrawn, sent again, discarded.
+"""Requests after the fact: withdraw, run again, discard, dead letters, requeue.
 
 A dead letter is noted under "$dead/<message id>" and by the mark "dead", a discarded turn
 in the list "$discarded"; both beside the turns, which stay as they are.
@@ -39,13 +39,13 @@ Submit = Callable[[Turn, WhenBusy], "Turn | asyncio.Future[Turn]"]
 
 def withdraw(actors: Catalog, actor_id: ActorId, message_id: str) -> bool:
     """Cancel a request that still waits; whether it did."""
-    resident = actors.find(actor_id)
-    turn = None if resident is None else resident.open.get(message_id)
-    if resident is None or turn is None or turn is resident.running:
+    cell = actors.find(actor_id)
+    turn = None if cell is None else cell.open.get(message_id)
+    if cell is None or turn is None or turn is cell.running:
         return False
-    if resident.being_accepted(turn) is not None:
+    if cell.being_accepted(turn) is not None:
         return False  # not stored yet, or it is a known one that is sent again
-    return resident.cancel(turn, "cancelled")
+    return cell.cancel(turn, "cancelled")
 
 
 async def _ended_turn(
@@ -94,17 +94,17 @@ async def discard(actors: Catalog, actor_id: ActorId, message_id: str) -> bool:
     if record.status is RequestStatus.COMPLETED:
         raise InvalidRequest("message_id", f"{message_id} has completed; fork instead")
 
-    def discarded(resident: ActorCell) -> ActorChange | None:
-        listed: list[str] = decode(resident.values.get(DISCARDED, b"[]"))
+    def discarded(cell: ActorCell) -> ActorChange | None:
+        listed: list[str] = decode(cell.values.get(DISCARDED, b"[]"))
         if message_id in listed:
             return None
         values = {DISCARDED: encode([*listed, message_id])}
-        return ActorChange(resident.epoch, set=values)
+        return ActorChange(cell.epoch, set=values)
 
-    resident = await annotate(actors, actor_id, discarded)
-    if resident is None:
+    cell = await annotate(actors, actor_id, discarded)
+    if cell is None:
         return False
-    resident.renew()  # what it remembers of the conversation is out of date
+    cell.renew()  # what it remembers of the conversation is out of date
     return True
 
 
@@ -140,9 +140,9 @@ async def requeue(
         raise RequestNotFound(actor_id, message_id)
     new_id = await run_again(actors, submit, actor_id, message_id)
 
-    def settled(resident: ActorCell) -> ActorChange:
-        change = ActorChange(resident.epoch, remove=(key,))
-        if not any(one.startswith(DEAD) for one in resident.values if one != key):
+    def settled(cell: ActorCell) -> ActorChange:
+        change = ActorChange(cell.epoch, remove=(key,))
+        if not any(one.startswith(DEAD) for one in cell.values if one != key):
             change.remove_marks = DEAD_MARKS
         return change
 

@@ -97,7 +97,7 @@ class InProcessActorRuntime(LocalDirectory):
             settings or RuntimeSettings(),
             environment or Environment(),
         )
-        self._residents = self._actors.residents
+        self._cells = self._actors.cells
         self._recovery = Recovery(self._actors)
         self._expiry = Expiry(self._actors)
         self._host_name = host_name or _default_host_name()
@@ -333,10 +333,10 @@ class InProcessActorRuntime(LocalDirectory):
         """Accept a request; see `InProcessActorClient.send_request`."""
         if self._state != "running":
             raise NotRunning(self._state)
-        resident = self._residents.get(turn.actor_id)
-        if resident is None:
-            resident = self._actors.get(turn.actor_id)
-        return resident.submit(turn, when_busy)
+        cell = self._cells.get(turn.actor_id)
+        if cell is None:
+            cell = self._actors.get(turn.actor_id)
+        return cell.submit(turn, when_busy)
 
     def submit_ask(
         self, turn: Turn, when_busy: WhenBusy
@@ -353,17 +353,17 @@ class InProcessActorRuntime(LocalDirectory):
 
     def may_wait(self, actor_id: ActorId, message_id: str) -> bool:
         """Whether a turn may still wait for what it asked; one elsewhere always may."""
-        resident = self._actors.find(actor_id)
-        if resident is None:
+        cell = self._actors.find(actor_id)
+        if cell is None:
             return True
-        running = resident.running
+        running = cell.running
         if running is None or running.committing:
             return False
         return running.message_id == message_id
 
     def _known_turn(self, actor_id: ActorId, message_id: str) -> Turn | None:
-        resident = self._actors.find(actor_id)
-        turn = None if resident is None else resident.open.get(message_id)
+        cell = self._actors.find(actor_id)
+        turn = None if cell is None else cell.open.get(message_id)
         return turn or self._actors.kept_turn(actor_id, message_id)
 
     def find_turn(
@@ -402,13 +402,13 @@ class InProcessActorRuntime(LocalDirectory):
         self, actor_id: ActorId, message_id: str
     ) -> "bool | asyncio.Future[bool]":
         """Cancel a waiting or running turn; whether that was still possible."""
-        resident = self._actors.find(actor_id)
-        turn = None if resident is None else resident.open.get(message_id)
-        if resident is None or turn is None:
+        cell = self._actors.find(actor_id)
+        turn = None if cell is None else cell.open.get(message_id)
+        if cell is None or turn is None:
             return False
-        accepting = resident.being_accepted(turn)
+        accepting = cell.being_accepted(turn)
         if accepting is None:
-            return resident.cancel(turn, "cancelled")
+            return cell.cancel(turn, "cancelled")
         return self._actors.answer(partial(self._cancel_later, accepting), "cancel")
 
     async def _cancel_later(self, accepting: "asyncio.Future[Turn]") -> bool:
@@ -417,8 +417,8 @@ class InProcessActorRuntime(LocalDirectory):
             turn = await asyncio.shield(accepting)
         except AgentRuntimeError:
             return False
-        resident = self._actors.find(turn.actor_id)
-        return resident is not None and resident.cancel(turn, "cancelled")
+        cell = self._actors.find(turn.actor_id)
+        return cell is not None and cell.cancel(turn, "cancelled")
 
     def updates_after(self, turn: Turn, after: int) -> "Slice | asyncio.Future[Slice]":
         """The next slice of a turn's updates."""

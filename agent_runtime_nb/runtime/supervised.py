@@ -1,4 +1,4 @@
-"""The part of an actor in memory that starts it again after a failure, or does not."""
+"""Restarts an actor after a failure, with a pause, or puts it into quarantine."""
 
 import asyncio
 
@@ -14,16 +14,16 @@ class Supervised(Ending):
 
     __slots__ = ("_not_before",)
 
-    def __init__(self, actor_id: ActorId, around: CellServices) -> None:
-        super().__init__(actor_id, around)
+    def __init__(self, actor_id: ActorId, services: CellServices) -> None:
+        super().__init__(actor_id, services)
         self._not_before = 0.0  # monotonic; 0: at once
 
     async def has_failed(self, error: BaseException) -> None:
         """The actor or its factory let an error through."""
-        policy = self._around.policy(self.actor_id).restart
-        now, chance = self._clock(), self._around.environment.random()
+        policy = self._services.policy(self.actor_id).restart
+        now, chance = self._clock(), self._services.environment.random()
         # Not kept here: who leaves memory for a moment has failed all the same.
-        recent = self._around.failures
+        recent = self._services.failures
         verdict = judge(policy, recent.pop(self.actor_id, ()), now, chance)
         if verdict.pause is None:
             await self._quarantine(error, len(verdict.failures))
@@ -36,12 +36,12 @@ class Supervised(Ending):
         due, self._not_before = self._not_before, 0.0
         left = due - self._clock()
         if left > 0:
-            await self._around.environment.sleep(left)
+            await self._services.environment.sleep(left)
 
     async def _quarantine(self, error: BaseException, failures: int) -> None:
         last = f"{type(error).__name__}: {reason_of(error)}"
         quarantined = ActorQuarantined(self.actor_id, failures, last)
-        self._around.quarantined[self.actor_id] = quarantined
+        self._services.quarantined[self.actor_id] = quarantined
         self.report.quarantined(failures, type(error).__name__)
         self.leave(quarantined)
         while (turn := self.mailbox.take()) is not None:

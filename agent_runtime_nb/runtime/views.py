@@ -1,4 +1,4 @@
-"""What views are told of a runtime's actors; runs on the runtime's loop."""
+"""What a directory shows of a runtime's actors; runs on the runtime's loop."""
 
 import weakref
 from collections.abc import Callable
@@ -11,11 +11,11 @@ from agent_runtime_nb.runtime.feed import Feed
 from agent_runtime_nb.runtime.forks import conversation_info
 from agent_runtime_nb.runtime.reporter import (
     accepted_data,
-    caught_up,
+    as_lost,
     ended_data,
     is_progress,
     last_sequence,
-    mark_lost,
+    replay,
     update,
 )
 from agent_runtime_nb.runtime_abstractions import (
@@ -54,23 +54,23 @@ async def list_actors(
 
 
 def _summary(actors: Catalog, actor_id: ActorId, now: float) -> ActorSummary:
-    resident = actors.find(actor_id)
+    cell = actors.find(actor_id)
     if actor_id in actors.quarantined:
         return ActorSummary(actor_id, "quarantined")
-    if resident is None:
+    if cell is None:
         return ActorSummary(actor_id, "stored")
-    running, waiting = resident.running, resident.waiting
+    running, waiting = cell.running, cell.waiting
     activity = "running" if running else "waiting" if waiting else "idle"
     started = None if running is None else running.started_at
     return ActorSummary(
         actor_id,
         activity,
         waiting=waiting,
-        turns=resident.position,
+        turns=cell.position,
         message_id=None if running is None else running.message_id,
         running_for=None if started is None else now - started,
-        last_latency=resident.report.latency,
-        last_status=resident.report.last_status,
+        last_latency=cell.report.latency,
+        last_status=cell.report.last_status,
     )
 
 
@@ -78,9 +78,9 @@ async def read_actor(
     actors: Catalog, actor_id: ActorId, before: int | None, limit: int
 ) -> ActorView:
     """The newest ended turns of an actor, or those before a position, and the open."""
-    resident = actors.find(actor_id)
-    open_records = {} if resident is None else _open_records(resident)
-    running = None if resident is None else resident.running
+    cell = actors.find(actor_id)
+    open_records = {} if cell is None else _open_records(cell)
+    running = None if cell is None else cell.running
     # What is open now is read before what is stored: a turn that ends meanwhile may be
     # seen twice, never not at all.
     records = await actors.storage.read_turns(
@@ -108,7 +108,7 @@ async def read_actor(
     )
 
 
-def _open_records(resident: ActorCell) -> dict[int, TurnRecord]:
+def _open_records(cell: ActorCell) -> dict[int, TurnRecord]:
     return {
         turn.position: TurnRecord(
             position=turn.position,
@@ -117,7 +117,7 @@ def _open_records(resident: ActorCell) -> dict[int, TurnRecord]:
             body=turn.body,
             accepted_at=turn.accepted_at,
         )
-        for turn in resident.open_turns()
+        for turn in cell.open_turns()
     }
 
 
@@ -129,24 +129,24 @@ def _cursor(records: list[TurnRecord], open_records: dict[int, TurnRecord]) -> C
 
 async def delete_actor(actors: Catalog, actor_id: ActorId) -> bool:
     """Cancel what is open, drop the actor, delete what it has stored."""
-    resident = actors.find(actor_id)
-    if resident is None:
+    cell = actors.find(actor_id)
+    if cell is None:
         state = await actors.storage.read_state(actor_id, ())
         if state.epoch == 0 and state.etag is None:
             return False
-        resident = actors.adopt(actor_id)
-    await resident.ready()
-    resident.close_door(ActorBeingDeleted(actor_id))
+        cell = actors.adopt(actor_id)
+    await cell.ready()
+    cell.refuse_requests(ActorBeingDeleted(actor_id))
     try:
-        for turn in list(resident.open.values()):
-            resident.cancel(turn, "cancelled")
-        for turn in list(resident.open.values()):
+        for turn in list(cell.open.values()):
+            cell.cancel(turn, "cancelled")
+        for turn in list(cell.open.values()):
             if (ended := turn.wait()) is not None:
                 await ended
     finally:
-        resident.abandon(ActorBeingDeleted(actor_id))
+        cell.abandon(ActorBeingDeleted(actor_id))
         actors.drop_logs(actor_id)
-    deleted = await actors.storage.delete_state(actor_id, epoch=resident.epoch)
+    deleted = await actors.storage.delete_state(actor_id, epoch=cell.epoch)
     actors.revive(actor_id)  # what comes under this name is another one
     if actors.listeners.wants(ActorDeleted):
         actors.listeners.tell(
@@ -163,14 +163,14 @@ async def open_feed(
     actors: Catalog, actor_id: ActorId, after: Cursor | None
 ) -> tuple[Feed[TurnUpdate], list[TurnUpdate]]:
     """A feed of an actor, and what is told before its first item."""
-    feed = Feed(_FEED_LIMIT, is_progress, mark_lost)
+    feed = Feed(_FEED_LIMIT, is_progress, as_lost)
     actors.add_feed(actor_id, feed)
     told: list[TurnUpdate] = []
     open_positions: set[int] = set()
-    resident = actors.find(actor_id)
-    for turn in [] if resident is None else resident.open_turns():
+    cell = actors.find(actor_id)
+    for turn in [] if cell is None else cell.open_turns():
         same = after is not None and after.turn == turn.position
-        told += caught_up(turn, after.sequence if after and same else -1)
+        told += replay(turn, after.sequence if after and same else -1)
         open_positions.add(turn.position)
     if after is None:
         return feed, told
@@ -204,7 +204,7 @@ def _ended(
     if kept is not None:  # its progress is still there
         seen = after.sequence if record.position == after.turn else -1
         return [
-            *caught_up(kept, seen),
+            *replay(kept, seen),
             update(kept, "ended", last_sequence(kept), data),
         ]
     cursor, message_id = Cursor(record.position, _END_OF_TURN), record.message_id

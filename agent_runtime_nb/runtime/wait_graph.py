@@ -1,4 +1,4 @@
-"""Who waits for whom: finds asks that would wait for each other for ever.
+"""Which turn waits for which actor: finds asks that would wait for each other for ever.
 
 Within a host there is a graph of the actors whose turns wait for an answer of another
 actor. Across hosts a request carries the chain of actors that wait for it.

@@ -4,7 +4,7 @@ import pytest
 
 from agent_runtime_nb.exceptions import Conflict, Full, StorageError, Unavailable
 from agent_runtime_nb.runtime.client import InProcessActorClient
-from agent_runtime_nb.runtime.health import StorageTrouble, troubles
+from agent_runtime_nb.runtime.health import StorageHealth, problems
 from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import ActorRequestMessage
 from agent_runtime_nb.settings import Environment, RuntimeSettings
@@ -112,26 +112,26 @@ async def test_what_a_read_cannot_show_counts_for_a_minute(start: StartRuntime) 
 
 
 async def test_a_failure_during_the_look_is_not_forgotten_by_it() -> None:
-    trouble = StorageTrouble(ManualClock())
-    trouble.note(DOWN)
+    storage_health = StorageHealth(ManualClock())
+    storage_health.note(DOWN)
 
     async def read() -> None:
-        assert not trouble.needs_a_look
-        trouble.note(DOWN)
+        assert not storage_health.needs_check
+        storage_health.note(DOWN)
 
-    await trouble.look(read)
+    await storage_health.look(read)
 
-    assert trouble
-    assert trouble.needs_a_look
+    assert storage_health
+    assert storage_health.needs_check
 
 
 def test_a_refusal_says_nothing_against_the_storage() -> None:
-    trouble = StorageTrouble(ManualClock())
+    storage_health = StorageHealth(ManualClock())
 
-    trouble.note(Conflict(ONE, "this", "that"))
+    storage_health.note(Conflict(ONE, "this", "that"))
 
-    assert not trouble
-    assert str(trouble) == ""
+    assert not storage_health
+    assert str(storage_health) == ""
 
 
 async def test_a_loop_that_is_late_makes_the_runtime_degraded_for_a_moment(
@@ -176,8 +176,8 @@ async def test_an_actor_in_quarantine_makes_the_runtime_degraded_until_it_is_rev
 
 
 def test_many_actors_in_quarantine_are_not_all_named() -> None:
-    trouble = StorageTrouble(ManualClock())
+    storage_health = StorageHealth(ManualClock())
 
-    said = troubles(trouble, 0.0, [f"a/{n}" for n in range(5)])
+    said = problems(storage_health, 0.0, [f"a/{n}" for n in range(5)])
 
     assert said == "in quarantine until revived: a/0, a/1, a/2, 2 more"

@@ -55,7 +55,7 @@ async def work(context: IActorRuntimeContext, message: ActorRequestMessage) -> A
 async def bury(runtime: InProcessActorRuntime, message_id: str) -> None:
     """Make a dead letter of the actor."""
     turn = Turn(ONE, 0, message_id, encode_body("run", "echo", {}))
-    await runtime._actors.bury(turn, UnknownActorType("worker", []), 3)
+    await runtime._actors.store_dead_letter(turn, UnknownActorType("worker", []), 3)
 
 
 async def discarded(runtime: InProcessActorRuntime) -> Sequence[str]:
@@ -160,7 +160,7 @@ async def test_turns_are_discarded_although_their_actor_leaves_memory_meanwhile(
     await storage.held_back.get()
     first = background(runtime.discard(ONE, "m1"))
     await settled()
-    runtime._actors._passivate(runtime._actors.residents[ONE])
+    runtime._actors._passivate(runtime._actors.cells[ONE])
     second = background(runtime.discard(ONE, "m2"))
     await settled()
     storage.let_go()

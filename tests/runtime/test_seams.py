@@ -245,7 +245,7 @@ async def test_an_actor_that_reads_its_last_update_waits_for_nobody(
     start: StartRuntime,
 ) -> None:
     a, b = ActorId("a", "1"), ActorId("worker", "1")
-    reading, go_on = asyncio.Event(), asyncio.Event()
+    reading, release_requests = asyncio.Event(), asyncio.Event()
 
     async def follows(
         context: IActorRuntimeContext, message: ActorRequestMessage
@@ -255,14 +255,14 @@ async def test_an_actor_that_reads_its_last_update_waits_for_nobody(
         handle = await context.send_request(b, "run", "answer")
         async for _ in handle.watch_updates():
             reading.set()
-            await go_on.wait()
+            await release_requests.wait()
         return "followed"
 
     async def asks(context: IActorRuntimeContext, message: ActorRequestMessage) -> Any:
         if message.params == "answer":
             return "answer"
         handle = await context.send_request(a, "run", "hello")
-        go_on.set()
+        release_requests.set()
         return (await handle.get_response()).data
 
     runtime = await start(asks)
@@ -272,7 +272,7 @@ async def test_an_actor_that_reads_its_last_update_waits_for_nobody(
 
     response = await soon(ask(runtime, "ask", b))
 
-    go_on.set()
+    release_requests.set()
     assert (await soon(following)).data == "followed"
     assert response.data == "hello back"
 
@@ -283,12 +283,12 @@ async def test_an_actor_that_reads_its_last_update_waits_for_nobody(
 async def test_an_actor_whose_factory_came_too_late_is_disposed_of(
     start: StartRuntime,
 ) -> None:
-    made, go_on = asyncio.Event(), asyncio.Event()
+    made, release_requests = asyncio.Event(), asyncio.Event()
     late = HandlingActor(echo)
 
     async def make(_: IActorRuntimeContext) -> IActor:
         made.set()
-        await go_on.wait()
+        await release_requests.wait()
         return late
 
     storage = FaultyStorage()
@@ -301,7 +301,7 @@ async def test_an_actor_whose_factory_came_too_late_is_disposed_of(
     with pytest.raises(StaleEpoch):
         await client.send_request(ONE, "run", 2)
 
-    go_on.set()
+    release_requests.set()
     with pytest.raises(StaleEpoch):
         await soon(first.get_response())
     await settled()
@@ -344,14 +344,14 @@ async def test_a_fork_has_the_state_of_its_last_turn_even_if_another_ends_meanwh
 async def test_a_retry_that_was_withdrawn_takes_nobodys_place(
     start: StartRuntime,
 ) -> None:
-    begun, go_on = asyncio.Event(), asyncio.Event()
+    begun, release_requests = asyncio.Event(), asyncio.Event()
     histories: list[list[str]] = []
 
     async def agent(message: str, history: Any) -> str:
         histories.append([one["content"] for one in history])
         if message == "busy":
             begun.set()
-            await go_on.wait()
+            await release_requests.wait()
         return "fine"
 
     runtime = await start()
@@ -366,7 +366,7 @@ async def test_a_retry_that_was_withdrawn_takes_nobodys_place(
     await soon(begun.wait())
     new_id = await runtime.run_again(ONE, "m")
     assert await runtime.withdraw(ONE, new_id)
-    go_on.set()
+    release_requests.set()
     await soon(running.get_response())
 
     await ask(runtime, said("last"))

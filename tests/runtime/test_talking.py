@@ -235,12 +235,12 @@ async def test_the_deadline_of_a_turn_travels_with_its_asks(stage: Stage) -> Non
     waiting = await client.send_request(A, "run", "x", timeout=30)
     await gate.begun.get()
 
-    resident = stage.runtimes[0]._actors.find(B)
+    cell = stage.runtimes[0]._actors.find(B)
 
-    assert resident is not None
-    assert resident.running is not None
-    assert resident.running.time_limit is not None
-    assert 25 < resident.running.time_limit <= 30
+    assert cell is not None
+    assert cell.running is not None
+    assert cell.running.time_limit is not None
+    assert 25 < cell.running.time_limit <= 30
     gate.passing.set()
     await soon(waiting.get_response())
 

@@ -250,7 +250,7 @@ async def test_what_is_to_be_told_when_a_write_is_lost_is_told_when_the_storage_
 
     with pytest.raises(OutcomeUnknown):
         await soon(running)
-    assert runtime._actors.untold == {A}
+    assert runtime._actors.undelivered == {A}
     runtime._recovery.tell_again()
     runtime._recovery.tell_again()  # once at a time
     await settled()
@@ -262,7 +262,7 @@ async def test_what_is_to_be_told_when_a_write_is_lost_is_told_when_the_storage_
 
     assert while_down == ["before"]
     assert heard.params == ["before", "news"]
-    assert runtime._actors.untold == set()
+    assert runtime._actors.undelivered == set()
 
 
 def lost_commit(error: Exception, step: FaultStep) -> Fault | None:

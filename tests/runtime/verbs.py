@@ -208,7 +208,7 @@ async def stored(environment: Environment | None = None) -> InMemoryStateStorage
         handle = await client.send_request(FULL, "run", "x", f"full-{number}")
         await handle.get_response()
     letter = Turn(DEAD, 0, "dead", encode_body("run", "x", None))
-    await runtime._actors.bury(letter, DeadLetter(DEAD, 3), 3)
+    await runtime._actors.store_dead_letter(letter, DeadLetter(DEAD, 3), 3)
     await runtime.stop()
     return InMemoryStateStorage(storage)
 
