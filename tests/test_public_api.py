@@ -193,3 +193,55 @@ def test_importing_the_package_adds_less_than_the_limit() -> None:
     ours = [float(python(timed.format("import agent_runtime_nb"))) for _ in range(5)]
 
     assert min(ours) - min(bare) < IMPORT_LIMIT
+
+
+FIXED = {
+    "agent_runtime_nb.agent_actor": {"AgentActor"},
+    "agent_runtime_nb.http_api": {"EmbeddedServer", "create_app"},
+    "agent_runtime_nb.http_api.__main__": {"main"},
+    "agent_runtime_nb.runtime": {
+        "InMemoryStateStorage",
+        "InProcessActorClient",
+        "InProcessActorContext",
+        "InProcessActorRuntime",
+    },
+    "agent_runtime_nb.runtime_abstractions": {
+        "ActorId",
+        "ActorMessage",
+        "ActorMessageType",
+        "ActorRequestMessage",
+        "ActorResponseHandle",
+        "ActorResponseMessage",
+        "IActor",
+        "IActorClient",
+        "IActorRuntimeContext",
+        "RequestStatus",
+    },
+}
+"""Names that people import from these modules, wherever they are defined."""
+
+
+@pytest.mark.parametrize("module", sorted(FIXED))
+def test_names_that_are_fixed_are_imported_from_where_they_always_were(
+    module: str,
+) -> None:
+    found = importlib.import_module(module)
+
+    assert [name for name in sorted(FIXED[module]) if not hasattr(found, name)] == []
+
+
+@pytest.mark.parametrize("name", sorted(FIXED["agent_runtime_nb.runtime"]))
+def test_the_names_of_the_runtime_are_those_of_the_root(name: str) -> None:
+    runtime = importlib.import_module("agent_runtime_nb.runtime")
+
+    value = getattr(runtime, name)
+
+    assert getattr(agent_runtime_nb, name, value) is value
+
+
+def test_an_unknown_name_of_the_runtime_is_an_attribute_error_that_names_it() -> None:
+    runtime = importlib.import_module("agent_runtime_nb.runtime")
+    name = "Nothing"
+
+    with pytest.raises(AttributeError, match=r"runtime' has no attribute 'Nothing'"):
+        getattr(runtime, name)
