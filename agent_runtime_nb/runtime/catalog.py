@@ -165,7 +165,8 @@ class Catalog:
     def adopt(self, actor_id: ActorId, *, take_over: bool | None = None) -> ActorCell:
         """The actor, brought into memory and claimed, whatever its type.
 
-        One in quarantine is brought in for its caller alone: it takes no requests.
+        One in quarantine is brought in for its caller alone: it takes no requests, and
+        what is open of it stays so.
         `take_over` None: as the runtime has it.
         """
         cell = self.cells.get(actor_id)

@@ -89,6 +89,7 @@ class Ownership(ABC):
         "_claiming_since",
         "_clock",
         "_feeds",
+        "_is_confined",
         "_new_id",
         "_outbox",
         "_services",
@@ -134,6 +135,9 @@ class Ownership(ABC):
         self._claiming_since = 0.0
         self._accepting: dict[Turn, asyncio.Future[Turn]] = {}  # who waits for it
         self._outbox: Outbox | None = None
+        # In quarantine when it was made: nothing runs here. Several cells of one actor
+        # may be so at once, as each is its maker's alone.
+        self._is_confined = actor_id in services.quarantined
 
     @abstractmethod
     def submit(self, turn: Turn, when_busy: WhenBusy) -> "Turn | asyncio.Future[Turn]":
@@ -266,8 +270,9 @@ class Ownership(ABC):
             self.outbox.add(tells)
         elif OUTBOX_MARK in claim.marks:  # its last owner went before the mark did
             self.outbox.unmark()
-        for record in claim.open_turns:
-            self._left_behind(record)
+        if not self._is_confined:  # else they stay open until it is revived
+            for record in claim.open_turns:
+                self._left_behind(record)
         self._submit_waiting(waiting)
 
     def hold_requests(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agent_runtime_nb._base.json_codec import encode_body
 from agent_runtime_nb.exceptions import ActorQuarantined
 from agent_runtime_nb.runtime import catalog
 from agent_runtime_nb.runtime.client import InProcessActorClient
@@ -19,6 +20,7 @@ from agent_runtime_nb.runtime_abstractions import (
 )
 from agent_runtime_nb.runtime_events import ActorQuarantineBegan, ActorRevived
 from agent_runtime_nb.settings import Environment, RuntimeSettings
+from agent_runtime_nb.storage_abstractions import ActorChange, TurnRecord
 from agent_runtime_nb.supervision import RestartPolicy
 from tests.fakes import (
     ONE,
@@ -322,3 +324,38 @@ async def test_an_actor_in_quarantine_is_listed_as_such(start: StartRuntime) -> 
     page = await runtime.list_actors()
 
     assert [one.activity for one in page.items] == ["quarantined"]
+
+
+async def test_what_is_left_open_of_an_actor_in_quarantine_runs_once_after_its_revival(
+    start: StartRuntime,
+) -> None:
+    sleeps, begun = Sleeps(), list[Any]()
+
+    async def records(context: IActorRuntimeContext, message: ActorRequestMessage):
+        begun.append(message.params)
+        return await fails(context, message)
+
+    runtime = await start(records, environment=sleeps.environment())
+    runtime.register_actor_type(
+        "worker", lambda _: HandlingActor(records), on_interrupted="rerun"
+    )
+    await statuses(runtime, "no", "no", "no", "no")
+    state = await runtime.storage.read_state(ONE)
+    left = TurnRecord(
+        99, "left", RequestStatus.PENDING, 1, encode_body("run", "fine", {})
+    )
+    await runtime.storage.apply(ONE, ActorChange(state.epoch, accepted=(left,)))
+
+    # Each of these brings the actor into memory, for itself alone.
+    await asyncio.gather(*(runtime.rename(ONE, f"name {n}") for n in range(3)))
+    await runtime.rename(ONE, "a name")
+    await settled()
+    while_quarantined = list(begun)
+    await runtime.revive(ONE)
+    await ask(runtime, "fine")
+
+    assert while_quarantined == ["no"] * 4
+    assert begun[4:] == ["fine", "fine"]
+    found = await runtime.storage.find_turn(ONE, "left")
+    assert found is not None
+    assert found.status is RequestStatus.COMPLETED
