@@ -18,11 +18,11 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from agent_runtime_nb.agents.environment import environment_agents
 from agent_runtime_nb.agents.errors import place_of
 from agent_runtime_nb.exceptions import AgentRuntimeError, InvalidAgent
 from agent_runtime_nb.hosting import SAMPLE_AGENTS, Host
 from agent_runtime_nb.http_api.app import create_app
-from agent_runtime_nb.http_api.environment_agents import environment_agents
 from agent_runtime_nb.http_api.guard import GuardOptions, new_token
 from agent_runtime_nb.http_api.jupyter import is_loopback
 from agent_runtime_nb.http_api.server import (
@@ -116,9 +116,9 @@ def _is_typed(context: typer.Context, name: str) -> bool:
 
 
 def _agents(named: Sequence[str]) -> list[Any]:
-    """What is to be hosted; says on the terminal what a half-set environment lacks."""
+    """The agents to host; an incomplete environment is reported on stderr."""
     if named:
-        # A command that is installed does not look where it was started.
+        # An installed command does not have its working directory in the path.
         if str(Path.cwd()) not in sys.path:
             sys.path.insert(0, str(Path.cwd()))
         return [agent for name in named for agent in _loaded(name)]
@@ -145,8 +145,8 @@ def _loaded(name: str) -> list[Any]:
 def _import_problem(error: Exception) -> str:
     if isinstance(error, SyntaxError):
         return f"line {error.lineno} of {error.filename}: {error.msg}"
-    place = place_of(error)
-    where = f" ({place})" if place else ""
+    position = place_of(error)
+    where = f" ({position})" if position else ""
     return f"it cannot be imported: {type(error).__name__}: {error}{where}"
 
 
@@ -166,7 +166,7 @@ async def _run(
         typer.echo(greeting)
         await server.serve(sockets=[sock])
     finally:
-        # What nobody waited for over HTTP gets the rest; then it is INTERRUPTED.
+        # Turns that no HTTP request waits for get the time that is left, then INTERRUPTED.
         await hosted.stop(drain=server.grace_left())
     typer.echo("stopped")
 

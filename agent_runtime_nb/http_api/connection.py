@@ -1,8 +1,8 @@
-"""A connection to the server: uvicorn's, with a deadline and fewer, larger writes.
+"""uvicorn's HTTP protocol with a deadline for request heads and fewer, larger writes.
 
-uvicorn writes the head of an answer and its body apart. Each write is a system call, at
-which another thread of the process takes the interpreter over, and a packet of its own;
-so what is written within one turn of the loop goes out in pairs.
+uvicorn writes the head and the body of a response separately. Each write is a system
+call, which hands the interpreter to another thread of the process, and a packet of its
+own; so two writes within one iteration of the loop go out together.
 """
 
 import asyncio
@@ -19,26 +19,26 @@ HEAD_TIMEOUT = 10.0
 class ServerConnection(HttpToolsProtocol):
     """Closes a connection whose next request does not get its head through in time.
 
-    Gives the app `abort` in the request's state: closing a connection in order would
-    wait for a reader that does not read.
+    Gives the app `abort` in the request's state: an orderly close would wait for a client
+    that reads nothing.
     """
 
     _deadline: TimerHandle | None = None
     _in_head = False
 
     def connection_made(self, transport: Transport) -> None:
-        """Begin; the first head has a deadline."""
+        """Start the deadline of the first head."""
         super().connection_made(transport)
         self.transport = PairedWrites(transport, self.loop)
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """Stop the deadline."""
         self._disarm()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on; what is left of a head has a deadline."""
+        """Parse; an incomplete head has a deadline."""
         super().data_received(data)
         if self._in_head:  # one that came as a whole needs no timer
             self._arm()
@@ -50,13 +50,13 @@ class ServerConnection(HttpToolsProtocol):
         self._in_head = True
 
     def on_headers_complete(self) -> None:
-        """Its head is here."""
+        """The head of the request is complete."""
         self._in_head = False
         self._disarm()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """All of it is here."""
+        """The request is complete."""
         super().on_message_complete()
         self.scope.setdefault("state", {})[BODY_IS_HERE] = True
 
@@ -71,32 +71,32 @@ class ServerConnection(HttpToolsProtocol):
 
 
 class PairedWrites(Transport):
-    """A transport that keeps a write for the next one, until the loop's next turn.
+    """A transport that holds one write back until the next one or the loop's next iteration.
 
-    Never more than one: whoever writes on and on must come to feel the flow control.
+    Never more than one: otherwise a writer would not notice the flow control.
     """
 
     def __init__(self, transport: Transport, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
         self._transport = transport
         self._loop = loop
-        self._kept = b""
+        self._held = b""
         self._sending: Handle | None = None
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send it, together with what was kept, or keep it."""
+        """Send it, together with what was held, or keep it."""
         if self._sending is not None:
             self._send(data)
         elif data:
-            self._kept = bytes(data)
+            self._held = bytes(data)
             self._sending = self._loop.call_soon(self._send)
 
     def _send(self, data: bytes | bytearray | memoryview = b"") -> None:
         if self._sending is not None:
             self._sending.cancel()
             self._sending = None
-            kept, self._kept = self._kept, b""
-            self._transport.write(kept + data)
+            held, self._held = self._held, b""
+            self._transport.write(held + data)
 
     def is_closing(self) -> bool:
         """Whether it is closed or about to be."""
@@ -108,7 +108,7 @@ class PairedWrites(Transport):
         self._transport.close()
 
     def abort(self) -> None:
-        """Close it now; what was kept is lost, too."""
+        """Close it now; what was held is lost, too."""
         if self._sending is not None:
             self._sending.cancel()
             self._sending = None

@@ -1,4 +1,4 @@
-"""How the answer of a turn reaches who asked: at once, as events, or later.
+"""How a client gets the answer of a turn: at once, as an event stream, or later.
 
 A turn belongs to its conversation, not to the HTTP request that asked for it: a client
 that goes away, a stream that breaks and a server that stops leave the turn alone. Its
@@ -9,7 +9,7 @@ The events of a turn are `update` (`{"sequence", "progress"}`, its id is the seq
 (what the plain answer would be) or `error` (a problem). The id of `response`, and of
 the `error` that a failed turn is, is `end`: who has seen it has seen everything, and
 resuming after it is answered 204, which also stops a browser's EventSource. An `error`
-of the stream itself has no id: the same place can be resumed.
+of the stream itself has no id: the client can resume after the last event it has.
 """
 
 import asyncio
@@ -22,16 +22,16 @@ from fastapi import Header, Request, Response
 from pydantic import Field
 
 from agent_runtime_nb.exceptions import AgentRuntimeError
-from agent_runtime_nb.http_api.answers import (
-    answer,
-    body_of,
-    failure,
-    path_of,
-    pending,
-    request_id,
-)
 from agent_runtime_nb.http_api.problems import problem_of, stopping
 from agent_runtime_nb.http_api.sse import EventStream, StreamSlots, frame
+from agent_runtime_nb.http_api.turn_response import (
+    final_response,
+    path_of,
+    pending_response,
+    problem_in,
+    request_id_header,
+    turn_body,
+)
 from agent_runtime_nb.runtime_abstractions import (
     ActorResponseHandle,
     RequestStatus,
@@ -63,7 +63,7 @@ _LONGEST_WAIT = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How the answer is wanted.
+    """How a client wants the answer.
 
     Attributes:
         events: as an event stream.
@@ -87,7 +87,7 @@ class Delivery:
         prefer: str | None = None,
     ) -> Self:
         """Read it from the headers; `stream` asks for events as well."""
-        events = stream or wants_events(accept)
+        events = stream or accepts_events(accept)
         if prefer is None:
             return cls(events, after)
         preferences = [word.strip().lower() for word in prefer.split(",")]
@@ -103,7 +103,7 @@ class Delivery:
         )
 
 
-def wants_events(accept: str) -> bool:
+def accepts_events(accept: str) -> bool:
     """Whether the client accepts an event stream rather than JSON."""
     return "text/event-stream" in accept and "application/json" not in accept
 
@@ -112,28 +112,32 @@ async def deliver(
     request: Request,
     slots: StreamSlots,
     send: Callable[[], Awaitable[ActorResponseHandle]],
-    wish: Delivery,
+    delivery: Delivery,
 ) -> Response:
-    """Send a request and answer as wished; a place for a stream is taken first."""
-    if wish.background:
+    """Send a request and give its answer as `delivery` says.
+
+    Raises:
+        Refused: if a stream is wanted and too many are open; nothing was sent then.
+    """
+    if delivery.background:
         handle = await send()
-        if not wish.wait or not await _ends_within(handle, wish.wait):
-            return accepted(request, handle)
-        return await _final(handle)
-    if wish.events:
-        return await stream(slots, send, wish.after)
-    return await _final(await send())
+        if not delivery.wait or not await _ends_within(handle, delivery.wait):
+            return accepted_response(request, handle)
+        return await _final_response(handle)
+    if delivery.events:
+        return await stream_response(slots, send, delivery.after)
+    return await _final_response(await send())
 
 
-async def _final(handle: ActorResponseHandle) -> Response:
+async def _final_response(handle: ActorResponseHandle) -> Response:
     try:
         message = await handle.get_response()
     except AgentRuntimeError as error:
-        return problem_of(error).response(request_id(handle))
+        return problem_of(error).response(request_id_header(handle))
     except asyncio.CancelledError:
         # The server stops and has waited long enough; the turn goes on.
-        return stopping().response(request_id(handle))
-    return answer(handle, message)
+        return stopping().response(request_id_header(handle))
+    return final_response(handle, message)
 
 
 async def _ends_within(handle: ActorResponseHandle, seconds: float) -> bool:
@@ -141,20 +145,20 @@ async def _ends_within(handle: ActorResponseHandle, seconds: float) -> bool:
         async with asyncio.timeout(seconds):
             await handle.get_response()
     except AgentRuntimeError:  # some are TimeoutErrors, too
-        pass  # it ended so, and is told by who asks again
+        pass  # it ended with this; `_final_response` reports it
     except TimeoutError:
         return False
     return True
 
 
-def accepted(request: Request, handle: ActorResponseHandle) -> Response:
-    """202, and where the answer will be."""
-    there = path_of(request, handle.actor_id, "requests", handle.message_id)
-    headers = {"Location": there, "Preference-Applied": "respond-async"}
-    return pending(handle, 202, headers)
+def accepted_response(request: Request, handle: ActorResponseHandle) -> Response:
+    """202, with the path of the request in `Location`."""
+    location = path_of(request, handle.actor_id, "requests", handle.message_id)
+    headers = {"Location": location, "Preference-Applied": "respond-async"}
+    return pending_response(handle, 202, headers)
 
 
-async def stream(
+async def stream_response(
     slots: StreamSlots,
     send: Callable[[], Awaitable[ActorResponseHandle]],
     after: str | None,
@@ -172,8 +176,8 @@ async def stream(
     except BaseException:
         slot.release()
         raise
-    place = None if after is None else int(after)
-    return EventStream(turn_frames(handle, place), slot, request_id(handle))
+    sequence = None if after is None else int(after)
+    return EventStream(turn_frames(handle, sequence), slot, request_id_header(handle))
 
 
 async def turn_frames(
@@ -185,17 +189,17 @@ async def turn_frames(
     try:
         async for message in handle.watch_updates(after):
             if message.status is RequestStatus.PENDING:
-                number = int(message.data["sequence"])
-                if number > seen + 1:
-                    yield _lost(seen + 1, number - 1)
-                seen, resumed = number, False
-                yield frame("update", number, message.data)
+                sequence = int(message.data["sequence"])
+                if sequence > seen + 1:
+                    yield _lost(seen + 1, sequence - 1)
+                seen, resumed = sequence, False
+                yield frame("update", sequence, message.data)
                 continue
-            if resumed and not await _had_all(handle, seen):
+            if resumed and not await _has_no_more(handle, seen):
                 yield _lost(seen + 1, None)
-            problem = failure(handle, message)
+            problem = problem_in(handle, message)
             if problem is None:
-                yield frame("response", END, body_of(handle, message))
+                yield frame("response", END, turn_body(handle, message))
             else:
                 yield frame("error", END, problem.body())
     except Exception as error:
@@ -206,11 +210,12 @@ def _lost(first: int, last: int | None) -> bytes:
     return frame("lost", last, {"first": first, "last": last})
 
 
-async def _had_all(handle: ActorResponseHandle, seen: int) -> bool:
+async def _has_no_more(handle: ActorResponseHandle, seen: int) -> bool:
     """Whether a turn that has ended has no update after `seen`.
 
-    Its log is kept for a while: as long as there is one, nothing after `seen` in it
-    means that nothing is missing. Afterwards nobody knows.
+    The log of updates is kept for a while after the turn. As long as it is there, a log
+    without anything after `seen` means that nothing is missing; later this is unknown,
+    and the answer is False.
     """
     async for message in handle.watch_updates(seen - 1 if seen > 0 else None):
         return message.status is RequestStatus.PENDING

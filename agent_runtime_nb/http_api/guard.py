@@ -1,4 +1,4 @@
-"""Who may enter: pure ASGI, in front of every route.
+"""Authenticates and checks every request before any route; pure ASGI.
 
 A server in a notebook's process is one `fetch` away from every web page that the
 person opens, and one `connect` away from every other user of the machine. So, in this
@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent_runtime_nb.exceptions import InvalidRequest
-from agent_runtime_nb.http_api.json_depth import is_deeper
+from agent_runtime_nb.http_api.json_depth import is_nested_deeper
 from agent_runtime_nb.http_api.problems import Problem, Refused
 from agent_runtime_nb.http_client.protocol import LARGEST_REQUEST
 from agent_runtime_nb.side_channel.tickets import (
@@ -67,7 +67,7 @@ _LARGE_ENDS = (
     "/v1/responses",
     "/v1/chat/completions",
 )
-"""How the paths end that take whole conversations."""
+"""Endings of the paths whose bodies may be whole conversations."""
 
 
 def new_token() -> str:
@@ -77,11 +77,11 @@ def new_token() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class GuardOptions:
-    """What the guard lets through.
+    """What the guard accepts.
 
     Attributes:
-        token: the bearer token; None lets everybody in who passes the other checks.
-            `Access` holds the one that counts, once `create_app` was called.
+        token: the bearer token; None asks for none, the other checks stay.
+            `Access` holds the current one, once `create_app` was called.
         allowed_hosts: values of the Host header beside this machine's loopback names
             and the address that was connected to, exact, with the port if the browser
             sends one ("example.org", "example.org:8443").
@@ -90,7 +90,7 @@ class GuardOptions:
         run_limit: bytes of the body of a run or an import, in whatever API.
         body_limit: bytes of any other body.
         receipt_timeout: seconds in which a body must have arrived.
-        depth_limit: lists and objects of a body within each other.
+        depth_limit: levels of nested lists and objects in a body.
 
     Raises:
         InvalidRequest: if the token is empty or has white space around it, or an
@@ -124,13 +124,13 @@ def _check_new_token(token: str) -> None:
 
 
 class Access:
-    """The token that counts now. Never shown: not in a repr, a log or an error."""
+    """The current token. Never shown: not in a repr, a log or an error."""
 
     def __init__(self, token: str | None) -> None:
         self._token = None if token is None else token.encode()
 
     def replace(self, token: str) -> None:
-        """Let nobody in with the old token from now on.
+        """Accept only this token from now on.
 
         Raises:
             InvalidRequest: if no header could carry the new one.
@@ -171,7 +171,7 @@ class Guard:
         self._origins = frozenset(one.casefold() for one in options.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, if it may enter."""
+        """Serve one request, or refuse it."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
@@ -185,45 +185,47 @@ class Guard:
         is_open = path in OPEN_PATHS or path.startswith("/docs/")
         hosts = _all_hosts(self._hosts, *(scope.get("server") or ("127.0.0.1", None)))
         _check_host(headers, hosts)
-        marks = _SECURITY_HEADERS
+        extra_headers = _SECURITY_HEADERS
         if path.startswith(TICKET_PATHS):
-            await self._serve_ticket(scope, receive, _marked(send, marks), path)
+            await self._serve_ticket(
+                scope, receive, _with_headers(send, extra_headers), path
+            )
             return
         if headers.text(b"origin") in self._origins:
-            marks = [*marks, *_cors_headers(headers)]
+            extra_headers = [*extra_headers, *_cors_headers(headers)]
             if scope["method"] == "OPTIONS":
-                await _answer_preflight(send, marks)
+                await _answer_preflight(send, extra_headers)
                 return
         else:
-            _check_origin(headers, hosts, may_come_by_link=is_open)
+            _check_origin(headers, hosts, allows_cross_site=is_open)
         try:
             if not is_open:
                 self._access.check(headers)
             receive = await self._receive(headers, receive, path)
-        except Refused as refused:  # a page that may call may also read why not
+        except Refused as refused:  # with the CORS headers, so that a page can read it
             response = refused.problem.response()
-            await response(scope, receive, _marked(send, marks))
+            await response(scope, receive, _with_headers(send, extra_headers))
             return
-        await self._app(scope, receive, _marked(send, marks))
+        await self._app(scope, receive, _with_headers(send, extra_headers))
 
     async def _serve_ticket(
         self, scope: Scope, receive: Receive, send: Send, path: str
     ) -> None:
-        """A page with a ticket; no token and no listed origin opens this door."""
+        """Serve a page with a ticket: nothing else lets a request in here."""
         headers = _Headers(scope)
-        with _tickets_refused():
-            marks = self._tickets.admit(headers)
+        with _ticket_refusals():
+            extra_headers = self._tickets.admit(headers)
         if scope["method"] == "OPTIONS":
-            with _tickets_refused():
+            with _ticket_refusals():
                 more = self._tickets.preflight(headers)
-            await _answer_preflight(send, [*marks, *more])
+            await _answer_preflight(send, [*extra_headers, *more])
             return
-        send = _marked(send, marks)
+        send = _with_headers(send, extra_headers)
         try:
             if scope["method"] != "POST":
                 raise _refused(405, "method-not-allowed", "only POST is answered here")
             if path != HELLO_PATH:
-                with _tickets_refused():
+                with _ticket_refusals():
                     ticket = self._tickets.check(headers)
                 scope.setdefault("state", {})["ticket"] = ticket
             receive = await self._receive(headers, receive, path)
@@ -257,7 +259,7 @@ class Guard:
         else:
             body = await self._collect_in_time(receive, limit)
         depth = self._options.depth_limit
-        if is_deeper(body, depth):
+        if is_nested_deeper(body, depth):
             detail = f"the body may have {depth} levels at most"
             raise _refused(400, "too-deep", detail)
         message: Message | None = {"type": "http.request", "body": body}
@@ -312,7 +314,7 @@ class _Headers:
 def _all_hosts(
     allowed: frozenset[str], address: str, port: int | None
 ) -> frozenset[str]:
-    """Those allowed, and this server's own, from the socket and not the request."""
+    """Those allowed, and this server's own: of its socket, not of the request."""
     literal = f"[{address}]" if ":" in address else address
     names = {"127.0.0.1", "localhost", "[::1]", literal.casefold()}
     own = {f"{name}:{port}" for name in names}
@@ -326,14 +328,14 @@ def _check_host(headers: _Headers, hosts: frozenset[str]) -> None:
 
 
 def _check_origin(
-    headers: _Headers, hosts: frozenset[str], *, may_come_by_link: bool
+    headers: _Headers, hosts: frozenset[str], *, allows_cross_site: bool
 ) -> None:
     if b"origin" in headers:
         scheme, _, origin = headers.text(b"origin").partition("://")
         if scheme not in ("http", "https") or origin not in hosts:
             raise _refused(403, "foreign-origin", "this Origin is not allowed here")
     site = headers.text(b"sec-fetch-site")
-    if site not in ("", "none", "same-origin") and not may_come_by_link:
+    if site not in ("", "none", "same-origin") and not allows_cross_site:
         detail = "a page of another site must not call this server"
         raise _refused(403, "foreign-origin", detail)
 
@@ -343,18 +345,20 @@ def _cors_headers(headers: _Headers) -> list[tuple[bytes, bytes]]:
     return [origin, (b"vary", b"Origin"), *_CORS_HEADERS]
 
 
-async def _answer_preflight(send: Send, marks: list[tuple[bytes, bytes]]) -> None:
-    await send({"type": "http.response.start", "status": 204, "headers": marks})
+async def _answer_preflight(
+    send: Send, extra_headers: list[tuple[bytes, bytes]]
+) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": extra_headers})
     await send({"type": "http.response.body", "body": b""})
 
 
-def _marked(send: Send, marks: list[tuple[bytes, bytes]]) -> Send:
-    async def send_marked(message: Message) -> None:
+def _with_headers(send: Send, extra_headers: list[tuple[bytes, bytes]]) -> Send:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *marks]
+            message["headers"] = [*message["headers"], *extra_headers]
         await send(message)
 
-    return send_marked
+    return send_with_headers
 
 
 def _has_body(headers: _Headers) -> bool:
@@ -390,8 +394,8 @@ def _too_large(limit: int) -> Refused:
 
 
 @contextmanager
-def _tickets_refused() -> Generator[None]:
-    """What a ticket was refused for, as any other refusal of the guard."""
+def _ticket_refusals() -> Generator[None]:
+    """Raise `TicketRefused` as `Refused`."""
     try:
         yield
     except TicketRefused as refused:

@@ -1,13 +1,13 @@
-"""How deeply a JSON text is nested, before it is read: that could exhaust the stack."""
+"""Checks how deeply a JSON text is nested before it is parsed: that could exhaust the stack."""
 
 import re
 
-# A text as a whole, also one that does not end, or what opens or closes a level.
+# A whole string, also one that does not end, or a bracket that opens or closes a level.
 _TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
-def is_deeper(body: bytes, limit: int) -> bool:
-    """Whether more than `limit` lists and objects are within each other."""
+def is_nested_deeper(body: bytes, limit: int) -> bool:
+    """Whether lists and objects are nested more than `limit` levels deep."""
     if body.count(b"[") + body.count(b"{") <= limit:
         return False
     depth = 0

@@ -1,8 +1,8 @@
-"""The Jupyter server around this kernel, and the way through its proxy.
+"""The Jupyter server of this kernel, and the addresses of a server behind its proxy.
 
 `jupyter-server-proxy` makes a port of the machine reachable under the Jupyter server's
 own address, `<base url>proxy/<port>/`, and sends the outer Host header on as it is.
-So that host must be allowed, and a person far away must be shown that path.
+So that host must be allowed, and a person on another machine must be shown that path.
 
 A page of the notebook itself can reach the server directly if both are on this machine
 and no TLS is in between (a page over https must not call plain http), else through that
@@ -25,11 +25,11 @@ _PUBLIC_URL = "JUPYTERHUB_PUBLIC_URL"
 
 @dataclass(frozen=True, slots=True)
 class JupyterServerInfo:
-    """What is known of it.
+    """The Jupyter server of this kernel, as far as it is known.
 
     Attributes:
-        proxy_prefix: what a port follows in a path; None: there is no proxy.
-        hosts: the values that its clients send as Host.
+        proxy_prefix: the path that a port is appended to; None: there is no proxy.
+        hosts: the values of Host that its clients send.
     """
 
     proxy_prefix: str | None = None
@@ -38,28 +38,28 @@ class JupyterServerInfo:
 
 @dataclass(frozen=True, slots=True)
 class ServerAddresses:
-    """How a page reaches a server.
+    """Where a page may reach a server.
 
     Attributes:
-        urls: without a trailing slash, the best first; the page must see which of them
-            answers, as the browser may be on another machine than it seems.
-        problem: if there is none, what could be done, in a sentence.
+        urls: without a trailing slash, the best first; the page must try which of them
+            answers, as the browser may run on another machine than it seems.
+        problem: if there is no URL, a sentence that says what would give one.
     """
 
     urls: tuple[str, ...]
     problem: str = ""
 
 
-def ways(
+def addresses_for(
     origin: str, url: str, proxied_path: str | None, hosts: Collection[str]
 ) -> ServerAddresses:
-    """The ways from a page to a server.
+    """The URLs at which a page may reach a server.
 
     Args:
         origin: of the page, as a browser writes it.
         url: where the server listens.
-        proxied_path: where it is under the Jupyter server's address.
-        hosts: those that the server's guard lets in, beside the server's own.
+        proxied_path: its path on the Jupyter server; None: there is no proxy.
+        hosts: the allowed values of Host beside the server's own, in lower case.
     """
     page, urls = urlsplit(origin), list[str]()
     is_here = page.hostname is not None and is_loopback(page.hostname)
@@ -87,14 +87,14 @@ def is_loopback(host: str) -> bool:
 
 
 def find_jupyter() -> JupyterServerInfo:
-    """Look for it: a hub's environment, else the parent process's own description."""
+    """Find it: by a hub's environment variables, else by the parent's runtime file."""
     if importlib.util.find_spec("jupyter_server_proxy") is None:
         return JupyterServerInfo()
     prefix = os.environ.get(_PREFIX)
     if prefix:
         host = urlsplit(os.environ.get(_PUBLIC_URL, "")).netloc
         return JupyterServerInfo(_proxy_under(prefix), (host,) if host else ())
-    server = _parents_description()
+    server = _parent_runtime_file()
     if server is None:
         return JupyterServerInfo()
     port = server.get("port")
@@ -107,8 +107,8 @@ def _proxy_under(base: str) -> str:
     return f"/{base.strip('/')}/proxy/".replace("//", "/")
 
 
-def _parents_description() -> dict[str, Any] | None:
-    """What a Jupyter server that started this process has written about itself."""
+def _parent_runtime_file() -> dict[str, Any] | None:
+    """The runtime file of the Jupyter server that started this process."""
     if importlib.util.find_spec("jupyter_core") is None:
         return None
     paths = importlib.import_module("jupyter_core.paths")

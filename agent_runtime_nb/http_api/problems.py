@@ -66,14 +66,14 @@ STATUS: Mapping[type[Exception], int] = {
 }
 
 _TURN_STATUS = {"InvalidRequest": 422, "DeadlineExceeded": 504}
-"""What a failed turn is, by the type of its recorded error; 502 otherwise."""
+"""The status of a failed turn, by the type of its recorded error; 502 otherwise."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error as HTTP tells it.
+    """An error as an HTTP response, RFC 9457.
 
     `slug` names the kind, `more` are members beside those of RFC 9457.
     """
@@ -102,7 +102,7 @@ class Problem:
 
 
 class Refused(Exception):
-    """Raised in this folder where HTTP itself, not the runtime, says no."""
+    """A request that this API refuses itself, not the runtime; raised in this package only."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.detail)
@@ -110,7 +110,7 @@ class Refused(Exception):
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem that `error` is; logs what nobody expected."""
+    """The problem of an error; an error that is not of this package is logged."""
     if isinstance(error, Refused):
         return error.problem
     if isinstance(error, RequestValidationError):
@@ -137,7 +137,7 @@ def retry_after(seconds: float) -> dict[str, str]:
 def problem_of_turn(
     response: ActorResponseMessage, more: Mapping[str, JsonValue]
 ) -> Problem:
-    """The problem that a FAILED turn is, with what it had said before it failed."""
+    """The problem of a FAILED turn, with the messages from before it failed."""
     data: JsonValue = response.data
     recorded = cast("dict[str, JsonValue]", data) if isinstance(data, dict) else {}
     error = recorded.get("error") or {"type": "Unknown", "message": ""}
@@ -155,15 +155,15 @@ def problem_of_turn(
 
 
 def _public(error: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Without "where", a place in the user's code, which is nobody else's business."""
+    """Without "where", a position in the user's code, which clients must not see."""
     return {key: error[key] for key in error if key != "where"}
 
 
 def public_data(data: JsonValue) -> JsonValue:
-    """A response's data as it may be told over HTTP."""
-    told = cast("dict[str, Any]", data if isinstance(data, dict) else {})
-    if isinstance(told.get("error"), dict):
-        return {**told, "error": _public(told["error"])}
+    """A response's data without what clients must not see."""
+    members = cast("dict[str, Any]", data if isinstance(data, dict) else {})
+    if isinstance(members.get("error"), dict):
+        return {**members, "error": _public(members["error"])}
     return cast("JsonValue", data)
 
 
@@ -183,10 +183,10 @@ def _slug(name: str) -> str:
 
 
 class ProblemMiddleware:
-    """Answers what the routes let through; a request that is cut off is told so.
+    """Turns exceptions of the app, and the end of the server, into problems.
 
-    An exception after the first byte cannot be told: it is logged and the connection
-    closed by the server.
+    After the first byte of a response that is too late: the server logs the exception
+    and closes the connection.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -228,7 +228,7 @@ def stopping() -> Problem:
 def install_problems(app: FastAPI) -> None:
     """Make every error of `app` a problem."""
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(RequestValidationError, _told)
+    app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_middleware(ProblemMiddleware)
 
 
@@ -241,13 +241,13 @@ async def _http_error(_request: Request, error: Exception) -> Response:
     return Problem(error.status_code, slug, detail, more).response(error.headers)
 
 
-async def _told(_request: Request, error: Exception) -> Response:
+async def _validation_error(_request: Request, error: Exception) -> Response:
     return problem_of(error).response()
 
 
 def _malformed(error: RequestValidationError) -> Problem:
     found = [
-        {"field": _field(_place(one)), "problem": str(one["msg"])}
+        {"field": _field(_location(one)), "problem": str(one["msg"])}
         for one in cast("list[dict[str, Any]]", error.errors())
     ]
     detail = "; ".join(f"{one['field']}: {one['problem']}" for one in found)
@@ -255,15 +255,15 @@ def _malformed(error: RequestValidationError) -> Problem:
     return Problem(422, "invalid-request", detail, more)
 
 
-def _place(error: dict[str, Any]) -> tuple[str | int, ...]:
-    """Where it is; of a body that is no JSON the framework gives a place in its text."""
+def _location(error: dict[str, Any]) -> tuple[str | int, ...]:
+    """Its location; the framework's for a body that is no JSON is an offset in its text."""
     return ("body",) if error["type"] == "json_invalid" else error["loc"]
 
 
-def _field(place: tuple[str | int, ...]) -> str:
+def _field(location: tuple[str | int, ...]) -> str:
     """`("body", "messages", 0, "role")` as `messages[0].role`."""
     text = ""
-    for part in place[1:] if len(place) > 1 else place:
+    for part in location[1:] if len(location) > 1 else location:
         if isinstance(part, int):
             text += f"[{part}]"
         elif "[" not in part and part != "str":  # pydantic's names of union branches

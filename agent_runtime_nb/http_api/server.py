@@ -2,8 +2,8 @@
 
 The server has a daemon thread and an event loop of its own, so it answers while a cell
 blocks the notebook's loop. It never touches signal handlers, and stopping it is
-bounded: requests that are still waiting for a turn are told to come back, streams get
-a last event, turns go on.
+bounded: requests that still wait for a turn get 503 with Retry-After, streams a last
+event, and turns go on.
 """
 
 import asyncio
@@ -27,9 +27,9 @@ from agent_runtime_nb.http_api.connection import ServerConnection
 from agent_runtime_nb.http_api.guard import GuardOptions, new_token
 from agent_runtime_nb.http_api.jupyter import (
     ServerAddresses,
+    addresses_for,
     find_jupyter,
     is_loopback,
-    ways,
 )
 from agent_runtime_nb.http_api.problems import Problem
 from agent_runtime_nb.runtime_abstractions import (
@@ -80,7 +80,7 @@ class HttpServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Nothing: the process belongs to somebody else."""
+        """Do nothing: signals belong to the process that embeds it."""
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -89,7 +89,7 @@ class HttpServer(uvicorn.Server):
         self.ready.set()
 
     def grace_left(self) -> float:
-        """Seconds of `grace` that it did not use up; none for who does not wait."""
+        """Seconds of `grace` that are left; 0 after a second signal."""
         if self.force_exit:
             return 0.0
         if self._grace_ends is None:
@@ -117,7 +117,7 @@ def listen(host: str, port: int) -> socket.socket:
 
     Raises:
         InvalidRequest: if no port has that number.
-        OSError: if the address cannot be had; the message says what to do.
+        OSError: if it cannot be bound; the message says what to do.
     """
     if not 0 <= port <= MAX_PORT:
         raise InvalidRequest("port", f"must be 0 to {MAX_PORT}, not {port}")
@@ -156,7 +156,7 @@ def check_host(host: str, *, allow_remote: bool) -> None:
 
 
 def url_of(sock: socket.socket) -> str:
-    """Where a client on this machine finds the server of `sock`."""
+    """The URL of the server of `sock`, for a client on this machine."""
     host, port = sock.getsockname()[:2]
     if ipaddress.ip_address(host).is_unspecified:
         host = "::1" if sock.family == socket.AF_INET6 else "127.0.0.1"
@@ -220,7 +220,7 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """Where it answers, without a trailing slash; empty before the first start."""
+        """Its base URL, without a trailing slash; empty before the first start."""
         return self._url
 
     @property
@@ -238,7 +238,7 @@ class EmbeddedServer:
 
         Raises:
             InvalidRequest: if no port has that number.
-            OSError: if the port cannot be had.
+            OSError: if the port cannot be bound.
             RuntimeError: if the server ends before it answers.
         """
         if self.running:
@@ -262,7 +262,7 @@ class EmbeddedServer:
     def rotate_token(self, token: str | None = None) -> str:
         """Take another token from now on; streams that are open end and say so.
 
-        Tickets end, too; a page that is still there gets another one.
+        Tickets are revoked, too; a page that is still open gets another one.
 
         Args:
             token: the new one; None makes a random one.
@@ -281,9 +281,9 @@ class EmbeddedServer:
 
     @property
     def proxied_path(self) -> str | None:
-        """Where the page of this notebook finds it through Jupyter, if it can.
+        """Its path through Jupyter's proxy.
 
-        A path on the Jupyter server's own address; None without the package
+        On the Jupyter server's own address; None without the package
         `jupyter-server-proxy`, and outside Jupyter.
         """
         prefix = self._jupyter.proxy_prefix
@@ -291,12 +291,12 @@ class EmbeddedServer:
             return None
         return f"{prefix}{self._url.rpartition(':')[2]}"
 
-    def ways_for(self, origin: str) -> ServerAddresses:
-        """How a page of `origin` can reach this server, if it can."""
-        return ways(origin, self._url, self.proxied_path, self._hosts)
+    def addresses_for(self, origin: str) -> ServerAddresses:
+        """Where a page of `origin` may reach this server; see `ServerAddresses`."""
+        return addresses_for(origin, self._url, self.proxied_path, self._hosts)
 
     def stop(self, timeout: float = 5.0) -> bool:
-        """Stop it; from any thread but its own. Twice is once.
+        """Stop it, from any thread but its own; idempotent.
 
         Args:
             timeout: seconds this call takes at most; running requests get all of it
@@ -337,12 +337,12 @@ class EmbeddedServer:
         if not self.running:
             return "**HTTP server**: stopped"
         line = curl_line(self._url, self._example_agent, "$TOKEN")
-        there = self.proxied_path
+        path = self.proxied_path
         proxied = (
             ""
-            if there is None
-            else f"Through Jupyter, also from another machine: [{there}/]({there}/) · "
-            f"[interactive docs]({there}/docs)\n\n"
+            if path is None
+            else f"Through Jupyter, also from another machine: [{path}/]({path}/) · "
+            f"[interactive docs]({path}/docs)\n\n"
         )
         return (
             f"**HTTP server** at [{self._url}]({self._url}) · "

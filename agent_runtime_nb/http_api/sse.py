@@ -1,8 +1,8 @@
-"""An answer as a stream of server-sent events.
+"""Server-sent events: an answer as a stream.
 
-Events are written by hand and whatever is ready goes out as one chunk: with a library
-that handles one event at a time a burst costs many times as much. Comments keep the
-line alive.
+Events are written by hand, and all that are ready go out in one chunk: with a library
+that sends one event at a time a burst costs many times as much. Comments keep an idle
+connection open.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ HEARTBEAT = 15.0
 """Seconds of silence before a comment is sent."""
 
 WRITE_TIMEOUT = 10.0
-"""Seconds that a reader may take no bytes at all before it is dropped."""
+"""Seconds that a client may read nothing before it is disconnected."""
 
 _QUEUED = 256
-"""Events that may wait for a slow reader; further ones wait in the turn's own log."""
+"""Events that may wait for a slow client; further ones wait in the turn's own log."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def frame(kind: str, event_id: int | str | None, data: JsonValue) -> bytes:
 
 
 class StreamSlot:
-    """A place for one stream; `end` ends the stream from outside, with a problem."""
+    """The permit of one open stream; `end` ends the stream from outside, with a problem."""
 
     def __init__(self, slots: "StreamSlots") -> None:
         self._slots = slots
@@ -46,7 +46,7 @@ class StreamSlot:
         self._problem: Problem | None = None
 
     def release(self) -> None:
-        """Give it back; twice is once."""
+        """Give it back; idempotent."""
         self._slots.drop(self)
 
     def end(self, problem: Problem) -> None:
@@ -57,7 +57,7 @@ class StreamSlot:
 
     @property
     def ended(self) -> "asyncio.Future[Problem]":
-        """Done when the stream must end, with the last thing to say."""
+        """Done when the stream must end; the result is its last event's problem."""
         if self._ended is None:
             self._ended = asyncio.get_running_loop().create_future()
             if self._problem is not None:
@@ -78,7 +78,7 @@ class StreamSlots:
         return len(self._open)
 
     def take(self) -> StreamSlot:
-        """Take a place, to be released.
+        """Take a slot, to be released.
 
         Raises:
             Refused: with 429 if there is none.
@@ -92,7 +92,7 @@ class StreamSlots:
         return slot
 
     def drop(self, slot: StreamSlot) -> None:
-        """Take a place back."""
+        """Free a slot; `StreamSlot.release` calls it."""
         self._open.discard(slot)
 
     def end_all(self, problem: Problem) -> None:
@@ -102,11 +102,11 @@ class StreamSlots:
 
 
 class EventStream(Response):
-    """Sends frames as they come, until they end or the reader goes.
+    """Sends frames as they come, until they end or the client disconnects.
 
     Args:
         frames: the events as `frame` makes them; closed when the stream ends.
-        slot: the place that it has; released when it has ended, however it did.
+        slot: released when the stream has ended, in whatever way.
         headers: sent beside those of an event stream.
     """
 
@@ -133,38 +133,38 @@ class EventStream(Response):
             if not await self._serve(receive, send):
                 await _abort(scope)
         except asyncio.CancelledError:
-            # The server stops: the reader is told, and may resume elsewhere.
-            await _sent(send, _last_words(stopping()), more=False)
+            # The server stops: the client gets a last event, and may resume elsewhere.
+            await _sent(send, _error_frame(stopping()), more=False)
         finally:
             self._slot.release()
 
     async def _serve(self, receive: Receive, send: Send) -> bool:
-        """False if the reader takes nothing and must be dropped."""
-        ready = _Frames()
+        """False if the client reads nothing and must be disconnected."""
+        ready = _FrameBuffer()
         async with asyncio.TaskGroup() as group:
             reading = group.create_task(self._read(ready))
             writing = group.create_task(_write(ready, send))
-            leaving = group.create_task(_wait_until_gone(receive))
+            leaving = group.create_task(_wait_for_disconnect(receive))
             ended = self._slot.ended
             await asyncio.wait((writing, leaving, ended), return_when="FIRST_COMPLETED")
             for task in (reading, writing, leaving):
                 task.cancel()
         if ended.done() and writing.cancelled():
-            return await _sent(send, _last_words(ended.result()), more=False)
+            return await _sent(send, _error_frame(ended.result()), more=False)
         return writing.cancelled() or writing.result()
 
-    async def _read(self, ready: "_Frames") -> None:
+    async def _read(self, ready: "_FrameBuffer") -> None:
         try:
             async for event in self._frames:
                 if ready.add(event):
-                    await ready.room()
+                    await ready.wait_for_room()
             ready.add(b"")
         finally:
             await self._frames.aclose()
 
 
-class _Frames:
-    """What was read and is not sent yet; a queue from which everything is taken."""
+class _FrameBuffer:
+    """Frames that are not sent yet; a reader takes all of them at once."""
 
     def __init__(self) -> None:
         self._frames: list[bytes] = []
@@ -172,34 +172,34 @@ class _Frames:
         self._room = asyncio.Event()
 
     def add(self, frame: bytes) -> bool:
-        """Add one; whether there is no room for another one."""
+        """Add one; returns whether it is full now."""
         self._frames.append(frame)
         if len(self._frames) == 1:
             self._some.set()
         return len(self._frames) >= _QUEUED
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         """Wait until everything is taken."""
         self._room.clear()
         await self._room.wait()
 
-    async def some(self) -> None:
-        """Wait until there is something."""
+    async def wait_for_frames(self) -> None:
+        """Wait until there is a frame."""
         await self._some.wait()
 
     def take(self) -> list[bytes]:
-        """All that there is."""
+        """Remove and return all frames."""
         frames, self._frames = self._frames, []
         self._some.clear()
         self._room.set()
         return frames
 
 
-def _last_words(problem: Problem) -> bytes:
+def _error_frame(problem: Problem) -> bytes:
     return frame("error", None, problem.body())
 
 
-async def _write(ready: _Frames, send: Send) -> bool:
+async def _write(ready: _FrameBuffer, send: Send) -> bool:
     events = [b": stream\n\n"]
     while True:
         events += ready.take()
@@ -209,14 +209,14 @@ async def _write(ready: _Frames, send: Send) -> bool:
             return taken
         try:
             async with asyncio.timeout(HEARTBEAT):
-                await ready.some()
+                await ready.wait_for_frames()
             events = []
         except TimeoutError:
             events = [b": keep-alive\n\n"]
 
 
 async def _sent(send: Send, body: bytes, *, more: bool) -> bool:
-    """Send a chunk; False if the reader did not take it in time."""
+    """Send a chunk; False if the client did not read it in time."""
     try:
         async with asyncio.timeout(WRITE_TIMEOUT):
             await send({"type": "http.response.body", "body": body, "more_body": more})
@@ -226,14 +226,14 @@ async def _sent(send: Send, body: bytes, *, more: bool) -> bool:
     return True
 
 
-async def _wait_until_gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def _abort(scope: Scope) -> None:
-    """Cut the connection, if the server gives a way to."""
+    """Abort the connection, if the server allows it."""
     abort = scope.get("state", {}).get("abort")
     if abort is not None:
         abort()
-        await asyncio.sleep(0)  # it is gone in the loop's next turn
+        await asyncio.sleep(0)  # it is closed in the loop's next iteration

@@ -7,14 +7,9 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
-from agent_runtime_nb.conversations.files import (
-    import_conversation,
-    list_conversations,
-    read_conversation,
-    to_json,
-    to_markdown,
-    to_notebook,
-)
+from agent_runtime_nb.conversations.export import to_markdown, to_notebook
+from agent_runtime_nb.conversations.json_format import import_conversation, to_json
+from agent_runtime_nb.conversations.reading import list_conversations, read_conversation
 from agent_runtime_nb.exceptions import InvalidRequest
 from agent_runtime_nb.notebook.answers import Answer, Pending
 from agent_runtime_nb.notebook.card import as_table

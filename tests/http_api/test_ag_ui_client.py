@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import pytest
 
-from tests.http_api.clients_of_faces import Place, place
+from tests.http_api.third_party_clients import Place, place
 from tests.servers import npm_package
 
 pytestmark = pytest.mark.process

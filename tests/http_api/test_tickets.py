@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from agent_runtime_nb.exceptions import LoopBlocked
-from agent_runtime_nb.http_api.jupyter import ways
+from agent_runtime_nb.http_api.jupyter import addresses_for
 from agent_runtime_nb.http_api.server import EmbeddedServer
 from agent_runtime_nb.runtime_abstractions import ActorId
 from agent_runtime_nb.side_channel import tickets as tickets_module
@@ -419,7 +419,7 @@ PROXIED = "/user/ada/proxy/4321"
 def test_a_page_is_sent_where_it_may_call(
     origin: str, proxied: str | None, hosts: tuple[str, ...], urls: tuple[str, ...]
 ):
-    found = ways(origin, HERE, proxied, hosts)
+    found = addresses_for(origin, HERE, proxied, hosts)
 
     assert (found.urls, found.problem) == (urls, "")
 
@@ -436,7 +436,7 @@ def test_a_page_is_sent_where_it_may_call(
 def test_where_no_way_leads_it_is_said_what_would_open_one(
     origin: str, proxied: str | None, what: str
 ):
-    found = ways(origin, HERE, proxied, ())
+    found = addresses_for(origin, HERE, proxied, ())
 
     assert found.urls == ()
     assert what in found.problem

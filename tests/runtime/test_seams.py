@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from agent_runtime_nb.agents.actor import AgentActor
-from agent_runtime_nb.conversations.files import read_conversation, to_markdown
+from agent_runtime_nb.conversations.export import to_markdown
+from agent_runtime_nb.conversations.reading import read_conversation
 from agent_runtime_nb.exceptions import ActorQuarantined, StaleEpoch
 from agent_runtime_nb.runtime.client import InProcessActorClient
 from agent_runtime_nb.runtime.runtime import InProcessActorRuntime

@@ -13,13 +13,9 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
-from agent_runtime_nb.conversations.files import (
-    Conversation,
-    read_conversation,
-    to_json,
-    to_markdown,
-    to_notebook,
-)
+from agent_runtime_nb.conversations.export import to_markdown, to_notebook
+from agent_runtime_nb.conversations.json_format import to_json
+from agent_runtime_nb.conversations.reading import Conversation, read_conversation
 from agent_runtime_nb.storage_abstractions import HostInfo
 from tests.servers.cosmos_server import CosmosServer
 from tests.servers.postgres_server import running_server

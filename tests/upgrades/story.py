@@ -13,11 +13,8 @@ from agent_runtime_nb import (
     InProcessActorClient,
     InProcessActorRuntime,
 )
-from agent_runtime_nb.conversations.files import (
-    import_conversation,
-    read_conversation,
-    to_json,
-)
+from agent_runtime_nb.conversations.json_format import import_conversation, to_json
+from agent_runtime_nb.conversations.reading import read_conversation
 from tests.upgrades.actors import Gate, approval_answers, runtime_on
 from tests.upgrades.places import Place
 

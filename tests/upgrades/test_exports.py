@@ -10,7 +10,8 @@ import nbformat
 import pytest
 
 from agent_runtime_nb import ActorId, InMemoryStateStorage
-from agent_runtime_nb.conversations.files import import_conversation, read_conversation
+from agent_runtime_nb.conversations.json_format import import_conversation
+from agent_runtime_nb.conversations.reading import read_conversation
 from agent_runtime_nb.storage_abstractions import HostInfo
 from tests.upgrades.actors import Agents, Gate, runtime_on
 from tests.upgrades.conftest import NEXT_OF_MOCK, check_turn

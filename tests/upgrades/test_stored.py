@@ -6,7 +6,7 @@ from typing import Any
 
 from agent_runtime_nb import ActorId, Cursor, RequestStatus, TurnView
 from agent_runtime_nb.conversations.entries import text_of, turn_entries
-from agent_runtime_nb.conversations.files import list_conversations, read_conversation
+from agent_runtime_nb.conversations.reading import list_conversations, read_conversation
 from agent_runtime_nb.storage_abstractions import HostInfo
 from tests.upgrades.conftest import NEXT_OF_MOCK, VERSIONS, Later, check_turn
 from tests.upgrades.places import Place

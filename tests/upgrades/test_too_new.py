@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from agent_runtime_nb import InMemoryStateStorage, RequestStatus
-from agent_runtime_nb.conversations.files import import_conversation, list_conversations
+from agent_runtime_nb.conversations.json_format import import_conversation
+from agent_runtime_nb.conversations.reading import list_conversations
 from agent_runtime_nb.exceptions import SchemaTooNew
 from agent_runtime_nb.storage_abstractions import HostInfo
 from tests.upgrades.actors import Gate, runtime_on

@@ -7,7 +7,7 @@ import pytest
 
 from agent_runtime_nb.agents.actor import AgentActor
 from agent_runtime_nb.agents.samples import EchoAgent
-from agent_runtime_nb.conversations.files import import_conversation
+from agent_runtime_nb.conversations.json_format import import_conversation
 from agent_runtime_nb.runtime.client import InProcessActorClient
 from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import ActorId

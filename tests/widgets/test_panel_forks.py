@@ -2,7 +2,7 @@
 
 import json
 
-from agent_runtime_nb.conversations.files import import_conversation
+from agent_runtime_nb.conversations.json_format import import_conversation
 from agent_runtime_nb.runtime.client import InProcessActorClient
 from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import ActorId

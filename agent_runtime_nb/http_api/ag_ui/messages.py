@@ -1,4 +1,4 @@
-"""Messages of AG-UI, to a turn and from a conversation."""
+"""Converts between the messages of AG-UI and those of a conversation."""
 
 from collections.abc import Iterator
 from typing import Any, cast
@@ -22,35 +22,37 @@ from ag_ui.core import (
 from agent_runtime_nb.conversations.contents import image_of
 from agent_runtime_nb.conversations.entries import Entry, text_of
 from agent_runtime_nb.exceptions import InvalidRequest
-from agent_runtime_nb.http_api.answers import approval_requests
-from agent_runtime_nb.http_api.turn_pieces import arguments_of, as_text, object_of
+from agent_runtime_nb.http_api.content_stream import arguments_of, as_text, object_of
+from agent_runtime_nb.http_api.turn_response import approval_requests
 from agent_runtime_nb.runtime_abstractions import TurnView
 from agent_runtime_nb.runtime_directory import ActorView
 
 
-def turns_of(view: ActorView) -> list[TurnView]:
-    """The turns of a conversation that are at hand, oldest first."""
+def known_turns(view: ActorView) -> list[TurnView]:
+    """The turns in a view of a conversation, open ones too, oldest first."""
     running = () if view.running is None else (view.running,)
     return [*view.turns, *running, *view.waiting]
 
 
-# --- what comes in --------------------------------------------------------------------
+# --- AG-UI to a turn --------------------------------------------------------------------
 
 
 def messages_of(body: RunAgentInput, view: ActorView) -> list[dict[str, Any]]:
-    """The messages of a turn: what the conversation has not heard.
+    """The messages of a turn: those that the conversation does not have yet.
 
     Raises:
-        InvalidRequest: naming the place.
+        InvalidRequest: naming the field.
     """
-    answers = _approvals(body, view)
+    decisions = _approvals(body, view)
     given = list(body.messages)
-    if turns_of(view):
-        told = [at for at, one in enumerate(given) if isinstance(one, AssistantMessage)]
-        given = given[told[-1] + 1 :] if told else given
-    if answers:  # the messages were said before the interrupt
-        return [{"role": "user", "contents": answers}]
-    messages = list(_said(given))
+    if known_turns(view):
+        answered = [
+            at for at, one in enumerate(given) if isinstance(one, AssistantMessage)
+        ]
+        given = given[answered[-1] + 1 :] if answered else given
+    if decisions:  # the messages were sent before the interrupt
+        return [{"role": "user", "contents": decisions}]
+    messages = list(_new_messages(given))
     if not messages:
         raise InvalidRequest("messages", "there is nothing after the last answer")
     return messages
@@ -75,13 +77,12 @@ def _approvals(body: RunAgentInput, view: ActorView) -> list[dict[str, Any]]:
     return answers
 
 
-def _said(messages: list[Message]) -> Iterator[dict[str, Any]]:
+def _new_messages(messages: list[Message]) -> Iterator[dict[str, Any]]:
     for number, message in enumerate(messages):
         contents = _contents(message, f"messages[{number}]")
         if contents:
             role = "system" if message.role == "developer" else message.role
-            said = {"role": role, "contents": contents, "message_id": message.id}
-            yield said
+            yield {"role": role, "contents": contents, "message_id": message.id}
 
 
 def _contents(message: Message, field: str) -> list[dict[str, Any]]:
@@ -124,11 +125,11 @@ def _part(part: Any, field: str) -> dict[str, Any]:
     raise InvalidRequest(field, "only texts and images are taken here")
 
 
-# --- what goes out --------------------------------------------------------------------
+# --- a turn to AG-UI ------------------------------------------------------------------
 
 
-def shown_messages(entry: Entry) -> Iterator[Message]:
-    """An entry of a conversation, as AG-UI has it."""
+def ag_ui_messages(entry: Entry) -> Iterator[Message]:
+    """An entry of a conversation as messages of AG-UI."""
     contents = cast("list[dict[str, Any]]", entry.get("contents") or [])
     role, name = entry["role"], str(entry["message_id"])
     if role == "tool":
@@ -140,7 +141,7 @@ def shown_messages(entry: Entry) -> Iterator[Message]:
                     tool_call_id=str(one.get("call_id")),
                 )
     elif role == "assistant":
-        calls = [_shown_call(one) for one in contents if one["type"] == "function_call"]
+        calls = [_tool_call(one) for one in contents if one["type"] == "function_call"]
         text = text_of(entry)
         yield AssistantMessage(id=name, content=text or None, tool_calls=calls or None)
     elif role == "user":
@@ -149,7 +150,7 @@ def shown_messages(entry: Entry) -> Iterator[Message]:
         yield SystemMessage(id=name, content=text_of(entry))
 
 
-def _shown_call(content: dict[str, Any]) -> ToolCall:
+def _tool_call(content: dict[str, Any]) -> ToolCall:
     function = FunctionCall(
         name=str(content.get("name")), arguments=arguments_of(content)
     )

@@ -2,11 +2,11 @@
 
 A thread is a conversation, a run a turn; the run's id is the request's, so a run that
 is posted again is answered with the same turn. A front end sends all the messages that
-it has: a conversation that is new here begins with all of them, any other hears what
-comes after the last answer. Without any message (and nothing to resume) nothing is run
-and the conversation is told, as a snapshot of its messages.
+it has: a conversation that is new here begins with all of them, any other gets those
+after the last answer. Without any message (and nothing to resume) nothing is run and the
+answer is a snapshot of the conversation's messages.
 
-Tools run here, with the agent, and are told as they run. One that waits for somebody's
+Tools run here, with the agent, and are reported as they run. One that waits for an
 approval ends the run with an interrupt; it is resumed with the payload
 `{"approved": true}`. Tools, context and state of the front end are not used.
 """
@@ -44,26 +44,26 @@ from fastapi import APIRouter, Response
 
 from agent_runtime_nb.conversations.entries import turn_entries
 from agent_runtime_nb.http_api.ag_ui.messages import (
+    ag_ui_messages,
+    known_turns,
     messages_of,
-    shown_messages,
-    turns_of,
 )
-from agent_runtime_nb.http_api.answers import (
-    approval_requests,
-    find_actor,
-    find_agent,
-    shown_approval,
+from agent_runtime_nb.http_api.content_stream import (
+    ContentChunk,
+    arguments_of,
+    as_text,
+    object_of,
+    stream_content,
+    turn_error,
+    usage_and_finish_reason,
 )
 from agent_runtime_nb.http_api.problems import problem_of
 from agent_runtime_nb.http_api.sse import EventStream, StreamSlots
-from agent_runtime_nb.http_api.turn_pieces import (
-    Piece,
-    arguments_of,
-    as_text,
-    error_at_end,
-    facts_at_end,
-    object_of,
-    pieces_of,
+from agent_runtime_nb.http_api.turn_response import (
+    approval_requests,
+    approval_summary,
+    find_actor,
+    find_agent,
 )
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
@@ -85,9 +85,9 @@ def ag_ui_routes(
     client: IActorClient, directory: RuntimeDirectory, slots: StreamSlots
 ) -> APIRouter:
     """The route, over any client and any directory."""
-    face = _AgUiRoutes(client, directory, slots)
+    handlers = _AgUiRoutes(client, directory, slots)
     routes = APIRouter(include_in_schema=False)
-    routes.add_api_route("/ag-ui/{agent_name}", face.run, methods=["POST"])
+    routes.add_api_route("/ag-ui/{agent_name}", handlers.run, methods=["POST"])
     return routes
 
 
@@ -117,19 +117,19 @@ class _AgUiRoutes:
     async def _send(
         self, actor_id: ActorId, body: RunAgentInput, view: ActorView
     ) -> ActorResponseHandle:
-        if any(turn.message_id == body.run_id for turn in turns_of(view)):
+        if any(turn.message_id == body.run_id for turn in known_turns(view)):
             # The same run once more.
             return await self._client.get_response(actor_id, body.run_id)
         params = {"messages": messages_of(body, view)}
         return await self._client.send_request(actor_id, "run", params, body.run_id)
 
 
-# --- what goes out --------------------------------------------------------------------
+# --- events of a run ------------------------------------------------------------------
 
 _encode = EventEncoder().encode
 
 
-def _sent(event: BaseEvent) -> bytes:
+def _encoded(event: BaseEvent) -> bytes:
     return _encode(event).encode()
 
 
@@ -137,22 +137,22 @@ async def _events(
     body: RunAgentInput, handle: ActorResponseHandle
 ) -> AsyncGenerator[bytes, None]:
     names: dict[str, Any] = {"thread_id": body.thread_id, "run_id": body.run_id}
-    yield _sent(RunStartedEvent(**names))
-    telling = _AgUiEvents(body.run_id)
+    yield _encoded(RunStartedEvent(**names))
+    events = _AgUiEvents(body.run_id)
     try:
-        async for piece in pieces_of(handle):
-            told = telling.take(piece) if isinstance(piece, Piece) else telling.end()
-            for event in told:
-                yield _sent(event)
-            if not isinstance(piece, Piece):
-                yield _sent(_end(body, piece))
+        async for chunk in stream_content(handle):
+            is_last = not isinstance(chunk, ContentChunk)
+            for event in events.end() if is_last else events.take(chunk):
+                yield _encoded(event)
+            if is_last:
+                yield _encoded(_end(body, chunk))
     except Exception as error:
         problem = problem_of(error)
-        yield _sent(RunErrorEvent(message=problem.detail, code=problem.slug))
+        yield _encoded(RunErrorEvent(message=problem.detail, code=problem.slug))
 
 
 def _end(body: RunAgentInput, response: ActorResponseMessage) -> BaseEvent:
-    failed = error_at_end(response)
+    failed = turn_error(response)
     if failed is not None:
         kind, text, _ = failed
         return RunErrorEvent(message=text or kind, code=kind)
@@ -163,7 +163,7 @@ def _end(body: RunAgentInput, response: ActorResponseMessage) -> BaseEvent:
     elif asked:
         interrupts = [_interrupt(part) for part in asked.values()]
         outcome = RunFinishedInterruptOutcome(interrupts=interrupts)
-    counted, _ = facts_at_end(response)
+    counted, _ = usage_and_finish_reason(response)
     usage = TokenUsage(
         input_tokens=counted.get("input_token_count"),
         output_tokens=counted.get("output_token_count"),
@@ -178,38 +178,38 @@ def _end(body: RunAgentInput, response: ActorResponseMessage) -> BaseEvent:
 
 
 def _interrupt(part: dict[str, Any]) -> Interrupt:
-    shown = shown_approval(part)
+    summary = approval_summary(part)
     call = object_of(part.get("function_call"))
     return Interrupt(
-        id=shown["approval_id"],
+        id=summary["approval_id"],
         reason="tool_approval",
-        message=f"{shown['name']} wants to run with {as_text(shown['arguments'])}",
+        message=f"{summary['name']} wants to run with {as_text(summary['arguments'])}",
         tool_call_id=call.get("call_id"),
         response_schema=_APPROVAL_SCHEMA,
     )
 
 
 class _AgUiEvents:
-    """Makes events of the pieces of one answer; at most one message is open."""
+    """Makes events of the chunks of one answer; at most one message is open."""
 
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id
         self._open: tuple[str, str] | None = None  # "text" or "reasoning", and its id
-        self._said_by: str | None = None  # the agent's id of the open message
+        self._agent_message_id: str | None = None  # as the agent calls the open message
         self._used: set[str] = set()
         self._calls: set[str] = set()  # whose arguments may still come
         self._last_call = ""
 
-    def take(self, piece: Piece) -> Iterator[BaseEvent]:
-        """The events of a piece."""
-        if piece.kind == "text" and piece.role == "assistant":
-            yield from self._text("text", piece)
-        elif piece.kind == "text_reasoning":
-            yield from self._text("reasoning", piece)
-        elif piece.kind == "function_call":
-            yield from self._call(piece)
-        elif piece.kind == "function_result":
-            yield from self._result(piece)
+    def take(self, chunk: ContentChunk) -> Iterator[BaseEvent]:
+        """The events of a chunk."""
+        if chunk.kind == "text" and chunk.role == "assistant":
+            yield from self._text("text", chunk)
+        elif chunk.kind == "text_reasoning":
+            yield from self._text("reasoning", chunk)
+        elif chunk.kind == "function_call":
+            yield from self._call(chunk)
+        elif chunk.kind == "function_result":
+            yield from self._result(chunk)
 
     def end(self) -> Iterator[BaseEvent]:
         """The events that end what is open."""
@@ -218,15 +218,15 @@ class _AgUiEvents:
             yield ToolCallEndEvent(tool_call_id=call_id)
         self._calls.clear()
 
-    def _text(self, kind: str, piece: Piece) -> Iterator[BaseEvent]:
-        if not piece.text:  # an empty delta is no event
+    def _text(self, kind: str, chunk: ContentChunk) -> Iterator[BaseEvent]:
+        if not chunk.text:  # an empty delta is no event
             return
-        is_other = piece.message_id not in (None, self._said_by)
+        is_other = chunk.message_id not in (None, self._agent_message_id)
         if self._open is None or self._open[0] != kind or is_other:
             yield from self.end()
-            yield from self._begin(kind, piece.message_id)
+            yield from self._begin(kind, chunk.message_id)
         name = self._open[1] if self._open else ""
-        content: dict[str, Any] = {"message_id": name, "delta": piece.text}
+        content: dict[str, Any] = {"message_id": name, "delta": chunk.text}
         if kind == "text":
             yield TextMessageContentEvent(**content)
         else:
@@ -234,7 +234,7 @@ class _AgUiEvents:
 
     def _begin(self, kind: str, message_id: str | None) -> Iterator[BaseEvent]:
         name = self._new_id(message_id)
-        self._open, self._said_by = (kind, name), message_id
+        self._open, self._agent_message_id = (kind, name), message_id
         if kind == "text":
             yield TextMessageStartEvent(message_id=name, role="assistant")
         else:
@@ -252,8 +252,8 @@ class _AgUiEvents:
             yield ReasoningMessageEndEvent(message_id=name)
             yield ReasoningEndEvent(message_id=name)
 
-    def _call(self, piece: Piece) -> Iterator[BaseEvent]:
-        content = piece.content
+    def _call(self, chunk: ContentChunk) -> Iterator[BaseEvent]:
+        content = chunk.content
         call_id = str(content.get("call_id") or self._last_call)
         self._last_call = call_id
         if call_id not in self._calls:
@@ -264,13 +264,13 @@ class _AgUiEvents:
         if arguments := arguments_of(content):
             yield ToolCallArgsEvent(tool_call_id=call_id, delta=arguments)
 
-    def _result(self, piece: Piece) -> Iterator[BaseEvent]:
-        call_id = str(piece.content.get("call_id"))
+    def _result(self, chunk: ContentChunk) -> Iterator[BaseEvent]:
+        call_id = str(chunk.content.get("call_id"))
         yield from self._end_message()
         if call_id in self._calls:
             self._calls.discard(call_id)
             yield ToolCallEndEvent(tool_call_id=call_id)
-        result = piece.content.get("exception") or piece.content.get("result") or ""
+        result = chunk.content.get("exception") or chunk.content.get("result") or ""
         yield ToolCallResultEvent(
             message_id=self._new_id(None),
             tool_call_id=call_id,
@@ -286,7 +286,7 @@ class _AgUiEvents:
         return name
 
 
-# --- a conversation as it is ----------------------------------------------------------
+# --- a snapshot of a conversation -----------------------------------------------------
 
 
 async def _snapshot(
@@ -294,7 +294,7 @@ async def _snapshot(
 ) -> AsyncGenerator[bytes, None]:
     names: dict[str, Any] = {"thread_id": body.thread_id, "run_id": body.run_id}
     entries = [entry for turn in view.turns for entry in turn_entries(turn)]
-    messages = [message for entry in entries for message in shown_messages(entry)]
-    yield _sent(RunStartedEvent(**names))
-    yield _sent(MessagesSnapshotEvent(messages=messages))
-    yield _sent(RunFinishedEvent(**names, outcome=RunFinishedSuccessOutcome()))
+    messages = [message for entry in entries for message in ag_ui_messages(entry)]
+    yield _encoded(RunStartedEvent(**names))
+    yield _encoded(MessagesSnapshotEvent(messages=messages))
+    yield _encoded(RunFinishedEvent(**names, outcome=RunFinishedSuccessOutcome()))

@@ -1,4 +1,4 @@
-"""Chat completions, from OpenAI's messages to a turn and back."""
+"""Chat completions: converts OpenAI's messages to a turn, and its answer back."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ from typing import Any
 import orjson
 
 from agent_runtime_nb.exceptions import InvalidRequest
-from agent_runtime_nb.http_api.openai.shapes import (
+from agent_runtime_nb.http_api.content_stream import (
+    ContentChunk,
+    final_content,
+    object_of,
+    stream_content,
+    usage_and_finish_reason,
+)
+from agent_runtime_nb.http_api.openai.schemas import (
     ChatRequest,
     contents_of,
     error_body,
     raise_failure,
 )
 from agent_runtime_nb.http_api.problems import problem_of
-from agent_runtime_nb.http_api.turn_pieces import (
-    Piece,
-    facts_at_end,
-    object_of,
-    pieces_at_end,
-    pieces_of,
-)
 from agent_runtime_nb.runtime_abstractions import (
     ActorResponseHandle,
     ActorResponseMessage,
@@ -39,15 +39,15 @@ _REASONS = {"length": "length", "content_filter": "content_filter"}
 
 
 @dataclass(frozen=True, slots=True)
-class ChatAbout:
-    """What every part of an answer repeats."""
+class CompletionHead:
+    """The members that every chunk of a completion repeats."""
 
     model: str
     message_id: str
     at: float
 
-    def head(self, kind: str) -> dict[str, JsonValue]:
-        """The members that begin each part."""
+    def members(self, kind: str) -> dict[str, JsonValue]:
+        """The first members of each chunk."""
         return {
             "id": f"chatcmpl-{self.message_id}",
             "object": kind,
@@ -56,7 +56,7 @@ class ChatAbout:
         }
 
 
-# --- what comes in --------------------------------------------------------------------
+# --- OpenAI to a turn -----------------------------------------------------------------
 
 
 def chat_messages(body: ChatRequest, *, only_new: bool) -> list[dict[str, Any]]:
@@ -64,10 +64,10 @@ def chat_messages(body: ChatRequest, *, only_new: bool) -> list[dict[str, Any]]:
 
     Args:
         body: the request.
-        only_new: leave out what was said up to the last answer.
+        only_new: leave out everything up to the last answer.
 
     Raises:
-        InvalidRequest: naming the place.
+        InvalidRequest: naming the field.
     """
     given = [
         _message(one, f"messages[{number}]") for number, one in enumerate(body.messages)
@@ -103,17 +103,17 @@ def _message(given: dict[str, Any], field: str) -> dict[str, Any]:
     return {"role": role, "contents": contents}
 
 
-# --- what goes out --------------------------------------------------------------------
+# --- a turn to OpenAI ----------------------------------------------------------------
 
 
-def completion(about: ChatAbout, response: ActorResponseMessage) -> JsonValue:
+def completion(head: CompletionHead, response: ActorResponseMessage) -> JsonValue:
     """The whole answer.
 
     Raises:
         TurnFailed: if the turn failed.
     """
     raise_failure(response)
-    text = "".join(filter(None, map(_text, pieces_at_end(response))))
+    text = "".join(filter(None, map(_text, final_content(response))))
     message = {"role": "assistant", "content": text, "refusal": None}
     choice: dict[str, JsonValue] = {
         "index": 0,
@@ -121,37 +121,37 @@ def completion(about: ChatAbout, response: ActorResponseMessage) -> JsonValue:
         "logprobs": None,
         "finish_reason": _finish_reason(response),
     }
-    whole = {**about.head("chat.completion"), "choices": [choice]}
+    whole = {**head.members("chat.completion"), "choices": [choice]}
     usage = _usage(response)
     return whole if usage is None else {**whole, "usage": usage}
 
 
 async def completion_chunks(
     handle: ActorResponseHandle,
-    about: ChatAbout,
+    head: CompletionHead,
     *,
     with_usage: bool,
     at_end: Callable[[], Awaitable[None]],
 ) -> AsyncGenerator[bytes, None]:
-    """The answer as it comes; `at_end` is called once the turn has ended."""
-    head = about.head("chat.completion.chunk")
+    """The answer as stream chunks; `at_end` is called once the turn has ended."""
+    members = head.members("chat.completion.chunk")
 
     def chunk(delta: JsonValue, reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": reason}
-        return _data({**head, "choices": [choice]})
+        return _data({**members, "choices": [choice]})
 
     yield chunk({"role": "assistant", "content": ""})
     try:
-        async for piece in pieces_of(handle):
-            if isinstance(piece, Piece):
-                if text := _text(piece):
+        async for item in stream_content(handle):
+            if isinstance(item, ContentChunk):
+                if text := _text(item):
                     yield chunk({"content": text})
                 continue
             await at_end()
-            raise_failure(piece)
-            yield chunk({}, _finish_reason(piece))
+            raise_failure(item)
+            yield chunk({}, _finish_reason(item))
             if with_usage:
-                yield _data({**head, "choices": [], "usage": _usage(piece)})
+                yield _data({**members, "choices": [], "usage": _usage(item)})
     except Exception as error:
         problem = problem_of(error)
         body = error_body(problem.status, problem.slug, problem.detail)
@@ -159,19 +159,19 @@ async def completion_chunks(
     yield b"data: [DONE]\n\n"
 
 
-def _text(piece: Piece) -> str:
-    # Tools ran here: what they were asked and said is not for the caller to run.
-    return piece.text if piece.kind == "text" and piece.role == "assistant" else ""
+def _text(chunk: ContentChunk) -> str:
+    # Tools ran here: their calls and results are not for the caller to run.
+    return chunk.text if chunk.kind == "text" and chunk.role == "assistant" else ""
 
 
 def _finish_reason(response: ActorResponseMessage) -> str:
     if response.status is not RequestStatus.COMPLETED:
         return "length"  # it was stopped: there would be more
-    return _REASONS.get(str(facts_at_end(response)[1]), "stop")
+    return _REASONS.get(str(usage_and_finish_reason(response)[1]), "stop")
 
 
 def _usage(response: ActorResponseMessage) -> JsonValue:
-    counted, _ = facts_at_end(response)
+    counted, _ = usage_and_finish_reason(response)
     if not counted:
         return None
     prompt = counted.get("input_token_count") or 0

@@ -1,17 +1,17 @@
-"""The output items of a response, and the events that tell of them as they grow.
+"""The output items of a response, and the stream events that report them as they grow.
 
 A text is a `message`, reasoning a `reasoning`, a tool that the agent called an
 `mcp_call` (of a server's tool: it ran here, and is not for the caller to run), a tool
 that waits for somebody's approval an `mcp_approval_request`. Items stand in the order
-of their beginnings; fed with the pieces of a stream or with those of the final
-response, the same items come out.
+of their beginnings; the chunks of a stream and those of the final response
+give the same items.
 """
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from agent_runtime_nb.http_api.turn_pieces import (
-    Piece,
+from agent_runtime_nb.http_api.content_stream import (
+    ContentChunk,
     arguments_of,
     as_text,
     object_of,
@@ -38,18 +38,18 @@ class Output:
         self._calls: dict[str, int] = {}  # tools without a result yet, by call id
         self._last_call = ""
 
-    def take(self, piece: Piece) -> list[Event]:
-        """Add a piece; the events that tell of it."""
-        if piece.kind == "text" and piece.role == "assistant":
-            return self._grow("message", piece.text)
-        if piece.kind == "text_reasoning":
-            return self._grow("reasoning", piece.text)
-        if piece.kind == "function_call":
-            return self._call(piece.content)
-        if piece.kind == "function_result":
-            return self._result(piece.content)
-        if piece.kind == "function_approval_request":
-            return self._approval(piece.content)
+    def take(self, chunk: ContentChunk) -> list[Event]:
+        """Add a chunk; the events that report it."""
+        if chunk.kind == "text" and chunk.role == "assistant":
+            return self._grow("message", chunk.text)
+        if chunk.kind == "text_reasoning":
+            return self._grow("reasoning", chunk.text)
+        if chunk.kind == "function_call":
+            return self._call(chunk.content)
+        if chunk.kind == "function_result":
+            return self._result(chunk.content)
+        if chunk.kind == "function_approval_request":
+            return self._approval(chunk.content)
         return []
 
     def finish(self) -> list[Event]:
@@ -80,7 +80,10 @@ class Output:
             return events
         item["content"][0]["text"] += text
         delta: dict[str, Any] = {"delta": text, "logprobs": []}
-        return [*events, ("response.output_text.delta", {**self._place(at), **delta})]
+        return [
+            *events,
+            ("response.output_text.delta", {**self._position(at), **delta}),
+        ]
 
     def _begin_message(self) -> list[Event]:
         begun = {"type": "message", "role": "assistant", "status": "in_progress"}
@@ -88,7 +91,7 @@ class Output:
         part: dict[str, Any] = {"type": "output_text", "text": "", "annotations": []}
         at = len(self.items) - 1
         self.items[at] = {**self.items[at], "content": [dict(part)]}
-        added = {**self._place(at), "part": part}
+        added = {**self._position(at), "part": part}
         return [*events, ("response.content_part.added", added)]
 
     def _begin_reasoning(self) -> list[Event]:
@@ -106,10 +109,14 @@ class Output:
             return [self._done(at)]
         item["status"] = "completed"
         part = dict(item["content"][0])
-        told: dict[str, Any] = {**self._place(at), "text": part["text"], "logprobs": []}
+        members: dict[str, Any] = {
+            **self._position(at),
+            "text": part["text"],
+            "logprobs": [],
+        }
         return [
-            ("response.output_text.done", told),
-            ("response.content_part.done", {**self._place(at), "part": part}),
+            ("response.output_text.done", members),
+            ("response.content_part.done", {**self._position(at), "part": part}),
             self._done(at),
         ]
 
@@ -141,9 +148,9 @@ class Output:
         if at is None:
             return []
         failed = content.get("exception")
-        told = {"error": as_text(failed)} if failed else {}
+        members = {"error": as_text(failed)} if failed else {}
         result = as_text(content.get("result") or "")
-        self.items[at] |= {"status": "failed" if failed else "completed", **told}
+        self.items[at] |= {"status": "failed" if failed else "completed", **members}
         self.items[at]["output"] = None if failed else result
         return [self._done(at)]
 
@@ -165,12 +172,12 @@ class Output:
     def _add(self, item: dict[str, Any], prefix: str) -> Event:
         at = len(self.items)
         self.items.append({"id": f"{prefix}_{self._name}_{at}", **item})
-        told = {"output_index": at, "item": dict(self.items[at])}
-        return "response.output_item.added", told
+        members = {"output_index": at, "item": dict(self.items[at])}
+        return "response.output_item.added", members
 
     def _done(self, at: int) -> Event:
-        told = {"output_index": at, "item": dict(self.items[at])}
-        return "response.output_item.done", told
+        members = {"output_index": at, "item": dict(self.items[at])}
+        return "response.output_item.done", members
 
-    def _place(self, at: int) -> dict[str, JsonValue]:
+    def _position(self, at: int) -> dict[str, JsonValue]:
         return {"item_id": self.items[at]["id"], "output_index": at, "content_index": 0}

@@ -1,4 +1,4 @@
-"""Responses, from OpenAI's input items to a turn and back."""
+"""Responses: converts OpenAI's input items to a turn, and its answer back."""
 
 import hashlib
 from collections.abc import AsyncGenerator, Mapping
@@ -6,8 +6,15 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from agent_runtime_nb.exceptions import InvalidRequest
+from agent_runtime_nb.http_api.content_stream import (
+    ContentChunk,
+    final_content,
+    stream_content,
+    turn_error,
+    usage_and_finish_reason,
+)
 from agent_runtime_nb.http_api.openai.items import Event, Output
-from agent_runtime_nb.http_api.openai.shapes import (
+from agent_runtime_nb.http_api.openai.schemas import (
     ResponseId,
     ResponsesRequest,
     contents_of,
@@ -15,13 +22,6 @@ from agent_runtime_nb.http_api.openai.shapes import (
 )
 from agent_runtime_nb.http_api.problems import problem_of
 from agent_runtime_nb.http_api.sse import frame
-from agent_runtime_nb.http_api.turn_pieces import (
-    Piece,
-    error_at_end,
-    facts_at_end,
-    pieces_at_end,
-    pieces_of,
-)
 from agent_runtime_nb.runtime_abstractions import (
     ActorResponseHandle,
     ActorResponseMessage,
@@ -43,7 +43,7 @@ _IGNORED = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseAbout:
+class ResponseHead:
     """What a response repeats of its request."""
 
     id: ResponseId
@@ -64,7 +64,7 @@ class ResponseAbout:
         )
 
 
-# --- what comes in --------------------------------------------------------------------
+# --- OpenAI to a turn -----------------------------------------------------------------
 
 
 def approvals_in(body: ResponsesRequest) -> bool:
@@ -83,14 +83,14 @@ def input_messages(
         asked: the open approval requests of the conversation, by id.
 
     Raises:
-        InvalidRequest: naming the place.
+        InvalidRequest: naming the field.
     """
     messages: list[dict[str, Any]] = []
     if body.instructions:
-        # Of an id that says what it is: the actor leaves out what it was told before.
+        # The id is made of the text: an actor that has a message of that id skips it.
         name = hashlib.sha256(body.instructions.encode()).hexdigest()[:24]
-        told = {"role": "system", "content": body.instructions}
-        messages.append({**told, "message_id": f"instructions-{name}"})
+        message = {"role": "system", "content": body.instructions}
+        messages.append({**message, "message_id": f"instructions-{name}"})
     if isinstance(body.input, str):
         return [*messages, {"role": "user", "content": body.input}]
     for number, item in enumerate(body.input):
@@ -129,51 +129,51 @@ def _message(
     }
 
 
-# --- what goes out --------------------------------------------------------------------
+# --- a turn to OpenAI ----------------------------------------------------------------
 
 
-def open_response(about: ResponseAbout, status: str) -> dict[str, JsonValue]:
+def open_response(head: ResponseHead, status: str) -> dict[str, JsonValue]:
     """A response that has no answer yet."""
     return {
-        "id": str(about.id),
+        "id": str(head.id),
         "object": "response",
-        "created_at": int(about.at),
+        "created_at": int(head.at),
         "status": status,
         "error": None,
         "incomplete_details": None,
-        "instructions": about.instructions,
-        "model": about.id.actor_id.type_name,
+        "instructions": head.instructions,
+        "model": head.id.actor_id.type_name,
         "output": [],
         "parallel_tool_calls": True,
-        "previous_response_id": about.previous_response_id,
-        "conversation": {"id": about.id.actor_id.instance_id},
+        "previous_response_id": head.previous_response_id,
+        "conversation": {"id": head.id.actor_id.instance_id},
         "tool_choice": "auto",
         "tools": [],
-        "metadata": dict(about.metadata or {}),
+        "metadata": dict(head.metadata or {}),
         "usage": None,
     }
 
 
 def response_of(
-    about: ResponseAbout, response: ActorResponseMessage, *, raising: bool = True
+    head: ResponseHead, response: ActorResponseMessage, *, raising: bool = True
 ) -> dict[str, JsonValue]:
     """The whole answer.
 
     Raises:
-        TurnFailed: if the turn failed, unless it shall be told in the response.
+        TurnFailed: if the turn failed, and `raising` is set.
     """
     if raising:
         raise_failure(response)
-    output = Output(about.id.actor_id.type_name, about.id.message_id)
-    for piece in pieces_at_end(response):
-        output.take(piece)
+    output = Output(head.id.actor_id.type_name, head.id.message_id)
+    for chunk in final_content(response):
+        output.take(chunk)
     output.finish()
     status, why = _status(response)
-    whole = open_response(about, status)
+    whole = open_response(head, status)
     whole |= {"output": output.items, "usage": _usage(response)}
     if why is not None:
         whole["incomplete_details"] = {"reason": why}
-    if (failed := error_at_end(response)) is not None:
+    if (failed := turn_error(response)) is not None:
         kind, text, _ = failed
         whole["error"] = {"code": "server_error", "message": f"{kind}: {text}"}
     return whole
@@ -181,14 +181,14 @@ def response_of(
 
 def _status(response: ActorResponseMessage) -> tuple[str, str | None]:
     if response.status is RequestStatus.COMPLETED:
-        why = _CUT_OFF.get(str(facts_at_end(response)[1]))
+        why = _CUT_OFF.get(str(usage_and_finish_reason(response)[1]))
         return ("completed", None) if why is None else ("incomplete", why)
     ends = {RequestStatus.FAILED: "failed", RequestStatus.CANCELLED: "cancelled"}
     return ends.get(response.status, "incomplete"), None
 
 
 def _usage(response: ActorResponseMessage) -> JsonValue:
-    counted, _ = facts_at_end(response)
+    counted, _ = usage_and_finish_reason(response)
     if not counted:
         return None
     given = counted.get("input_token_count") or 0
@@ -203,9 +203,9 @@ def _usage(response: ActorResponseMessage) -> JsonValue:
 
 
 async def response_events(
-    handle: ActorResponseHandle, about: ResponseAbout
+    handle: ActorResponseHandle, head: ResponseHead
 ) -> AsyncGenerator[bytes, None]:
-    """The answer as it comes, as OpenAI's events."""
+    """The answer as a stream of OpenAI's events."""
     sent = 0
 
     def event(kind: str, members: Mapping[str, JsonValue]) -> bytes:
@@ -214,28 +214,28 @@ async def response_events(
         numbered = {"type": kind, "sequence_number": sent - 1, **members}
         return frame(kind, None, numbered)
 
-    output = Output(about.id.actor_id.type_name, about.id.message_id)
-    begun = open_response(about, "in_progress")
+    output = Output(head.id.actor_id.type_name, head.id.message_id)
+    begun = open_response(head, "in_progress")
     yield event("response.created", {"response": begun})
     yield event("response.in_progress", {"response": begun})
     try:
-        async for piece in pieces_of(handle):
-            if isinstance(piece, Piece):
-                for one in output.take(piece):
+        async for chunk in stream_content(handle):
+            if isinstance(chunk, ContentChunk):
+                for one in output.take(chunk):
                     yield event(*one)
                 continue
             for one in output.finish():
                 yield event(*one)
-            yield event(*_end(about, piece))
+            yield event(*_end(head, chunk))
     except Exception as error:
         problem = problem_of(error)
         code = problem.slug.replace("-", "_")
-        told = {"code": code, "message": problem.detail, "param": None}
-        yield event("error", told)
+        members = {"code": code, "message": problem.detail, "param": None}
+        yield event("error", members)
 
 
-def _end(about: ResponseAbout, response: ActorResponseMessage) -> Event:
-    whole = response_of(about, response, raising=False)
+def _end(head: ResponseHead, response: ActorResponseMessage) -> Event:
+    whole = response_of(head, response, raising=False)
     status = whole["status"]
     kind = status if status in ("completed", "failed") else "incomplete"
     return f"response.{kind}", {"response": whole}

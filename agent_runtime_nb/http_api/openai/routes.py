@@ -1,4 +1,4 @@
-"""The same agents as models of OpenAI's API, for whatever speaks that.
+"""The same agents as models of OpenAI's API, for any client of that API.
 
     GET  /v1/models                 the agents
     POST /v1/responses              a turn of a conversation
@@ -10,10 +10,10 @@
 the last one makes a branch. Chat completions are stateless: each call carries the whole
 history and runs in a conversation of its own, which is deleted after the answer unless
 `store` is true. With a header `X-Conversation-Id` it is a turn of that conversation
-instead, and only what is new in the history is said.
+instead, and only the new messages of the history are sent.
 
 Tools run here, with the agent: responses show them as calls of a server's tools
-(`mcp_call`), completions do not show them. What an agent decides for itself
+(`mcp_call`), completions do not show them. Settings that belong to the agent
 (temperature, tools, ...) is ignored.
 """
 
@@ -31,26 +31,21 @@ from agent_runtime_nb.exceptions import (
     RequestNotFound,
     UnknownActorType,
 )
-from agent_runtime_nb.http_api.answers import (
-    approval_requests,
-    find_actor,
-    json_response,
-)
 from agent_runtime_nb.http_api.openai.chat import (
-    ChatAbout,
+    CompletionHead,
     chat_messages,
     completion,
     completion_chunks,
 )
 from agent_runtime_nb.http_api.openai.responses import (
-    ResponseAbout,
+    ResponseHead,
     approvals_in,
     input_messages,
     open_response,
     response_events,
     response_of,
 )
-from agent_runtime_nb.http_api.openai.shapes import (
+from agent_runtime_nb.http_api.openai.schemas import (
     ChatRequest,
     ResponseId,
     ResponsesRequest,
@@ -59,6 +54,11 @@ from agent_runtime_nb.http_api.openai.shapes import (
 from agent_runtime_nb.http_api.problems import problem_of
 from agent_runtime_nb.http_api.schemas import MessageId
 from agent_runtime_nb.http_api.sse import EventStream, StreamSlots
+from agent_runtime_nb.http_api.turn_response import (
+    approval_requests,
+    find_actor,
+    json_response,
+)
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorResponseHandle,
@@ -83,8 +83,8 @@ class _OpenAIRoute(APIRoute):
                 return await handle(request)
             except RequestValidationError as error:
                 first = error.errors()[0]
-                place = ".".join(map(str, first["loc"][1:])) or "body"
-                invalid = InvalidRequest(place, str(first["msg"]))
+                field = ".".join(map(str, first["loc"][1:])) or "body"
+                invalid = InvalidRequest(field, str(first["msg"]))
                 return error_response(problem_of(invalid), invalid)
             except Exception as error:
                 return error_response(problem_of(error), error)
@@ -96,16 +96,16 @@ def openai_routes(
     client: IActorClient, directory: RuntimeDirectory, slots: StreamSlots
 ) -> APIRouter:
     """The routes, over any client and any directory."""
-    face = _OpenAIRoutes(client, directory, slots)
+    handlers = _OpenAIRoutes(client, directory, slots)
     routes = APIRouter(prefix="/v1", route_class=_OpenAIRoute, include_in_schema=False)
-    routes.add_api_route("/models", face.list_models)
-    routes.add_api_route("/models/{model}", face.read_model)
-    routes.add_api_route("/responses", face.respond, methods=["POST"])
-    routes.add_api_route("/responses/{response_id}", face.read_response)
+    routes.add_api_route("/models", handlers.list_models)
+    routes.add_api_route("/models/{model}", handlers.read_model)
+    routes.add_api_route("/responses", handlers.respond, methods=["POST"])
+    routes.add_api_route("/responses/{response_id}", handlers.read_response)
     routes.add_api_route(
-        "/responses/{response_id}/cancel", face.cancel_response, methods=["POST"]
+        "/responses/{response_id}/cancel", handlers.cancel_response, methods=["POST"]
     )
-    routes.add_api_route("/chat/completions", face.complete, methods=["POST"])
+    routes.add_api_route("/chat/completions", handlers.complete, methods=["POST"])
     return routes
 
 
@@ -144,7 +144,7 @@ class _OpenAIRoutes:
         asked = await self._asked(actor_id, body)
         params = {"messages": input_messages(body, asked)}
         response_id = ResponseId(actor_id, name)
-        about = ResponseAbout.of(body, response_id, time.time())
+        head = ResponseHead.of(body, response_id, time.time())
         if body.stream:
             slot = self._slots.take()
             try:
@@ -152,12 +152,12 @@ class _OpenAIRoutes:
             except BaseException:
                 slot.release()
                 raise
-            return EventStream(response_events(handle, about), slot, {})
+            return EventStream(response_events(handle, head), slot, {})
         handle = await self._send(actor_id, params, name)
         if body.background:
-            return json_response(open_response(about, "queued"))
+            return json_response(open_response(head, "queued"))
         message = await handle.get_response()
-        return json_response(response_of(about, message))
+        return json_response(response_of(head, message))
 
     async def _conversation_of(self, body: ResponsesRequest) -> ActorId:
         if body.previous_response_id is None:
@@ -194,17 +194,17 @@ class _OpenAIRoutes:
     async def read_response(self, response_id: str) -> Response:
         """The answer of a turn, or that it is under way."""
         named, handle = await self._find(response_id)
-        about = ResponseAbout(named, time.time())
+        head = ResponseHead(named, time.time())
         view = await self._directory.read_actor(named.actor_id, limit=1)
         waiting = [turn.message_id for turn in view.waiting]
         if view.running is not None and view.running.message_id == named.message_id:
-            return json_response(open_response(about, "in_progress"))
+            return json_response(open_response(head, "in_progress"))
         if named.message_id in waiting:
-            return json_response(open_response(about, "queued"))
+            return json_response(open_response(head, "queued"))
         message = await handle.get_response()
         if message.status is RequestStatus.NOT_FOUND:
             raise RequestNotFound(named.actor_id, named.message_id)
-        whole = response_of(about, message, raising=False)
+        whole = response_of(head, message, raising=False)
         return json_response(whole)
 
     async def cancel_response(self, response_id: str) -> Response:
@@ -214,8 +214,8 @@ class _OpenAIRoutes:
         message = await handle.get_response()
         if message.status is RequestStatus.NOT_FOUND:
             raise RequestNotFound(named.actor_id, named.message_id)
-        about = ResponseAbout(named, time.time())
-        whole = response_of(about, message, raising=False)
+        head = ResponseHead(named, time.time())
+        whole = response_of(head, message, raising=False)
         return json_response(whole)
 
     async def _find(self, response_id: str) -> tuple[ResponseId, ActorResponseHandle]:
@@ -242,13 +242,13 @@ class _OpenAIRoutes:
             if forgets:
                 await self._directory.delete_actor(actor_id)
 
-        about = ChatAbout(body.model, name, time.time())
+        head = CompletionHead(body.model, name, time.time())
         headers = {} if forgets else {"X-Conversation-Id": _shown(named)}
         if not body.stream:
             handle = await self._send(actor_id, {"messages": messages}, name)
             message = await handle.get_response()
             await forget()
-            return json_response(completion(about, message), 200, headers)
+            return json_response(completion(head, message), 200, headers)
         slot = self._slots.take()
         try:
             handle = await self._send(actor_id, {"messages": messages}, name)
@@ -256,7 +256,7 @@ class _OpenAIRoutes:
             slot.release()
             raise
         chunks = completion_chunks(
-            handle, about, with_usage=body.includes_usage, at_end=forget
+            handle, head, with_usage=body.includes_usage, at_end=forget
         )
         return EventStream(chunks, slot, headers)
 

@@ -1,7 +1,7 @@
 """The routes that `HttpActorClient` talks to: any actor, any method, every verb.
 
-They carry `IActorClient` and `RuntimeDirectory` as they are, for programs of this
-package; people and other programs have the routes of `app`. Ids are in the query or in
+They carry `IActorClient` and `RuntimeDirectory` as they are, for clients of this package;
+other programs use the other routes. Ids are in the query or in
 the body and never in the path, as they may contain anything.
 
 A client may lose its connection at any moment and go on: a request is sent again with
@@ -65,27 +65,27 @@ class CancelIn(BaseModel):
     message_id: str
 
 
-class _FaithfulRoute(APIRoute):
-    """Answers errors with their facts, so that they can be raised again elsewhere."""
+class _ActorRoute(APIRoute):
+    """Answers errors with their attributes, so that the client can raise them again."""
 
     def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # pyright: ignore[reportIncompatibleMethodOverride] - not annotated as a coroutine there
         handle = super().get_route_handler()
 
-        async def handle_faithfully(request: Request) -> Response:
+        async def handle_with_facts(request: Request) -> Response:
             try:
                 return await handle(request)
             except AgentRuntimeError as error:
                 return _problem(error).response()
 
-        return handle_faithfully
+        return handle_with_facts
 
 
 def actor_routes(
     client: IActorClient, directory: RuntimeDirectory, slots: StreamSlots
 ) -> APIRouter:
     """The routes, over any client and any directory; they count as streams, too."""
-    actors = _Actors(client, directory, slots)
-    routes = APIRouter(route_class=_FaithfulRoute, include_in_schema=False)
+    actors = _ActorRoutes(client, directory, slots)
+    routes = APIRouter(route_class=_ActorRoute, include_in_schema=False)
     routes.add_api_route(protocol.REQUESTS, actors.send, methods=["POST"])
     routes.add_api_route(protocol.CANCEL, actors.cancel, methods=["POST"])
     routes.add_api_route(protocol.RESPONSE, actors.read_response)
@@ -96,7 +96,7 @@ def actor_routes(
     return routes
 
 
-class _Actors:
+class _ActorRoutes:
     def __init__(
         self, client: IActorClient, directory: RuntimeDirectory, slots: StreamSlots
     ) -> None:
@@ -104,7 +104,7 @@ class _Actors:
         self._directory = directory
         self._slots = slots
 
-    # --- talk
+    # --- the client
 
     async def send(self, body: RequestIn) -> Response:
         """Send a request; 202 with its id once it is stored."""
@@ -150,7 +150,7 @@ class _Actors:
         return self._stream(_updates(handle, after))
 
     async def watch_turns(self, actor_id: str, after: str | None = None) -> Response:
-        """`TurnUpdate`s as events; the first event tells the cursor to resume from."""
+        """`TurnUpdate`s as events; the first event has the cursor to resume from."""
         watched = _actor_id(actor_id)
         return self._stream(self._turns(watched, _cursor(after)))
 
@@ -158,7 +158,7 @@ class _Actors:
         self, actor_id: ActorId, after: Cursor | None
     ) -> AsyncGenerator[bytes, None]:
         if after is None:
-            # Of the same meaning as none, but it can be resumed from.
+            # Watches the same updates as None does, but can be resumed from.
             after = (await self._directory.read_actor(actor_id, limit=1)).cursor
         yield _event("cursor", orjson.dumps(str(after)))
         async for update in self._client.watch_actor(actor_id, after):
@@ -167,7 +167,7 @@ class _Actors:
     async def _handle(self, actor_id: str, message_id: str) -> ActorResponseHandle:
         return await self._client.get_response(_actor_id(actor_id), message_id)
 
-    # --- look and manage
+    # --- the directory
 
     async def watch_events(self) -> Response:
         """What happens in the runtime, in batches."""
@@ -188,8 +188,8 @@ class _Actors:
             given = known.arguments.model_validate_json(await request.body())
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            place = ".".join(map(str, first["loc"])) or "body"
-            raise InvalidRequest(place, first["msg"]) from None
+            field = ".".join(map(str, first["loc"])) or "body"
+            raise InvalidRequest(field, first["msg"]) from None
         arguments = {name: getattr(given, name) for name in type(given).model_fields}
         try:
             async with asyncio.timeout(VERB_TIMEOUT):
@@ -201,7 +201,7 @@ class _Actors:
         return _sent(known.result.dump_json(found))
 
     def _stream(self, frames: AsyncGenerator[bytes, None]) -> EventStream:
-        return EventStream(_told(frames), self._slots.take(), {})
+        return EventStream(_with_error(frames), self._slots.take(), {})
 
 
 async def _updates(
@@ -214,8 +214,10 @@ async def _updates(
             yield _event("response", orjson.dumps(_final(message)))
 
 
-async def _told(frames: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """The frames; an error is the last of them."""
+async def _with_error(
+    frames: AsyncGenerator[bytes, None],
+) -> AsyncGenerator[bytes, None]:
+    """The frames; if making them raises, an `error` event is the last."""
     try:
         async for frame in frames:
             yield frame

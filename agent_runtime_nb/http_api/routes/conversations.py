@@ -8,18 +8,15 @@ from typing import Annotated, Any, Literal
 import orjson
 from fastapi import APIRouter, Body, Query, Request, Response
 
-from agent_runtime_nb.conversations.files import (
+from agent_runtime_nb.conversations.export import to_markdown, to_notebook
+from agent_runtime_nb.conversations.json_format import (
     FORMAT,
     VERSION,
-    Conversation,
     import_conversation,
-    read_conversation,
     to_json,
-    to_markdown,
-    to_notebook,
 )
+from agent_runtime_nb.conversations.reading import Conversation, read_conversation
 from agent_runtime_nb.exceptions import InvalidRequest, SchemaTooNew, UnknownActorType
-from agent_runtime_nb.http_api.answers import find_actor, json_response, path_of
 from agent_runtime_nb.http_api.problems import Problem, Refused, public_data
 from agent_runtime_nb.http_api.schemas import (
     ConversationBody,
@@ -30,6 +27,7 @@ from agent_runtime_nb.http_api.schemas import (
     ForkRequest,
     ReviveResult,
 )
+from agent_runtime_nb.http_api.turn_response import find_actor, json_response, path_of
 from agent_runtime_nb.runtime_abstractions import ActorId, JsonValue, TurnView
 from agent_runtime_nb.runtime_directory import (
     ActorView,
@@ -62,7 +60,7 @@ _DOCUMENT: dict[str, Any] = {
 
 def conversation_routes(directory: RuntimeDirectory) -> APIRouter:
     """The routes of this module; the ones of a request must be added before."""
-    routes, verbs = APIRouter(), _Conversations(directory)
+    routes, handlers = APIRouter(), _ConversationRoutes(directory)
     add = routes.add_api_route
     every = "/agents/{agent_name}/conversations"
     one = every + "/{conversation_id:path}"
@@ -72,29 +70,35 @@ def conversation_routes(directory: RuntimeDirectory) -> APIRouter:
         "status_code": 201,
         "response_model": ConversationSummary,
     }
-    add(every, verbs.list, response_model=ConversationList)
-    add(every, verbs.take, **made)
+    add(every, handlers.list, response_model=ConversationList)
+    add(every, handlers.take, **made)
     add(
         "/agents/{agent_name}/dead-letters",
-        verbs.dead_letters,
+        handlers.dead_letters,
         response_model=DeadLetterList,
     )
     kinds: dict[str, Any] = {kind: {} for kind, _, _ in _WRITERS.values()}
     add(
         one + "/export",
-        verbs.export,
+        handlers.export,
         response_class=Response,
         responses={200: {"content": kinds}},
     )
-    add(one + "/fork", verbs.fork, **made)
-    add(one + "/revive", verbs.revive, **posts, response_model=ReviveResult)
-    add(one, verbs.read, response_model=ConversationBody)
-    add(one, verbs.rename, methods=["PATCH"], response_model=ConversationSummary)
-    add(one, verbs.delete, methods=["DELETE"], status_code=204, response_class=Response)
+    add(one + "/fork", handlers.fork, **made)
+    add(one + "/revive", handlers.revive, **posts, response_model=ReviveResult)
+    add(one, handlers.read, response_model=ConversationBody)
+    add(one, handlers.rename, methods=["PATCH"], response_model=ConversationSummary)
+    add(
+        one,
+        handlers.delete,
+        methods=["DELETE"],
+        status_code=204,
+        response_class=Response,
+    )
     return routes
 
 
-class _Conversations:
+class _ConversationRoutes:
     def __init__(self, directory: RuntimeDirectory) -> None:
         self._directory = directory
 
@@ -148,7 +152,7 @@ class _Conversations:
         actor_id = await self._find(agent_name, conversation_id)
         view = await self._directory.read_actor(actor_id, before=before, limit=limit)
         if before is None and _is_empty(view):
-            raise _nothing(actor_id)
+            raise _not_stored(actor_id)
         return json_response(
             {
                 **_summary(view.info or ConversationInfo(actor_id)),
@@ -176,7 +180,7 @@ class _Conversations:
         """Cancel what runs or waits and delete all that is stored of it."""
         actor_id = await self._find(agent_name, conversation_id)
         if not await self._directory.delete_actor(actor_id):
-            raise _nothing(actor_id)
+            raise _not_stored(actor_id)
         return Response(status_code=204)
 
     async def fork(
@@ -193,17 +197,17 @@ class _Conversations:
         if wanted.conversation_id is not None:
             to = await self._find(agent_name, wanted.conversation_id)
         if wanted.at is None and wanted.before is None:
-            await self._check_there(actor_id)
+            await self._check_exists(actor_id)
         made = await self._directory.fork(
             actor_id, at=wanted.at, before=wanted.before, to=to
         )
-        return await self._made(request, made)
+        return await self._created(request, made)
 
-    async def _check_there(self, actor_id: ActorId) -> None:
+    async def _check_exists(self, actor_id: ActorId) -> None:
         if _is_empty(await self._directory.read_actor(actor_id, limit=1)):
-            raise _nothing(actor_id)
+            raise _not_stored(actor_id)
 
-    async def _made(self, request: Request, actor_id: ActorId) -> Response:
+    async def _created(self, request: Request, actor_id: ActorId) -> Response:
         headers = {"Location": path_of(request, actor_id)}
         return json_response(await self._summary_of(actor_id), 201, headers)
 
@@ -222,7 +226,7 @@ class _Conversations:
         actor_id = await self._find(agent_name, conversation_id)
         found = await read_conversation(self._directory, actor_id)
         if not found.turns:
-            raise _nothing(actor_id)
+            raise _not_stored(actor_id)
         media_type, suffix, write = _WRITERS[format]
         written = write(found)
         content = written if isinstance(written, str) else orjson.dumps(written)
@@ -252,7 +256,7 @@ class _Conversations:
             made = await import_conversation(self._directory, body, to=to)
         except SchemaTooNew as error:
             raise InvalidRequest("version", str(error)) from error
-        return await self._made(request, made)
+        return await self._created(request, made)
 
 
 def _summary(info: ConversationInfo) -> dict[str, JsonValue]:
@@ -274,7 +278,7 @@ def _is_empty(view: ActorView) -> bool:
     return not (view.turns or view.running or view.waiting or named)
 
 
-def _nothing(actor_id: ActorId) -> Refused:
+def _not_stored(actor_id: ActorId) -> Refused:
     detail = f"nothing is stored of {actor_id}"
     more = {"retryable": False}
     return Refused(Problem(404, "conversation-not-found", detail, more))

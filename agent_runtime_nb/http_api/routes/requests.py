@@ -7,14 +7,12 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from agent_runtime_nb.exceptions import AgentRuntimeError, RequestNotFound
-from agent_runtime_nb.http_api.answers import (
-    answer,
-    find_actor,
-    json_response,
-    pending,
+from agent_runtime_nb.http_api.delivery import (
+    LastEventId,
+    accepted_response,
+    stream_response,
 )
-from agent_runtime_nb.http_api.delivery import LastEventId, accepted, stream
-from agent_runtime_nb.http_api.routes.runs import ANSWERS
+from agent_runtime_nb.http_api.routes.runs import RUN_RESPONSES
 from agent_runtime_nb.http_api.schemas import (
     CancelResult,
     DiscardResult,
@@ -22,6 +20,12 @@ from agent_runtime_nb.http_api.schemas import (
     WithdrawResult,
 )
 from agent_runtime_nb.http_api.sse import EventStream, StreamSlots
+from agent_runtime_nb.http_api.turn_response import (
+    final_response,
+    find_actor,
+    json_response,
+    pending_response,
+)
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorResponseHandle,
@@ -39,28 +43,31 @@ def request_routes(
     client: IActorClient, directory: RuntimeDirectory, slots: StreamSlots
 ) -> APIRouter:
     """The routes of this module."""
-    routes, verbs = APIRouter(), _Requests(client, directory, slots)
+    routes, handlers = APIRouter(), _RequestRoutes(client, directory, slots)
     one = (
         "/agents/{agent_name}/conversations/{conversation_id:path}"
         "/requests/{message_id:path}"
     )
     events: dict[int | str, dict[str, Any]] = {
         200: {"content": {EventStream.media_type: {}}},
-        204: ANSWERS[204],
+        204: RUN_RESPONSES[204],
     }
     routes.add_api_route(
-        one + "/events", verbs.events, response_class=Response, responses=events
+        one + "/events", handlers.events, response_class=Response, responses=events
     )
-    routes.add_api_route(one, verbs.read, response_model=RunResponse)
+    routes.add_api_route(one, handlers.read, response_model=RunResponse)
     for name, verb, model in (
-        ("cancel", verbs.cancel, CancelResult),
-        ("withdraw", verbs.withdraw, WithdrawResult),
-        ("discard", verbs.discard, DiscardResult),
+        ("cancel", handlers.cancel, CancelResult),
+        ("withdraw", handlers.withdraw, WithdrawResult),
+        ("discard", handlers.discard, DiscardResult),
     ):
         routes.add_api_route(
             f"{one}/{name}", verb, methods=["POST"], response_model=model
         )
-    for name, verb in (("run-again", verbs.run_again), ("requeue", verbs.requeue)):
+    for name, verb in (
+        ("run-again", handlers.run_again),
+        ("requeue", handlers.requeue),
+    ):
         routes.add_api_route(
             f"{one}/{name}",
             verb,
@@ -71,7 +78,7 @@ def request_routes(
     return routes
 
 
-class _Requests:
+class _RequestRoutes:
     def __init__(
         self, client: IActorClient, directory: RuntimeDirectory, slots: StreamSlots
     ) -> None:
@@ -89,7 +96,11 @@ class _Requests:
         actor_id = await self._find(agent_name, conversation_id)
         handle = await self._client.get_response(actor_id, message_id)
         message = await self._ended(handle)
-        return pending(handle) if message is None else answer(handle, message)
+        return (
+            pending_response(handle)
+            if message is None
+            else final_response(handle, message)
+        )
 
     async def _ended(self, handle: ActorResponseHandle) -> ActorResponseMessage | None:
         """The final answer of a request; None if it is open."""
@@ -102,7 +113,7 @@ class _Requests:
                 return await handle.get_response()
         except AgentRuntimeError:  # some are TimeoutErrors, too
             raise
-        except TimeoutError:  # accepted just after the look at the actor
+        except TimeoutError:  # accepted just after the actor was read
             return None
 
     async def events(
@@ -125,7 +136,7 @@ class _Requests:
                 raise RequestNotFound(actor_id, message_id)
             return handle
 
-        return await stream(self._slots, found, last_event_id)
+        return await stream_response(self._slots, found, last_event_id)
 
     async def cancel(
         self, agent_name: str, conversation_id: str, message_id: str
@@ -176,4 +187,6 @@ class _Requests:
     ) -> Response:
         actor_id = await self._find(agent_name, conversation_id)
         new_id = await verb(actor_id, message_id)
-        return accepted(request, await self._client.get_response(actor_id, new_id))
+        return accepted_response(
+            request, await self._client.get_response(actor_id, new_id)
+        )

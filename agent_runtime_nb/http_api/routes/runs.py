@@ -1,4 +1,4 @@
-"""Talk: `POST /agents/{agent_name}/run`, and decide about tool calls."""
+"""Runs: `POST /agents/{agent_name}/run`, and the approval of tool calls."""
 
 import re
 from collections.abc import Iterable
@@ -10,12 +10,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from agent_runtime_nb.agents.approvals import answer_properties
 from agent_runtime_nb.conversations.entries import CONTENT_FIELDS, parse_messages
 from agent_runtime_nb.exceptions import InvalidRequest, MessageIdReused
-from agent_runtime_nb.http_api.answers import (
-    approval_requests,
-    find_actor,
-    json_response,
-    shown_approval,
-)
 from agent_runtime_nb.http_api.delivery import (
     Delivery,
     LastEventId,
@@ -23,8 +17,8 @@ from agent_runtime_nb.http_api.delivery import (
     deliver,
 )
 from agent_runtime_nb.http_api.problems import Problem, Refused
-from agent_runtime_nb.http_api.routes.run_inputs import (
-    RUN_INPUTS,
+from agent_runtime_nb.http_api.routes.run_request import (
+    RUN_OPENAPI,
     read_body,
     read_headers,
 )
@@ -36,6 +30,12 @@ from agent_runtime_nb.http_api.schemas import (
     RunResponse,
 )
 from agent_runtime_nb.http_api.sse import EventStream, StreamSlots
+from agent_runtime_nb.http_api.turn_response import (
+    approval_requests,
+    approval_summary,
+    find_actor,
+    json_response,
+)
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorResponseHandle,
@@ -46,43 +46,43 @@ from agent_runtime_nb.runtime_abstractions import (
 from agent_runtime_nb.runtime_directory import RuntimeDirectory
 
 _RUN = re.compile("/agents/([^/]+)/run")
-_LOOK_BACK = 200  # turns in which an approval may still be open
+_APPROVAL_TURNS = 200  # the newest turns, in which an approval may still be open
 
-ANSWERS: dict[int | str, dict[str, Any]] = {
+RUN_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"model": RunResponse, "content": {EventStream.media_type: {}}},
     202: {"model": RunResponse, "description": "Accepted; `Location` has the answer"},
     204: {"description": "The stream that is resumed had been read to its end"},
 }
-"""How a turn is answered, for the description."""
+"""The responses of a run, for the OpenAPI document."""
 
 
-def run_routes(talk: "Talk") -> APIRouter:
+def run_routes(runs: "RunRoutes") -> APIRouter:
     """The routes of this module."""
     routes = APIRouter()
     approvals = "/agents/{agent_name}/conversations/{conversation_id:path}/approvals"
     sends: dict[str, Any] = {
         "methods": ["POST"],
         "response_model": RunResponse,
-        "responses": ANSWERS,
+        "responses": RUN_RESPONSES,
     }
     run = "/agents/{agent_name}/run"  # `RunEndpoint` is nearly always before it
-    routes.add_api_route(run, talk.run, openapi_extra=RUN_INPUTS, **sends)
-    routes.add_api_route(approvals, talk.approvals, response_model=ApprovalList)
-    routes.add_api_route(approvals, talk.decide_all, **sends)
-    routes.add_api_route(approvals + "/{approval_id:path}", talk.decide, **sends)
+    routes.add_api_route(run, runs.run, openapi_extra=RUN_OPENAPI, **sends)
+    routes.add_api_route(approvals, runs.approvals, response_model=ApprovalList)
+    routes.add_api_route(approvals, runs.decide_all, **sends)
+    routes.add_api_route(approvals + "/{approval_id:path}", runs.decide, **sends)
     return routes
 
 
 class RunEndpoint:
-    """The middleware that serves runs, before any router has to look for the route.
+    """The middleware that serves runs, before any router.
 
-    Looking for it, and all that a router does around it, costs more than the route.
-    With the framework's traces on it is left to the router, which names the route.
+    Finding the route, and all that a router does around it, costs more than the route.
+    With the framework's traces on, runs are left to the router, which names the route.
     """
 
-    def __init__(self, app: ASGIApp, talk: "Talk") -> None:
+    def __init__(self, app: ASGIApp, runs: "RunRoutes") -> None:
         self._app = app
-        self._talk = talk
+        self._runs = runs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -90,14 +90,14 @@ class RunEndpoint:
             path = scope["path"].removeprefix(scope.get("root_path", ""))
             found = _RUN.fullmatch(path)
             if found is not None:
-                response = await self._talk.run(Request(scope, receive), found[1])
+                response = await self._runs.run(Request(scope, receive), found[1])
                 await response(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
-class Talk:
-    """Sends to conversations, for the routes of this module."""
+class RunRoutes:
+    """The handlers of the routes of this module."""
 
     def __init__(
         self, client: IActorClient, directory: RuntimeDirectory, slots: StreamSlots
@@ -131,13 +131,13 @@ class Talk:
                 timeout=body.timeout,
             )
 
-        wish = Delivery.of(
+        delivery = Delivery.of(
             headers.accept,
             stream=body.stream,
             after=headers.after,
             prefer=headers.prefer,
         )
-        return await deliver(request, self._slots, send, wish)
+        return await deliver(request, self._slots, send, delivery)
 
     async def _actor_id(self, body: RunRequest, agent_name: str) -> ActorId:
         if body.agent_name not in (None, agent_name):
@@ -156,7 +156,7 @@ class Talk:
         turns = await self._turns(actor_id)
         answered = _answered(turns)
         found = [
-            {**shown_approval(part), "request_id": turn.message_id}
+            {**approval_summary(part), "request_id": turn.message_id}
             for turn in turns
             for approval_id, part in approval_requests(turn.data).items()
             if approval_id not in answered
@@ -182,8 +182,8 @@ class Talk:
         """
         actor_id = await find_actor(self._directory, agent_name, conversation_id)
         accept = request.headers.get("accept", "")
-        wish = Delivery.of(accept, after=last_event_id, prefer=prefer)
-        return await self._decide(request, actor_id, {approval_id: body}, wish)
+        delivery = Delivery.of(accept, after=last_event_id, prefer=prefer)
+        return await self._decide(request, actor_id, {approval_id: body}, delivery)
 
     async def decide_all(
         self,
@@ -198,18 +198,18 @@ class Talk:
         """Decide about every tool call that a turn has asked about, at once."""
         actor_id = await find_actor(self._directory, agent_name, conversation_id)
         accept = request.headers.get("accept", "")
-        wish = Delivery.of(accept, after=last_event_id, prefer=prefer)
-        return await self._decide(request, actor_id, body.in_full(), wish)
+        delivery = Delivery.of(accept, after=last_event_id, prefer=prefer)
+        return await self._decide(request, actor_id, body.in_full(), delivery)
 
     async def _decide(
         self,
         request: Request,
         actor_id: ActorId,
         decisions: dict[str, ApprovalDecision],
-        wish: Delivery,
+        delivery: Delivery,
     ) -> Response:
         turns = await self._turns(actor_id)
-        asking = _asking(turns, decisions)
+        asking = _turn_that_asked(turns, decisions)
         # The id follows from the turn, as in the chat panel: one decision, whoever
         # makes it, however often it is sent.
         message_id = f"{asking.message_id}-answer"
@@ -230,18 +230,18 @@ class Talk:
             except MessageIdReused:
                 raise _already_decided() from None
 
-        return await deliver(request, self._slots, send, wish)
+        return await deliver(request, self._slots, send, delivery)
 
     async def _turns(self, actor_id: ActorId) -> list[TurnView]:
-        view = await self._directory.read_actor(actor_id, limit=_LOOK_BACK)
+        view = await self._directory.read_actor(actor_id, limit=_APPROVAL_TURNS)
         running = () if view.running is None else (view.running,)
         return [*view.turns, *running, *view.waiting]
 
 
 def _check_parts(params: dict[str, JsonValue]) -> None:
-    """Refuse now what an agent would refuse in its turn.
+    """Raise now what an agent would raise in its turn.
 
-    Kinds of parts that no agent knows are for actors that are none.
+    Parts of other types than the framework's are for hand-written actors: not checked.
     """
     parts = [part for message in params["messages"] for part in _parts(message)]
     if not parts or any(part["type"] not in CONTENT_FIELDS for part in parts):
@@ -249,7 +249,7 @@ def _check_parts(params: dict[str, JsonValue]) -> None:
     parse_messages(params, "-")
 
 
-def _asking(turns: list[TurnView], decisions: Iterable[str]) -> TurnView:
+def _turn_that_asked(turns: list[TurnView], decisions: Iterable[str]) -> TurnView:
     """The turn that asked about these calls, all of them."""
     wanted = set(decisions)
     for turn in reversed(turns):
@@ -265,12 +265,12 @@ def _asking(turns: list[TurnView], decisions: Iterable[str]) -> TurnView:
 
 
 def _answered(turns: list[TurnView]) -> dict[str, str]:
-    """Which requests have answered approvals: message ids by approval id."""
+    """The message ids of the requests that answered approvals, by approval id."""
     found: dict[str, str] = {}
     for turn in turns:
         params: JsonValue = turn.params
-        said = cast("dict[str, Any]", params if isinstance(params, dict) else {})
-        for message in cast("list[dict[str, Any]]", said.get("messages") or []):
+        given = cast("dict[str, Any]", params if isinstance(params, dict) else {})
+        for message in cast("list[dict[str, Any]]", given.get("messages") or []):
             for part in _parts(message):
                 if part.get("type") == "function_approval_response":
                     found.setdefault(str(part.get("id")), turn.message_id)
@@ -287,14 +287,14 @@ def _response(
 ) -> dict[str, JsonValue]:
     """The framework's answer to an approval request; the call is the recorded one."""
     kept = {key: part[key] for key in part if key != "user_input_request"}
-    said = answer_properties(
+    properties = answer_properties(
         for_conversation=decision.approved and decision.scope == "conversation",
         reason=decision.reason,
     )
-    if said:
+    if properties:
         kept["additional_properties"] = {
             **kept.get("additional_properties", {}),
-            **said,
+            **properties,
         }
     return {**kept, "type": "function_approval_response", "approved": decision.approved}
 

@@ -9,13 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from agent_runtime_nb._base.untrusted_json import as_list
-from agent_runtime_nb.conversations.files import (
-    Conversation,
-    read_conversation,
-    to_json,
-    to_markdown,
-    to_notebook,
-)
+from agent_runtime_nb.conversations.export import to_markdown, to_notebook
+from agent_runtime_nb.conversations.json_format import to_json
+from agent_runtime_nb.conversations.reading import Conversation, read_conversation
 from agent_runtime_nb.exceptions import AgentRuntimeError, InvalidRequest
 from agent_runtime_nb.runtime_abstractions import ActorId
 from agent_runtime_nb.runtime_directory import ActorSummary, ConversationInfo

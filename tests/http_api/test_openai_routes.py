@@ -8,7 +8,7 @@ import openai
 import pytest
 from openai import OpenAI
 
-from tests.http_api.clients_of_faces import Place, place
+from tests.http_api.third_party_clients import Place, place
 
 
 @pytest.fixture

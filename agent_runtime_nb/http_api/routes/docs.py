@@ -31,8 +31,8 @@ _POLICY = (
 )
 
 
-def docs_router() -> APIRouter:
-    """The routes that are open to everybody."""
+def docs_routes() -> APIRouter:
+    """The routes of this module; they need no token."""
     routes = APIRouter(include_in_schema=False)
     routes.add_api_route("/", _root)
     routes.add_api_route("/docs", _docs)
@@ -41,7 +41,7 @@ def docs_router() -> APIRouter:
     return routes
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
+def openapi_document(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document of `app`, made once."""
     if app.openapi_schema is None:
         schema = get_openapi(
@@ -64,7 +64,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 
 async def _root(request: Request) -> Response:
-    """People get the docs page, programs the way to the description."""
+    """Browsers get the docs page, programs its path and that of the document."""
     if "text/html" in request.headers.get("accept", ""):
         return RedirectResponse("docs", status_code=307)
     return JSONResponse({"name": TITLE, "docs": "docs", "openapi": "openapi.json"})
@@ -92,4 +92,4 @@ async def _asset(name: str) -> Response:
 
 
 async def _openapi(request: Request) -> Response:
-    return JSONResponse(describe(request.app))
+    return JSONResponse(openapi_document(request.app))

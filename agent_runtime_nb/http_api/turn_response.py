@@ -1,4 +1,4 @@
-"""A turn as HTTP answers it: its body, its problem, where it can be asked for again."""
+"""A turn as an HTTP response: its body, its problem, its URL; and the actor of a URL."""
 
 import contextlib
 import re
@@ -30,7 +30,7 @@ _PREFIX = re.compile(r"(/[A-Za-z0-9._~%@-]+)*")
 async def find_actor(
     directory: RuntimeDirectory, agent_name: str, conversation_id: str
 ) -> ActorId:
-    """The actor of a conversation; whether it exists is not looked at.
+    """The actor id of a conversation; it is not checked that the conversation exists.
 
     Raises:
         UnknownActorType: if no agent can have that name.
@@ -49,10 +49,10 @@ async def find_actor(
 
 
 async def find_agent(directory: RuntimeDirectory, agent_name: str) -> ActorTypeInfo:
-    """What is known of an agent.
+    """The name and description of an agent.
 
     Raises:
-        UnknownActorType: if it is not there.
+        UnknownActorType: if there is none of that name.
     """
     known = await directory.actor_types()
     for one in known:
@@ -64,7 +64,7 @@ async def find_agent(directory: RuntimeDirectory, agent_name: str) -> ActorTypeI
 def json_response(
     body: JsonValue, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
-    """A JSON answer that nobody may keep."""
+    """A JSON response that no cache may keep."""
     sent = {"Cache-Control": "no-store", **(headers or {})}
     return Response(orjson.dumps(body), status, sent, media_type="application/json")
 
@@ -72,18 +72,20 @@ def json_response(
 # --- a turn ---------------------------------------------------------------------------
 
 
-def answer(handle: ActorResponseHandle, message: ActorResponseMessage) -> Response:
+def final_response(
+    handle: ActorResponseHandle, message: ActorResponseMessage
+) -> Response:
     """The final response of a turn, or its problem."""
-    problem = failure(handle, message)
+    problem = problem_in(handle, message)
     if problem is not None:
-        return problem.response(request_id(handle))
-    return json_response(body_of(handle, message), headers=request_id(handle))
+        return problem.response(request_id_header(handle))
+    return json_response(turn_body(handle, message), headers=request_id_header(handle))
 
 
-def failure(
+def problem_in(
     handle: ActorResponseHandle, message: ActorResponseMessage
 ) -> Problem | None:
-    """The problem that a response is, if it is one."""
+    """The problem of a turn that failed or is not known; None of any other."""
     if message.status is RequestStatus.NOT_FOUND:
         return problem_of(RequestNotFound(handle.actor_id, handle.message_id))
     if message.status is RequestStatus.FAILED:
@@ -91,7 +93,7 @@ def failure(
     return None
 
 
-def body_of(
+def turn_body(
     handle: ActorResponseHandle, message: ActorResponseMessage
 ) -> dict[str, JsonValue]:
     """The body of a turn that ended well, or was stopped."""
@@ -101,16 +103,18 @@ def body_of(
     if not (isinstance(data, dict) and "messages" in data):
         body["data"] = data  # an actor that is no agent answers what it likes
         return body
-    said = cast("dict[str, JsonValue]", data)
-    body |= {"messages": said["messages"], "usage": said.get("usage")}
+    answer = cast("dict[str, JsonValue]", data)
+    body |= {"messages": answer["messages"], "usage": answer.get("usage")}
     # Whether it was cut off: "length", and the notice that says so.
-    body |= {key: said[key] for key in ("finish_reason", "notices") if said.get(key)}
-    if asked := [shown_approval(part) for part in approval_requests(data).values()]:
+    body |= {
+        key: answer[key] for key in ("finish_reason", "notices") if answer.get(key)
+    }
+    if asked := [approval_summary(part) for part in approval_requests(data).values()]:
         body["approvals"] = asked
     return body
 
 
-def pending(
+def pending_response(
     handle: ActorResponseHandle,
     status: int = 200,
     headers: dict[str, str] | None = None,
@@ -118,7 +122,7 @@ def pending(
     """A turn that has not ended."""
     body: dict[str, JsonValue] = {"messages": [], "status": RequestStatus.PENDING}
     body |= _names(handle)
-    return json_response(body, status, {**request_id(handle), **(headers or {})})
+    return json_response(body, status, {**request_id_header(handle), **(headers or {})})
 
 
 def _names(handle: ActorResponseHandle) -> dict[str, JsonValue]:
@@ -129,8 +133,8 @@ def _names(handle: ActorResponseHandle) -> dict[str, JsonValue]:
     }
 
 
-def request_id(handle: ActorResponseHandle) -> dict[str, str]:
-    """Ids made here are plain ASCII; a foreign one is shown as far as a header can."""
+def request_id_header(handle: ActorResponseHandle) -> dict[str, str]:
+    """The header with the id; characters that no header can carry are escaped."""
     shown = handle.message_id.encode("ascii", "backslashreplace").decode()
     return {"X-Request-Id": shown} if shown.isprintable() else {}
 
@@ -141,8 +145,8 @@ def request_id(handle: ActorResponseHandle) -> dict[str, str]:
 def approval_requests(data: JsonValue) -> dict[str, dict[str, JsonValue]]:
     """The approval requests of a response's data, by id, as the framework wrote them."""
     found: dict[str, dict[str, JsonValue]] = {}
-    said = cast("dict[str, Any]", data if isinstance(data, dict) else {})
-    for message in _objects(said.get("messages")):
+    answer = cast("dict[str, Any]", data if isinstance(data, dict) else {})
+    for message in _objects(answer.get("messages")):
         for part in _objects(message.get("contents")):
             if part.get("type") == "function_approval_request":
                 found[str(part.get("id"))] = part
@@ -153,8 +157,8 @@ def _objects(value: JsonValue) -> list[dict[str, Any]]:
     return cast("list[dict[str, Any]]", value if isinstance(value, list) else [])
 
 
-def shown_approval(part: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """What a person needs to decide: the exact arguments."""
+def approval_summary(part: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """An approval request with the exact arguments of its call, for a person to decide."""
     call = cast("dict[str, Any]", part.get("function_call") or {})
     arguments = call.get("arguments")
     if isinstance(arguments, str):
@@ -165,11 +169,11 @@ def shown_approval(part: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return {"approval_id": str(part.get("id")), "name": name, "arguments": arguments}
 
 
-# --- where things are -----------------------------------------------------------------
+# --- URLs -----------------------------------------------------------------------------
 
 
 def path_of(request: Request, actor_id: ActorId, *more: str) -> str:
-    """The path of a conversation or of what is in it, as this client must write it.
+    """The path of a conversation, or of something in it, for the client of `request`.
 
     A proxy that takes a prefix off the path says so in `X-Forwarded-Prefix`; it can
     only mislead the client that sent it.

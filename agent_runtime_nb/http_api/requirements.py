@@ -1,4 +1,4 @@
-"""What the extra `http` brings, asked for before any module of this folder needs it."""
+"""Loads what the extra `http` installs: a missing package is reported with the extra."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Agents that the environment names: `azure` and `openai`.
+"""Agents that are configured by environment variables: `azure` and `openai`.
 
     azure   AZURE_OPENAI_API_KEY, AZURE_OPENAI_ENDPOINT or AZURE_OPENAI_BASE_URL, and the
             deployment: AZURE_OPENAI_CHAT_DEPLOYMENT_NAME, or as the framework calls it,
@@ -17,7 +17,7 @@ from typing import Any
 
 from agent_framework.openai import OpenAIChatCompletionClient
 
-_AZURE_PLACES = ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_BASE_URL")
+_AZURE_URLS = ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_BASE_URL")
 _AZURE_MODELS = (
     "AZURE_OPENAI_CHAT_DEPLOYMENT_NAME",
     "AZURE_OPENAI_CHAT_COMPLETION_MODEL",
@@ -31,7 +31,7 @@ _NO_KEY = "none"  # what services without keys are sent; the client asks for som
 def environment_agents(
     environment: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
-    """The agents by name, and a sentence for each that is named only in part."""
+    """The agents by name, and a sentence for each one that is configured only in part."""
     names = os.environ if environment is None else environment
     agents: dict[str, Any] = {}
     problems: list[str] = []
@@ -46,11 +46,11 @@ def environment_agents(
 
 def _azure(names: Mapping[str, str]) -> tuple[Any, list[str]]:
     key = names.get("AZURE_OPENAI_API_KEY")
-    model, place = _first(names, _AZURE_MODELS), _first(names, _AZURE_PLACES)
-    if not (key or model or place):
+    model, url = _first(names, _AZURE_MODELS), _first(names, _AZURE_URLS)
+    if not (key or model or url):
         return None, []
     missing = ["AZURE_OPENAI_API_KEY"] * (not key)
-    missing += [" or ".join(_AZURE_PLACES)] * (not place)
+    missing += [" or ".join(_AZURE_URLS)] * (not url)
     missing += [_AZURE_MODELS[0]] * (not model)
     if missing:
         return None, missing
@@ -65,16 +65,16 @@ def _azure(names: Mapping[str, str]) -> tuple[Any, list[str]]:
 
 
 def _openai(names: Mapping[str, str]) -> tuple[Any, list[str]]:
-    key, place = names.get("OPENAI_API_KEY"), names.get("OPENAI_BASE_URL")
+    key, url = names.get("OPENAI_API_KEY"), names.get("OPENAI_BASE_URL")
     model = _first(names, _MODELS)
-    if not (key or place or model):
+    if not (key or url or model):
         return None, []
-    missing = ["OPENAI_API_KEY (or OPENAI_BASE_URL)"] * (not (key or place))
+    missing = ["OPENAI_API_KEY (or OPENAI_BASE_URL)"] * (not (key or url))
     missing += ["OPENAI_CHAT_MODEL"] * (not model)
     if missing:
         return None, missing
     client = OpenAIChatCompletionClient(
-        model=model, api_key=key or _NO_KEY, base_url=place or None
+        model=model, api_key=key or _NO_KEY, base_url=url or None
     )
     return client, []
 

@@ -1,4 +1,4 @@
-"""What OpenAI's two APIs share: requests, ids, errors."""
+"""What OpenAI's two APIs share: request bodies, ids of responses, contents, errors."""
 
 import base64
 import binascii
@@ -15,9 +15,9 @@ from agent_runtime_nb.exceptions import (
     InvalidRequest,
     TurnFailed,
 )
-from agent_runtime_nb.http_api.answers import json_response
+from agent_runtime_nb.http_api.content_stream import object_of, turn_error
 from agent_runtime_nb.http_api.problems import Problem
-from agent_runtime_nb.http_api.turn_pieces import error_at_end, object_of
+from agent_runtime_nb.http_api.turn_response import json_response
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorResponseMessage,
@@ -121,7 +121,7 @@ def _content(given: JsonValue, field: str) -> dict[str, Any]:
 
 
 def error_response(problem: Problem, error: Exception) -> Response:
-    """A problem as OpenAI tells errors; says whether its clients should try again."""
+    """A problem in the shape of OpenAI's errors, with the header that its clients retry by."""
     status = 400 if problem.status == 422 else problem.status
     again = bool(problem.more.get("retryable"))
     headers = {**problem.headers, "X-Should-Retry": "true" if again else "false"}
@@ -143,8 +143,8 @@ def error_body(status: int, code: str, message: str) -> dict[str, JsonValue]:
 
 
 def raise_failure(response: ActorResponseMessage) -> None:
-    """Raise what a turn failed of, if it did."""
-    failed = error_at_end(response)
+    """Raise the error that a turn failed with, if it failed."""
+    failed = turn_error(response)
     if failed is None:
         return
     kind, text, again = failed

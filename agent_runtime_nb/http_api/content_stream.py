@@ -1,4 +1,7 @@
-"""The content of an answer, piece by piece as it comes, for the faces of other APIs."""
+"""The content of a turn's answer as it is generated, for the APIs with own formats.
+
+`openai` and `ag_ui` make their events from these chunks.
+"""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -16,10 +19,10 @@ from agent_runtime_nb.runtime_abstractions import (
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A content of the framework, as JSON, and the message that it belongs to.
+class ContentChunk:
+    """One content object of the framework, as JSON, and its message.
 
-    `message_id` is None if the agent did not say; `role` is that of the message.
+    `message_id` is None if the agent gave none; `role` is that of the message.
     """
 
     message_id: str | None
@@ -37,34 +40,34 @@ class Piece:
         return str(self.content.get("text") or "")
 
 
-async def pieces_of(
+async def stream_content(
     handle: ActorResponseHandle,
-) -> AsyncGenerator[Piece | ActorResponseMessage, None]:
-    """The pieces of an answer, then the final response.
+) -> AsyncGenerator[ContentChunk | ActorResponseMessage, None]:
+    """Yields the chunks of an answer in order, then its final response.
 
-    An answer without updates comes in whole messages at its end.
+    If the turn had no updates, the chunks are the contents of the final messages.
 
     Raises:
         Refused: if the reader was so slow that updates are no longer kept.
     """
-    seen, any_pieces = -1, False
+    last_sequence, has_chunks = -1, False
     async for message in handle.watch_updates():
         if message.status is RequestStatus.PENDING:
-            number = int(message.data["sequence"])
-            if number > seen + 1:
-                raise _lost(handle)
-            seen = number
-            for piece in _of_progress(message.data["progress"]):
-                any_pieces = True
-                yield piece
+            sequence = int(message.data["sequence"])
+            if sequence > last_sequence + 1:
+                raise _updates_lost(handle)
+            last_sequence = sequence
+            for chunk in _chunks_of_progress(message.data["progress"]):
+                has_chunks = True
+                yield chunk
             continue
-        if not any_pieces:
-            for piece in pieces_at_end(message):
-                yield piece
+        if not has_chunks:
+            for chunk in final_content(message):
+                yield chunk
         yield message
 
 
-def _lost(handle: ActorResponseHandle) -> Refused:
+def _updates_lost(handle: ActorResponseHandle) -> Refused:
     detail = (
         "the stream was read too slowly and a part of it is no longer kept; "
         f"the answer is there, as request {handle.message_id}"
@@ -72,35 +75,37 @@ def _lost(handle: ActorResponseHandle) -> Refused:
     return Refused(Problem(503, "updates-lost", detail, {"retryable": False}))
 
 
-def _of_progress(progress: JsonValue) -> list[Piece]:
+def _chunks_of_progress(progress: JsonValue) -> list[ContentChunk]:
     if isinstance(progress, str):  # of an actor written by hand
-        return [Piece(None, "assistant", {"type": "text", "text": progress})]
-    return _of_message(object_of(progress))
+        return [ContentChunk(None, "assistant", {"type": "text", "text": progress})]
+    return _chunks_of_message(object_of(progress))
 
 
-def _of_message(message: dict[str, Any]) -> list[Piece]:
+def _chunks_of_message(message: dict[str, Any]) -> list[ContentChunk]:
     role = message.get("role") or "assistant"
     contents = cast("list[dict[str, Any]]", message.get("contents") or [])
-    return [Piece(message.get("message_id"), role, one) for one in contents]
+    return [ContentChunk(message.get("message_id"), role, one) for one in contents]
 
 
-def pieces_at_end(response: ActorResponseMessage) -> list[Piece]:
-    """All pieces of a final response; what an actor that is no agent gave, as text."""
+def final_content(response: ActorResponseMessage) -> list[ContentChunk]:
+    """All content of a final response; a string of a hand-written actor as one text."""
     data: JsonValue = response.data
     if isinstance(data, str):
-        return [Piece(None, "assistant", {"type": "text", "text": data})]
+        return [ContentChunk(None, "assistant", {"type": "text", "text": data})]
     messages = cast("list[dict[str, Any]]", object_of(data).get("messages") or [])
-    return [piece for message in messages for piece in _of_message(message)]
+    return [chunk for message in messages for chunk in _chunks_of_message(message)]
 
 
-def facts_at_end(response: ActorResponseMessage) -> tuple[dict[str, int], str | None]:
-    """The usage (as the framework counts it) and the finish reason of an answer."""
+def usage_and_finish_reason(
+    response: ActorResponseMessage,
+) -> tuple[dict[str, int], str | None]:
+    """The usage, in the names of the framework, and the finish reason of an answer."""
     said = object_of(response.data)
     return said.get("usage") or {}, said.get("finish_reason")
 
 
-def error_at_end(response: ActorResponseMessage) -> tuple[str, str, bool] | None:
-    """Type, message and whether it may be tried again, of a turn that failed."""
+def turn_error(response: ActorResponseMessage) -> tuple[str, str, bool] | None:
+    """(type, message, retryable) of a failed turn's error; None of any other turn."""
     if response.status is not RequestStatus.FAILED:
         return None
     error = object_of(object_of(response.data).get("error"))

@@ -17,7 +17,7 @@ from ag_ui.core import Event, EventType
 from pydantic import TypeAdapter
 
 from agent_runtime_nb.runtime_abstractions import ActorId
-from tests.http_api.clients_of_faces import Place, place
+from tests.http_api.third_party_clients import Place, place
 
 EVENTS: TypeAdapter[Any] = TypeAdapter(Event)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent_runtime_nb.http_api.environment_agents import environment_agents
+from agent_runtime_nb.agents.environment import environment_agents
 
 AZURE = {
     "AZURE_OPENAI_API_KEY": "canary-key",
