@@ -37,7 +37,7 @@ def names_in(path: Path) -> list[str]:
     return asyncio.run(names())
 
 
-def test_a_copy_is_told_with_its_counts_and_digest(source: Path, tmp_path: Path):
+def test_a_copy_is_reported_with_its_counts_and_digest(source: Path, tmp_path: Path):
     target = tmp_path / "target.db"
 
     result = run("copy", source, f"sqlite:///{target}")
@@ -48,7 +48,7 @@ def test_a_copy_is_told_with_its_counts_and_digest(source: Path, tmp_path: Path)
     assert names_in(target) == names_in(source)
 
 
-def test_a_copy_into_other_data_is_refused_until_it_is_told(
+def test_a_copy_into_other_data_is_refused_without_overwrite(
     source: Path, tmp_path: Path
 ):
     target = tmp_path / "target.db"

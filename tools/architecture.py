@@ -61,7 +61,6 @@ KNOWN: Mapping[str, frozenset[str]] = {
             "CellServices",
             "ClientRuntime",
             "ReportServices",
-            "RequestHeaders",
         }
     ),
     "owners": frozenset(

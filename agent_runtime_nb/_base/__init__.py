@@ -1,1 +1,1 @@
-"""What has no subject of its own: tasks, loops and threads, JSON text, extras."""
+"""What has no subject of its own: tasks, loops and threads, JSON text, HTTP headers, extras."""

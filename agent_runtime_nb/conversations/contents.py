@@ -1,8 +1,8 @@
-"""What an agent streams as JSON values, with a short way for plain text.
+"""The framework's contents and updates as JSON values, with a fast path for text.
 
-Every piece of an answer becomes a value of its own. The framework's `to_dict` asks for
-each field that any kind of content can have, which costs more than all else that is
-done with a piece. What is nothing but text is written here, and everything else there;
+Every update of an answer becomes a value of its own. The framework's `to_dict` looks up
+each field that any type of content can have, which costs more than all else that is done
+with an update. Contents that are nothing but text are converted here, all others there;
 the values are the same.
 """
 
@@ -10,8 +10,8 @@ from typing import Any
 
 from agent_framework import AgentResponseUpdate, Content
 
-_NOT_TOLD = "raw_representation"
-_TEXT = {"type", "text", "informational_only", "additional_properties", _NOT_TOLD}
+_EXCLUDED = "raw_representation"
+_TEXT = {"type", "text", "informational_only", "additional_properties", _EXCLUDED}
 _TEXT_TYPES = ("text", "text_reasoning")
 
 
@@ -20,8 +20,8 @@ def is_plain_text(content: Content) -> bool:
     if content.type not in _TEXT_TYPES or type(content) is not Content:
         return False
     fields = vars(content)
-    said = {name for name in fields if fields[name] is not None}
-    return said <= _TEXT and "text" in said and fields["additional_properties"] == {}
+    given = {name for name in fields if fields[name] is not None}
+    return given <= _TEXT and "text" in given and fields["additional_properties"] == {}
 
 
 def content_to_dict(content: Content) -> dict[str, Any]:
@@ -36,19 +36,19 @@ def update_to_dict(update: AgentResponseUpdate) -> dict[str, Any]:
     """As `update.to_dict()`."""
     if type(update) is not AgentResponseUpdate:
         return update.to_dict()
-    told: dict[str, Any] = {"type": "agent_response_update"}
+    converted: dict[str, Any] = {"type": "agent_response_update"}
     for name, value in vars(update).items():
-        if value is None or name == _NOT_TOLD:
+        if value is None or name == _EXCLUDED:
             continue
         if name == "contents":
-            told[name] = [content_to_dict(content) for content in value]
+            converted[name] = [content_to_dict(content) for content in value]
         elif type(value) is str:
-            told[name] = value
+            converted[name] = value
         elif name == "additional_properties" and value == {}:
-            told[name] = {}
+            converted[name] = {}
         else:
             return update.to_dict()
-    return told
+    return converted
 
 
 def image_of(url: str, media_type: str = "image/*") -> dict[str, Any]:

@@ -48,7 +48,7 @@ END_NOTES = {
     RequestStatus.FAILED: "[This answer failed before it was finished.]",
     RequestStatus.INTERRUPTED: "[This answer was interrupted before it was finished.]",
 }
-"""What is said in the place where an answer broke off."""
+"""The note that follows an answer that broke off, by the status of its turn."""
 
 _DATA_URI = re.compile("data:[^,]*,", re.IGNORECASE)
 _NOT_FINISHED = "Stopped before the tool finished; it is not known what it has done."
@@ -66,7 +66,7 @@ CONTENT_FIELDS: Mapping[str, tuple[str, ...]] = {
     "function_approval_request": ("id", "function_call"),
     "function_approval_response": ("id", "approved", "function_call"),
 }
-"""What may be said to an agent, with the fields that must be there."""
+"""The types of contents that an agent takes, with the fields that each needs."""
 
 
 # --- requests -------------------------------------------------------------------------
@@ -146,7 +146,7 @@ def _parse_content(part: object, field: str) -> Content:
         raise InvalidRequest(f"{field}.uri", "must be a data URI, data:<type>,<data>")
     try:
         made = Content.from_dict(content)
-        # What cannot be stored and read again would break every later turn too.
+        # A content that cannot be restored would break every later turn, too.
         Content.from_dict(_to_content(made))
     except Exception as error:
         raise InvalidRequest(field, f"is no {kind} content: {error}") from error
@@ -213,7 +213,7 @@ def text_of(entry: Mapping[str, Any]) -> str:
 
 
 def repair(entries: Iterable[Entry]) -> list[Entry]:
-    """What can be kept of a turn that broke off, fit to be sent to a model.
+    """The entries of a turn that broke off, made valid for a model.
 
     Tool calls whose arguments were cut off are dropped, and so are requests for an
     approval that nobody can give any more; a call, or an approved call, without a
@@ -287,17 +287,17 @@ def _unknown_result(call: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def turn_entries(turn: TurnView) -> list[Entry]:
-    """What a turn is in the conversation, for whoever shows it.
+    """The entries of a turn, to be shown.
 
-    Of a turn that has no entries of its own, because it waits, runs, or its host died,
-    they are composed from its request and its checkpoint. The last entry of a turn that
+    A turn without entries of its own, because it waits, runs, or its host died, gets
+    entries composed of its request and its checkpoint. The last entry of a turn that
     FAILED or was CANCELLED or INTERRUPTED has the key "status" with that word.
     """
     entries: list[Entry] = list(turn.entries)
-    # The actor itself may have told that the turn is nothing in the conversation.
+    # An answer without entries: the actor keeps the turn out of the conversation.
     data: JsonValue = turn.data
-    told = isinstance(data, dict) and "messages" in data
-    if not (entries or told or turn.status is RequestStatus.COMPLETED):
+    has_answer = isinstance(data, dict) and "messages" in data
+    if not (entries or has_answer or turn.status is RequestStatus.COMPLETED):
         entries = _composed_entries(turn)
     if entries and turn.status in END_NOTES:
         entries[-1] = {**entries[-1], "status": turn.status.value}
@@ -305,7 +305,7 @@ def turn_entries(turn: TurnView) -> list[Entry]:
 
 
 def was_withdrawn(turn: TurnView) -> bool:
-    """Whether it was cancelled before it began: it takes nobody's place."""
+    """Whether it was cancelled before it began; such a turn replaces no other."""
     return turn.status is RequestStatus.CANCELLED and not turn.attempts
 
 

@@ -1,10 +1,10 @@
-"""Markdown of strangers in forms that do nothing.
+"""Untrusted Markdown as HTML or Markdown without anything active.
 
-What a model says may come from a page that it has read, and JupyterLab runs the HTML
-that a Markdown output of a trusted notebook holds, scripts and all. So such text is
-never shown as it is. It becomes HTML here, where raw HTML is text, links lead to http,
-https or mailto, and an image is a link to it, loaded by nobody; or Markdown in which
-nothing is HTML, a link or a formula, whoever renders it.
+A model's text may come from a page that it has read, and JupyterLab runs the HTML in a
+Markdown output of a trusted notebook, scripts included. So such text is never shown as
+it is. `to_html` makes HTML in which raw HTML is text, links lead to http, https or
+mailto, and an image is a link that is not loaded; `to_harmless_markdown` Markdown in
+which nothing is HTML, a link or a formula for any renderer.
 """
 
 import re
@@ -17,8 +17,8 @@ from markdown_it.token import Token
 
 _LINKS = ("http://", "https://", "mailto:")
 
-# What begins HTML, a fence, a link's address, the definition of one, or a formula.
-# As a character reference it is the same character, and begins nothing.
+# What starts HTML, a fence, a link's address, the definition of one, or a formula.
+# As a character reference it is the same character, and starts nothing.
 _BEGINNINGS = re.compile(r"<|`{3,}|~{3,}|\](?=[(:])|\\(?=[(\[\\])|\$")
 # A lenient reader takes all from here to a later "]:" for a definition, even code.
 _DEFINITION = re.compile(r"^([\s>*+\-\d.)]*)\[", re.MULTILINE)
@@ -32,7 +32,7 @@ def to_html(text: str) -> str:
 
 
 def to_harmless_markdown(text: str) -> str:
-    """The text as Markdown that does nothing, also in a renderer that lets HTML pass.
+    """The text as Markdown without anything active, also for renderers that allow HTML.
 
     Emphasis, headings, lists, tables and blocks of code stay; links become text.
     """
@@ -50,7 +50,7 @@ def to_harmless_markdown(text: str) -> str:
 
 
 def defuse(text: str) -> str:
-    """The text for a place in Markdown where no block of code begins."""
+    """The text escaped for Markdown outside blocks of code."""
     text = _DEFINITION.sub(r"\1&#91;", text)
     return _BEGINNINGS.sub(lambda found: _references(found[0]), text)
 

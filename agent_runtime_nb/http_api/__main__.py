@@ -18,13 +18,13 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from agent_runtime_nb._base.loopback import is_loopback
 from agent_runtime_nb.agents.environment import environment_agents
 from agent_runtime_nb.agents.errors import place_of
 from agent_runtime_nb.exceptions import AgentRuntimeError, InvalidAgent
 from agent_runtime_nb.hosting import SAMPLE_AGENTS, Host
 from agent_runtime_nb.http_api.app import create_app
 from agent_runtime_nb.http_api.guard import GuardOptions, new_token
-from agent_runtime_nb.http_api.jupyter import is_loopback
 from agent_runtime_nb.http_api.server import (
     MAX_PORT,
     HttpServer,

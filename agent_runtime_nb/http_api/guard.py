@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agent_runtime_nb._base.request_headers import RequestHeaders
 from agent_runtime_nb.exceptions import InvalidRequest
 from agent_runtime_nb.http_api.json_depth import is_nested_deeper
 from agent_runtime_nb.http_api.problems import Problem, Refused
@@ -138,7 +139,7 @@ class Access:
         _check_new_token(token)
         self._token = token.encode()
 
-    def check(self, headers: "_Headers") -> None:
+    def check(self, headers: RequestHeaders) -> None:
         """Compare the token of a request, in constant time.
 
         Raises:
@@ -180,7 +181,7 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = _Headers(scope)
+        headers = RequestHeaders(scope["headers"])
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         is_open = path in OPEN_PATHS or path.startswith("/docs/")
         hosts = _all_hosts(self._hosts, *(scope.get("server") or ("127.0.0.1", None)))
@@ -201,7 +202,7 @@ class Guard:
         try:
             if not is_open:
                 self._access.check(headers)
-            receive = await self._receive(headers, receive, path)
+            receive = await self._receive(scope, headers, receive, path)
         except Refused as refused:  # with the CORS headers, so that a page can read it
             response = refused.problem.response()
             await response(scope, receive, _with_headers(send, extra_headers))
@@ -212,12 +213,12 @@ class Guard:
         self, scope: Scope, receive: Receive, send: Send, path: str
     ) -> None:
         """Serve a page with a ticket: nothing else lets a request in here."""
-        headers = _Headers(scope)
+        headers = RequestHeaders(scope["headers"])
         with _ticket_refusals():
-            extra_headers = self._tickets.admit(headers)
+            extra_headers = self._tickets.cors_headers(headers)
         if scope["method"] == "OPTIONS":
             with _ticket_refusals():
-                more = self._tickets.preflight(headers)
+                more = self._tickets.preflight_headers(headers)
             await _answer_preflight(send, [*extra_headers, *more])
             return
         send = _with_headers(send, extra_headers)
@@ -228,19 +229,21 @@ class Guard:
                 with _ticket_refusals():
                     ticket = self._tickets.check(headers)
                 scope.setdefault("state", {})["ticket"] = ticket
-            receive = await self._receive(headers, receive, path)
+            receive = await self._receive(scope, headers, receive, path)
         except Refused as refused:
             await refused.problem.response()(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
     async def _receive(
-        self, headers: "_Headers", receive: Receive, path: str
+        self, scope: Scope, headers: RequestHeaders, receive: Receive, path: str
     ) -> Receive:
         if not _has_body(headers):
             return receive
         _check_media_type(headers)
-        return await self._read_body(headers, receive, self._limit(path))
+        limit = self._limit(path)
+        is_here = bool(scope.get("state", {}).get(BODY_IS_HERE))
+        return await self._read_body(headers, receive, limit, is_here=is_here)
 
     def _limit(self, path: str) -> int:
         options = self._options
@@ -248,13 +251,13 @@ class Guard:
         return options.run_limit if large else options.body_limit
 
     async def _read_body(
-        self, headers: "_Headers", receive: Receive, limit: int
+        self, headers: RequestHeaders, receive: Receive, limit: int, *, is_here: bool
     ) -> Receive:
         """Read the whole body; returns a `receive` that gives it once."""
         announced = headers.only(b"content-length")
         if announced.isdigit() and int(announced) > limit:
             raise _too_large(limit)
-        if headers.body_is_here:
+        if is_here:
             body = await _collect(receive, limit)
         else:
             body = await self._collect_in_time(receive, limit)
@@ -282,34 +285,6 @@ class Guard:
             raise _refused(408, "request-timeout", detail) from None
 
 
-class _Headers:
-    """Request headers; one that is there twice is nobody's.
-
-    `body_is_here`: the server says that all of the body has arrived with them.
-    """
-
-    def __init__(self, scope: Scope) -> None:
-        given: list[tuple[bytes, bytes]] = scope["headers"]
-        self._values = dict(given)
-        self._twice = set[bytes]()
-        if len(self._values) < len(given):
-            names = [name for name, _ in given]
-            self._twice = {name for name in names if names.count(name) > 1}
-        self.body_is_here = bool(scope.get("state", {}).get(BODY_IS_HERE))
-
-    def __contains__(self, name: bytes) -> bool:
-        return name in self._values
-
-    def only(self, name: bytes) -> bytes:
-        """The value; empty if there is none or more than one."""
-        return b"" if name in self._twice else self._values.get(name, b"")
-
-    def text(self, name: bytes) -> str:
-        """As `only`, as text to compare without case."""
-        value = self.only(name)
-        return value.decode("latin-1").casefold() if value else ""
-
-
 @functools.lru_cache(maxsize=16)
 def _all_hosts(
     allowed: frozenset[str], address: str, port: int | None
@@ -321,14 +296,14 @@ def _all_hosts(
     return allowed | own | (names if port == 80 else set[str]())
 
 
-def _check_host(headers: _Headers, hosts: frozenset[str]) -> None:
+def _check_host(headers: RequestHeaders, hosts: frozenset[str]) -> None:
     if headers.text(b"host") not in hosts:
         detail = "this Host is not served here; name it in allowed_hosts"
         raise _refused(421, "misdirected-request", detail)
 
 
 def _check_origin(
-    headers: _Headers, hosts: frozenset[str], *, allows_cross_site: bool
+    headers: RequestHeaders, hosts: frozenset[str], *, allows_cross_site: bool
 ) -> None:
     if b"origin" in headers:
         scheme, _, origin = headers.text(b"origin").partition("://")
@@ -340,7 +315,7 @@ def _check_origin(
         raise _refused(403, "foreign-origin", detail)
 
 
-def _cors_headers(headers: _Headers) -> list[tuple[bytes, bytes]]:
+def _cors_headers(headers: RequestHeaders) -> list[tuple[bytes, bytes]]:
     origin = (b"access-control-allow-origin", headers.only(b"origin"))
     return [origin, (b"vary", b"Origin"), *_CORS_HEADERS]
 
@@ -361,12 +336,12 @@ def _with_headers(send: Send, extra_headers: list[tuple[bytes, bytes]]) -> Send:
     return send_with_headers
 
 
-def _has_body(headers: _Headers) -> bool:
+def _has_body(headers: RequestHeaders) -> bool:
     length = headers.only(b"content-length")
     return b"transfer-encoding" in headers or length not in (b"", b"0")
 
 
-def _check_media_type(headers: _Headers) -> None:
+def _check_media_type(headers: RequestHeaders) -> None:
     media_type = headers.text(b"content-type").partition(";")[0].strip()
     encoding = headers.text(b"content-encoding") or "identity"
     if media_type != "application/json" or encoding != "identity":

@@ -10,7 +10,6 @@ proxy, if there is one and the guard knows the page's host.
 """
 
 import importlib.util
-import ipaddress
 import json
 import os
 from collections.abc import Collection
@@ -18,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
+
+from agent_runtime_nb._base.loopback import is_loopback
 
 _PREFIX = "JUPYTERHUB_SERVICE_PREFIX"
 _PUBLIC_URL = "JUPYTERHUB_PUBLIC_URL"
@@ -74,16 +75,6 @@ def addresses_for(
     else:
         problem = f"rt.serve(allowed_hosts=[{page.netloc!r}]) would let this page through Jupyter's proxy."
     return ServerAddresses((), problem)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def find_jupyter() -> JupyterServerInfo:

@@ -21,6 +21,7 @@ from typing import Self
 import uvicorn
 from starlette.types import ASGIApp
 
+from agent_runtime_nb._base.loopback import is_loopback
 from agent_runtime_nb.exceptions import InvalidRequest
 from agent_runtime_nb.http_api.app import create_app
 from agent_runtime_nb.http_api.connection import ServerConnection
@@ -29,7 +30,6 @@ from agent_runtime_nb.http_api.jupyter import (
     ServerAddresses,
     addresses_for,
     find_jupyter,
-    is_loopback,
 )
 from agent_runtime_nb.http_api.problems import Problem
 from agent_runtime_nb.runtime_abstractions import (

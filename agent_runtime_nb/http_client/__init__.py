@@ -2,6 +2,8 @@
 
 client.py      `HttpActorClient` and its directory
 connection.py  requests and streams that survive a broken connection
-transport.py   the thread that talks to the server
-protocol.py    what both ends must agree on: errors, verbs and events as JSON
+retry.py       when a failed attempt is made again
+stream.py      items from the transport's loop to a reader on any loop
+transport.py   the thread with the loop and the pool of connections
+protocol.py    what client and server agree on: paths, errors, verbs, events
 """

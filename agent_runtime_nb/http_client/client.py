@@ -1,14 +1,14 @@
 """Actors of another process over its HTTP API: `HttpActorClient` and its directory.
 
-They keep the contracts of `IActorClient` and `RuntimeDirectory`, so an `AgentProxy`,
-a chat panel or a dashboard does not notice where its actors live:
+They keep the contracts of `IActorClient` and `RuntimeDirectory`, so an `AgentProxy`, a
+chat panel or a dashboard works the same with actors of another process:
 
     client = HttpActorClient("http://127.0.0.1:8000", token="...")
     ChatPanel(client, client.directory, ActorId("echo", "c1"))
 
 A connection may break at any moment. A request has its message id before it is sent, so
-sending it again attaches to the first; an answer is asked for again; a stream goes on
-behind the last thing that came. All that happens by itself for `retry_for` seconds.
+sending it again attaches to the first; a response is requested again; a stream resumes
+after the last item received. All that is done automatically for `retry_for` seconds.
 """
 
 import asyncio
@@ -26,7 +26,9 @@ from agent_runtime_nb.exceptions import (
     TooLarge,
 )
 from agent_runtime_nb.http_client import protocol
-from agent_runtime_nb.http_client.connection import Broken, HttpConnection, Pipe
+from agent_runtime_nb.http_client.connection import HttpConnection
+from agent_runtime_nb.http_client.retry import TransientError
+from agent_runtime_nb.http_client.stream import StreamBuffer
 from agent_runtime_nb.runtime.wait_graph import within_turn
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
@@ -56,7 +58,7 @@ from agent_runtime_nb.runtime_events import RuntimeEvent
 class HttpActorClient(IActorClient):
     """A client of the actors behind an HTTP API, for any thread and any loop.
 
-    Beside what `IActorClient` says its methods raise `RemoteError`: the server cannot
+    Beside what `IActorClient` says, its methods raise `RemoteError`: the server cannot
     be reached, or refuses the token. A request that may or may not have arrived raises
     `OutcomeUnknown`.
 
@@ -78,10 +80,10 @@ class HttpActorClient(IActorClient):
         """The companion, over the same connection."""
 
     def __repr__(self) -> str:
-        return f"HttpActorClient({self._connection.where!r})"
+        return f"HttpActorClient({self._connection.server!r})"
 
     def close(self) -> None:
-        """End the connection, from any thread; turns go on. Twice is once."""
+        """End the connection, from any thread; idempotent. Turns go on."""
         self._connection.close()
 
     async def __aenter__(self) -> Self:
@@ -117,7 +119,7 @@ class HttpActorClient(IActorClient):
             raise TooLarge("the request", size, protocol.LARGEST_REQUEST)
         loop = asyncio.get_running_loop()
         began = time.monotonic()
-        # What is wrong is said over there.
+        # An invalid timeout is refused by the server.
         bound = timeout if isinstance(timeout, int | float) and timeout > 0 else None
 
         def make_body() -> bytes:
@@ -128,18 +130,20 @@ class HttpActorClient(IActorClient):
 
         try:
             async with asyncio.timeout_at(loop.time() + bound if bound else None):
-                said = await self._connection.post(
+                answer = await self._connection.post(
                     protocol.REQUESTS, make_body, actor_id
                 )
-        except AgentRuntimeError:  # a deadline that passed over there is one, too
+        except (
+            AgentRuntimeError
+        ):  # the server's DeadlineExceeded is a TimeoutError, too
             raise
         except TimeoutError:
             raise DeadlineExceeded("sending the request", bound or 0.0) from None
-        except Broken as broken:
-            if broken.sent:
-                raise OutcomeUnknown(actor_id, name) from broken
-            raise self._connection.given_up(broken) from broken
-        return HttpResponseHandle(self._connection, actor_id, said["message_id"])
+        except TransientError as error:
+            if error.sent:
+                raise OutcomeUnknown(actor_id, name) from error
+            raise self._connection.remote_error(error) from error
+        return HttpResponseHandle(self._connection, actor_id, answer["message_id"])
 
     async def get_response(
         self, actor_id: ActorId, message_id: str
@@ -157,12 +161,12 @@ class HttpActorClient(IActorClient):
         """See `IActorClient.watch_actor`."""
         connection = self._connection
 
-        async def pump(pipe: Pipe[TurnUpdate]) -> None:
+        async def producer(buffer: StreamBuffer[TurnUpdate]) -> None:
             cursor = None if after is None else str(after)
 
             def query() -> dict[str, str]:
-                asked = {"actor_id": str(actor_id)}
-                return asked if cursor is None else {**asked, "after": cursor}
+                query = {"actor_id": str(actor_id)}
+                return query if cursor is None else {**query, "after": cursor}
 
             turns = connection.events(protocol.TURNS, query, resumes=True)
             async with aclosing(turns):
@@ -172,18 +176,20 @@ class HttpActorClient(IActorClient):
                     elif kind == "turn":
                         update = protocol.TURN_UPDATE.validate_python(data)
                         cursor = str(update.cursor)
-                        await pipe.put(update)
+                        await buffer.put(update)
 
-        return connection.follow(pump)
+        return connection.stream(producer)
 
 
 async def _cancel(
     connection: HttpConnection, actor_id: ActorId, message_id: str
 ) -> bool:
-    # Asked twice, the second answer would be that of a turn that was just cancelled.
+    # If sent twice, the second answer would be about a turn that was just cancelled.
     body = encode({"actor_id": str(actor_id), "message_id": message_id})
-    said = await connection.ask("POST", protocol.CANCEL, repeatable=False, body=body)
-    return said["cancelled"]
+    answer = await connection.request(
+        "POST", protocol.CANCEL, repeatable=False, body=body
+    )
+    return answer["cancelled"]
 
 
 class HttpResponseHandle(ActorResponseHandle):
@@ -208,15 +214,15 @@ class HttpResponseHandle(ActorResponseHandle):
         """See `ActorResponseHandle.get_response`."""
         query = {**self._query, "wait": str(protocol.LONGEST_WAIT)}
         while self._response is None:
-            said = await self._connection.ask(
+            answer = await self._connection.request(
                 "GET", protocol.RESPONSE, repeatable=True, query=query
             )
-            if said["status"] != RequestStatus.PENDING:
-                return self._final(said)
+            if answer["status"] != RequestStatus.PENDING:
+                return self._final(answer)
         return self._response
 
-    def _final(self, said: JsonValue) -> ActorResponseMessage:
-        status, data, at = RequestStatus(said["status"]), said["data"], said["at"]
+    def _final(self, answer: JsonValue) -> ActorResponseMessage:
+        status, data, at = RequestStatus(answer["status"]), answer["data"], answer["at"]
         response = ActorResponseMessage(
             self.message_id, self.actor_id, status, data, at
         )
@@ -228,7 +234,7 @@ class HttpResponseHandle(ActorResponseHandle):
     ) -> AsyncIterator[ActorResponseMessage]:
         """See `ActorResponseHandle.watch_updates`."""
 
-        async def pump(pipe: Pipe[ActorResponseMessage]) -> None:
+        async def producer(buffer: StreamBuffer[ActorResponseMessage]) -> None:
             seen = after
 
             def query() -> dict[str, str]:
@@ -240,12 +246,12 @@ class HttpResponseHandle(ActorResponseHandle):
             async with aclosing(updates):
                 async for kind, data in updates:
                     if kind == "response":
-                        await pipe.put(self._final(data))
+                        await buffer.put(self._final(data))
                         return
                     seen = data["sequence"]
-                    await pipe.put(self._update(data))
+                    await buffer.put(self._update(data))
 
-        return self._connection.follow(pump)
+        return self._connection.stream(producer)
 
     def _update(self, data: JsonValue) -> ActorResponseMessage:
         status = RequestStatus.PENDING
@@ -259,27 +265,27 @@ class HttpResponseHandle(ActorResponseHandle):
 class HttpRuntimeDirectory(RuntimeDirectory):
     """The directory behind an HTTP API; `HttpActorClient.directory` is one.
 
-    Beside what `RuntimeDirectory` says, its methods raise `RemoteError`. What would do
-    more if it were done twice is not tried again once it may have arrived. A watch of
-    events that breaks ends with `RemoteError`: what was missed cannot be told.
+    Beside what `RuntimeDirectory` says, its methods raise `RemoteError`. A method that is
+    not idempotent is not tried again once it may have arrived. A watch of events that
+    breaks ends with `RemoteError`: the events that were missed are not known.
     """
 
     def __init__(self, connection: HttpConnection) -> None:
         self._connection = connection
 
     def __repr__(self) -> str:
-        return f"HttpRuntimeDirectory({self._connection.where!r})"
+        return f"HttpRuntimeDirectory({self._connection.server!r})"
 
     async def _ask(self, verb: str, **arguments: object) -> Any:
         known = protocol.VERBS[verb]
         given = known.arguments.model_construct(**cast("dict[str, Any]", arguments))
-        said = await self._connection.ask(
+        answer = await self._connection.request(
             "POST",
             protocol.VERB + verb,
             repeatable=verb in protocol.REPEATABLE,
             body=given.model_dump_json().encode(),
         )
-        return known.read_result(said)
+        return known.read_result(answer)
 
     async def actor_types(self) -> tuple[ActorTypeInfo, ...]:
         """See `RuntimeDirectory.actor_types`."""
@@ -390,13 +396,13 @@ class HttpRuntimeDirectory(RuntimeDirectory):
         """See `RuntimeDirectory.watch_events`."""
         connection = self._connection
 
-        async def pump(pipe: Pipe[tuple[RuntimeEvent, ...]]) -> None:
+        async def producer(buffer: StreamBuffer[tuple[RuntimeEvent, ...]]) -> None:
             batches = connection.events(protocol.EVENTS, dict, resumes=False)
             async with aclosing(batches):
                 async for _, data in batches:
                     events = map(protocol.event_from_json, data)
                     known = tuple(one for one in events if one is not None)
                     if known:
-                        await pipe.put(known)
+                        await buffer.put(known)
 
-        return connection.follow(pump)
+        return connection.stream(producer)

@@ -1,9 +1,9 @@
-"""What both ends of the HTTP connection must agree on, in one place.
+"""The protocol of client and server: paths, errors, directory methods, events.
 
-Values cross as JSON with the package's own types made again on the other side; errors
-cross as problems (RFC 9457) whose type names the exception and whose member `facts` has
-its attributes. The verbs of a `RuntimeDirectory` are read off its methods, so a verb
-that is added there can be carried without a word here.
+Values are sent as JSON, and the package's own types are restored on the other side;
+errors as problems (RFC 9457) whose type names the exception and whose member `facts`
+has its attributes. The verbs of a `RuntimeDirectory` are read off its methods, so a verb
+that is added there needs nothing here.
 """
 
 import inspect
@@ -43,7 +43,7 @@ LONGEST_WAIT = 20.0
 
 LARGEST_REQUEST = 10_000_000
 """Bytes of a request at most. A server cuts the connection of a larger one, which would
-look as if it had broken, so clients ask themselves first."""
+look as if it had broken, so clients check the size first."""
 
 PROBLEM = "urn:agent-runtime-nb:problem:"
 """How the types of problems begin."""
@@ -63,14 +63,16 @@ def slug_of(kind: type[Exception]) -> str:
 
 
 def facts_of(error: AgentRuntimeError) -> dict[str, JsonValue]:
-    """The attributes of an error, for `error_of` to make equal ones of them.
+    """The attributes of an error, from which `error_of` restores equal ones.
 
     Facts are JSON values, ids of actors, responses, and tuples of these. Any other
-    object means something in its process only: its text crosses. The cause and the
-    notes of an error stay there, too; they are for that process's log.
+    object means something in its process only: its text is sent. The cause and the notes
+    of an error are not sent; they are for the log of its process.
     """
-    told = vars(error).items()
-    return {name: _fact(value) for name, value in told if not name.startswith("__")}
+    attributes = vars(error).items()
+    return {
+        name: _fact(value) for name, value in attributes if not name.startswith("__")
+    }
 
 
 def _fact(value: object) -> JsonValue:
@@ -81,12 +83,12 @@ def _fact(value: object) -> JsonValue:
     if isinstance(value, ActorId):
         return {"$actor": list(value)}
     if isinstance(value, ActorResponseMessage):
-        told = value.message_id, value.sender_id, value.status.value, value.data
-        return {"$response": [_fact(one) for one in (*told, value.at)]}
+        members = value.message_id, value.sender_id, value.status.value, value.data
+        return {"$response": [_fact(one) for one in (*members, value.at)]}
     if kind not in _JSON_KINDS:
         return _fact(str(value))
     if kind in _SCALARS:
-        # Some only `json` can write: an infinity, a file's name that is no UTF-8.
+        # Some only `json` can write: an infinity, a file name that is no UTF-8.
         with suppress(TypeError):
             if orjson.loads(orjson.dumps(value)) == value:
                 return value
@@ -94,7 +96,7 @@ def _fact(value: object) -> JsonValue:
 
 
 def _value(fact: JsonValue) -> Any:
-    """What `_fact` was given."""
+    """The value of a fact; the inverse of `_fact`."""
     match fact:
         case list():
             return tuple(map(_value, cast("list[JsonValue]", fact)))
@@ -110,23 +112,23 @@ def _value(fact: JsonValue) -> Any:
             return fact
 
 
-def error_of(problem: object, where: str) -> AgentRuntimeError:
-    """The error that a problem was made of; a `RemoteError` of any other answer.
+def error_of(problem: object, server: str) -> AgentRuntimeError:
+    """The error of a problem, as it was raised there; a `RemoteError` of any other body.
 
     Args:
-        problem: the body of the answer, decoded; None if it was no JSON.
-        where: the server, as people know it.
+        problem: the body of the response, decoded; None if it was no JSON.
+        server: its URL without secrets, for error messages.
     """
-    said = cast("dict[str, Any]", problem) if isinstance(problem, dict) else {}
-    kind = _errors().get(str(said.get("type", "")).removeprefix(PROBLEM))
-    detail = str(said.get("detail") or "gave an answer that is none of this API")
+    members = cast("dict[str, Any]", problem) if isinstance(problem, dict) else {}
+    kind = _errors().get(str(members.get("type", "")).removeprefix(PROBLEM))
+    detail = str(members.get("detail") or "gave an answer that is none of this API")
     if kind is None:
-        return RemoteError(where, detail, retryable=bool(said.get("retryable")))
-    # Its constructor takes facts to make the message, which is here already.
+        return RemoteError(server, detail, retryable=bool(members.get("retryable")))
+    # Not by its constructor, which makes the message anew from its arguments.
     error = kind.__new__(kind)
     super(AgentRuntimeError, error).__init__(detail)
-    facts = cast("dict[str, Any]", said.get("facts") or {})
-    for found in cast("list[dict[str, str]]", said.get("errors") or ())[:1]:
+    facts = cast("dict[str, Any]", members.get("facts") or {})
+    for found in cast("list[dict[str, str]]", members.get("errors") or ())[:1]:
         facts = {**found, **facts}
     vars(error).update({name: _value(fact) for name, fact in facts.items()})
     return error
@@ -146,20 +148,20 @@ def _tree(kind: type[AgentRuntimeError]) -> Iterator[type[AgentRuntimeError]]:
 
 
 class Verb(NamedTuple):
-    """A method of the directory: its arguments, and what it gives."""
+    """A method of the directory: its arguments and its result."""
 
     arguments: type[BaseModel]
     result: TypeAdapter[Any]
 
-    def read_result(self, said: JsonValue) -> Any:
-        """What the method gave, made again."""
-        return _with_own_utc(self.result.validate_python(said))
+    def read_result(self, value: JsonValue) -> Any:
+        """The result, restored from its JSON."""
+        return _with_own_utc(self.result.validate_python(value))
 
 
 def _with_own_utc(made: object) -> object:
-    """A value that nobody else has yet, its times in `UTC` and no look-alike of it.
+    """A new value with the zone of its times replaced by `UTC`, in place.
 
-    The parser of times gives them a zone of its own, which is another type.
+    The parser gives times an equal zone of its own type, which compares unequal in facts.
     """
     if isinstance(made, datetime):
         return made.astimezone(UTC)
@@ -194,7 +196,7 @@ VERBS: Mapping[str, Verb] = {
     for name, method in vars(RuntimeDirectory).items()
     if inspect.iscoroutinefunction(method)
 }
-"""What can be asked of a directory, by the names of its methods."""
+"""The verbs of a directory, by the names of its methods."""
 
 REPEATABLE = frozenset(
     {
@@ -208,7 +210,7 @@ REPEATABLE = frozenset(
         "run_again",
     }
 )
-"""Verbs that do no more when they are asked twice."""
+"""Verbs that are idempotent."""
 
 
 # --- events ---------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """The thread that talks to a server: a loop, and on it the pool of connections."""
 
 import asyncio
-import ipaddress
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Hashable, Mapping
@@ -11,9 +10,10 @@ import httpx2
 import orjson
 
 from agent_runtime_nb._base.loop_bridge import LoopBridge
+from agent_runtime_nb._base.loopback import is_loopback
 from agent_runtime_nb._base.tasks import TaskOwner
-from agent_runtime_nb.http_client.connection import Broken
 from agent_runtime_nb.http_client.protocol import PROBLEM, error_of
+from agent_runtime_nb.http_client.retry import TransientError
 from agent_runtime_nb.runtime_abstractions import JsonValue
 
 T = TypeVar("T")
@@ -24,27 +24,30 @@ SILENCE = 45.0
 """Seconds without a byte after which a stream is dead; the server sends comments."""
 
 _STOPPING = PROBLEM + "stopping"
-_PASSING = frozenset({_STOPPING, PROBLEM + "too-many-streams"})
-"""What a server says that will be there again."""
+_TRANSIENT = frozenset({_STOPPING, PROBLEM + "too-many-streams"})
+"""Problems of a server that accepts requests again later."""
 
-_NOT_OURS = frozenset({502, 503, 504})
+_PROXY_STATUSES = frozenset({502, 503, 504})
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
 class HttpTransport:
-    """See `Line` for its methods.
+    """A daemon thread with a loop and, on that loop, a pool of connections.
+
+    `run`, `stop` and `bridge` are for any thread; `lock`, `exchange`, `events` and `tasks`
+    for its loop.
 
     Args:
         base_url: where the API is.
         headers: sent with every request.
-        where: the server, as people know it.
+        server: its URL without secrets, for error messages.
     """
 
-    def __init__(self, base_url: str, headers: Mapping[str, str], where: str) -> None:
+    def __init__(self, base_url: str, headers: Mapping[str, str], server: str) -> None:
         url = httpx2.URL(base_url)
-        self._where = where
+        self._server = server
         self.tasks = TaskOwner(f"the connection to {url.host}")
-        self._turnstiles: weakref.WeakValueDictionary[Hashable, asyncio.Lock] = (
+        self._locks: weakref.WeakValueDictionary[Hashable, asyncio.Lock] = (
             weakref.WeakValueDictionary()
         )
         self._ready = threading.Event()
@@ -65,10 +68,10 @@ class HttpTransport:
             base_url=url,
             headers=headers,
             timeout=httpx2.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT),
-            # Streams and waits hold one each, without a bound. Idle ones are looked at
-            # for every request, so few are kept.
+            # Each stream and each wait holds one, so there is no bound. Every request
+            # checks the idle ones, so few are kept.
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=16),
-            trust_env=not _is_near(url.host),
+            trust_env=not is_loopback(url.host),  # no proxy is for this machine
         ) as self.http:
             self._ready.set()
             await self._over.wait()
@@ -80,12 +83,12 @@ class HttpTransport:
         if wait and threading.current_thread() is not self._thread:
             self._thread.join(5.0)
 
-    def turnstile(self, name: Hashable) -> asyncio.Lock:
+    def lock(self, key: Hashable) -> asyncio.Lock:
         """A lock that lives as long as somebody holds it or waits for it."""
-        return self._turnstiles.setdefault(name, asyncio.Lock())
+        return self._locks.setdefault(key, asyncio.Lock())
 
     async def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run on the line's loop; ends it if the caller stops waiting."""
+        """Run on the transport's loop, from any loop; cancelled together with the caller."""
         begun: list[asyncio.Task[T]] = []
 
         def begin() -> asyncio.Task[T]:
@@ -107,20 +110,30 @@ class HttpTransport:
         query: Mapping[str, str] | None,
         body: bytes | None,
     ) -> JsonValue:
-        """See `Line.exchange`."""
+        """One attempt of a request; returns the JSON of the response.
+
+        Raises:
+            TransientError: if the attempt may be made again.
+            AgentRuntimeError: the error that the server reports.
+        """
         headers = {} if body is None else {"Content-Type": "application/json"}
         try:
             answer = await self.http.request(
                 method, path.lstrip("/"), params=query, content=body, headers=headers
             )
         except httpx2.RequestError as error:
-            raise _broken(error) from error
+            raise _transient(error) from error
         return self._checked(answer)
 
     async def events(
         self, path: str, query: Mapping[str, str]
     ) -> AsyncGenerator[tuple[str, JsonValue], None]:
-        """See `Line.events`."""
+        """The events of one connection as (kind, data); never ends without an error.
+
+        Raises:
+            TransientError: if the connection broke.
+            AgentRuntimeError: the error that the server reports.
+        """
         # A proxy in front of a notebook server streams for exactly this header only.
         headers = {"Accept": "text/event-stream"}
         timeout = httpx2.Timeout(CONNECT_TIMEOUT, read=SILENCE)
@@ -137,41 +150,33 @@ class HttpTransport:
                         raise self._error(data)
                     yield event.event, data
         except httpx2.RequestError as error:
-            raise _broken(error) from error
-        raise Broken("it ended early", sent=True)
+            raise _transient(error) from error
+        raise TransientError("it ended early", sent=True)
 
     def _checked(self, answer: httpx2.Response) -> JsonValue:
         try:
-            said = orjson.loads(answer.content)
+            answer = orjson.loads(answer.content)
         except ValueError:
-            if answer.status_code in _NOT_OURS:
-                # Of a server with too many connections, which has not looked at it, or
-                # of a proxy, which may have lost the answer.
+            if answer.status_code in _PROXY_STATUSES:
+                # 503: a server with too many connections has not read it. The others: a
+                # proxy may have lost the response.
                 code = answer.status_code
-                raise Broken(f"HTTP {code}", sent=code != 503) from None
+                raise TransientError(f"HTTP {code}", sent=code != 503) from None
             raise self._error(None) from None
         if answer.is_success:
-            return said
-        raise self._error(said)
+            return answer
+        raise self._error(answer)
 
     def _error(self, problem: JsonValue) -> Exception:
         if isinstance(problem, dict):
-            said = cast("dict[str, Any]", problem)
-            if said.get("type") in _PASSING:
-                # A server that stops may have heard what it no longer answers.
-                return Broken(said.get("detail"), sent=said["type"] == _STOPPING)
-        return error_of(problem, self._where)  # pyright: ignore[reportUnknownArgumentType] - JSON
+            answer = cast("dict[str, Any]", problem)
+            if answer.get("type") in _TRANSIENT:
+                # A server that stops may have read a request that it no longer answers.
+                return TransientError(
+                    answer.get("detail"), sent=answer["type"] == _STOPPING
+                )
+        return error_of(problem, self._server)  # pyright: ignore[reportUnknownArgumentType] - JSON
 
 
-def _is_near(host: str) -> bool:
-    """Whether it is this machine, which no proxy of the environment is for."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _broken(error: httpx2.RequestError) -> Broken:
-    return Broken(error, sent=not isinstance(error, _NOT_SENT))
+def _transient(error: httpx2.RequestError) -> TransientError:
+    return TransientError(error, sent=not isinstance(error, _NOT_SENT))

@@ -74,7 +74,7 @@ class NotebookRuntime(ConversationCommands):
         self._new_names: set[tuple[str, str]] = set()
         self._server: Any = None
         self._served: tuple[int, str | None, dict[str, Any]] | None = None
-        self._road = ServerSideChannel(has_own_thread=home.kind == "thread")
+        self._side_channel = ServerSideChannel(has_own_thread=home.kind == "thread")
         self._stopped: Future[None] | None = None
         self._opened = home.submit(self._open(after), name="open")
         gate = Opening(self._opened)
@@ -221,7 +221,7 @@ class NotebookRuntime(ConversationCommands):
         panel = load("agent_runtime_nb.widgets.chat_panel.panel", "lab").ChatPanel
         options = {
             "loop": self._home.loop,
-            "road": self._road,
+            "side_channel": self._side_channel,
             "starters": starters,
             "read_only": read_only,
             **options,
@@ -268,7 +268,7 @@ class NotebookRuntime(ConversationCommands):
                 example_agent=next(iter(self.agents), "echo"),
                 **options,
             )
-            self._road.lead_to(self._server)
+            self._side_channel.use(self._server)
             self._server.start()
             self._served = asked
         return self._server

@@ -1,4 +1,4 @@
-"""Where a page may go that the widget channel does not serve, and who knows it."""
+"""The HTTP server that a page may use beside the widget channel."""
 
 import logging
 import threading
@@ -16,13 +16,13 @@ _NOT_SERVED = "After rt.serve(), it works while a cell runs."
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """A way that is open to the pages of an origin.
+class TicketGrant:
+    """What the pages of an origin need to reach the server.
 
     Attributes:
-        urls: where the server may be reached; a page takes the first that answers.
-        server: what the server at the right one calls itself.
-        ticket: what lets the page in.
+        urls: where the server may be; a page takes the first that answers with `server`.
+        server: the id of the server, see `Tickets.server`.
+        ticket: what the page authenticates with.
     """
 
     urls: tuple[str, ...]
@@ -31,20 +31,25 @@ class Route:
 
 
 class SideChannel(Protocol):
-    """Knows whether there is a server beside the widget channel; any thread."""
+    """Gives pages access to a server beside the widget channel, if there is one; any thread."""
 
-    def open(self, actor_id: ActorId, origin: str, deliver: Deliver) -> Route | str:
-        """A way for the pages of an origin to one conversation, else why there is none.
+    def open(
+        self, actor_id: ActorId, origin: str, deliver: Deliver
+    ) -> TicketGrant | str:
+        """Let the pages of an origin reach one conversation.
 
         Args:
             actor_id: the conversation.
             origin: as a browser writes it.
-            deliver: takes what comes that way.
+            deliver: takes the messages of the pages.
+
+        Returns:
+            What the pages need, or a sentence that says why there is no server for them.
         """
         ...
 
     def listen(self, changed: Callable[[], None]) -> None:
-        """Call this, from any thread, when a server has begun or ended."""
+        """Call this, from any thread, when a server has started or stopped."""
         ...
 
     def unlisten(self, changed: Callable[[], None]) -> None:
@@ -53,10 +58,12 @@ class SideChannel(Protocol):
 
 
 class NoSideChannel:
-    """There is none and will be none."""
+    """The side channel where no server can be."""
 
-    def open(self, actor_id: ActorId, origin: str, deliver: Deliver) -> Route | str:
-        """Say what would open one."""
+    def open(
+        self, actor_id: ActorId, origin: str, deliver: Deliver
+    ) -> TicketGrant | str:
+        """Says what would make one possible."""
         del actor_id, origin, deliver
         return _OWN_LOOP
 
@@ -68,10 +75,10 @@ class NoSideChannel:
 
 
 class ServerSideChannel:
-    """Leads to the runtime's embedded server while that runs; any thread.
+    """The side channel over the runtime's embedded server while that runs; any thread.
 
-    With the notebook's own loop it leads nowhere: what the server would take could not
-    be done before the cell ends.
+    With the notebook's own loop it is never open: what the server received could not be
+    done before the cell ends.
 
     Args:
         has_own_thread: whether the runtime's loop goes on while a cell runs.
@@ -83,40 +90,42 @@ class ServerSideChannel:
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
 
-    def lead_to(self, server: Any) -> None:
-        """This server was made: tell everybody when it begins and ends."""
+    def use(self, server: Any) -> None:
+        """Use this server from now on; listeners are called when it starts and stops."""
         self._server = server
-        server.tickets.on_change = self._tell
+        server.tickets.on_change = self._notify
 
-    def open(self, actor_id: ActorId, origin: str, deliver: Deliver) -> Route | str:
+    def open(
+        self, actor_id: ActorId, origin: str, deliver: Deliver
+    ) -> TicketGrant | str:
         """See `SideChannel`."""
         if not self._has_own_thread:
             return _OWN_LOOP
         server = self._server
         if server is None or not server.tickets.is_open:
             return _NOT_SERVED
-        ways = server.ways_for(origin)
-        if not ways.urls:
-            return ways.problem
+        addresses = server.addresses_for(origin)
+        if not addresses.urls:
+            return addresses.problem
         ticket = server.tickets.issue(actor_id, origin, deliver)
-        return Route(ways.urls, server.tickets.server, ticket)
+        return TicketGrant(addresses.urls, server.tickets.server, ticket)
 
     def listen(self, changed: Callable[[], None]) -> None:
-        """Call this when a server has begun or ended."""
+        """Call this when the server has started or stopped."""
         with self._lock:
             self._listeners.append(changed)
 
     def unlisten(self, changed: Callable[[], None]) -> None:
-        """Call it no more; one that never listened may say so, too."""
+        """Call it no more; nothing happens if it never listened."""
         with self._lock:
             if changed in self._listeners:
                 self._listeners.remove(changed)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         with self._lock:
             listeners = list(self._listeners)
         for changed in listeners:
             try:
                 changed()
             except Exception:
-                _log.exception("a panel could not be told of the server")
+                _log.exception("a listener of the side channel failed")

@@ -1,4 +1,4 @@
-"""Tickets: what one page may do beside the widget channel, and nothing more.
+"""Tickets: what one page may do over HTTP beside the widget channel, and nothing more.
 
 While a cell blocks the kernel no message of a widget gets in. So a chat panel is given
 a ticket, as a message and never as state that is saved: with it the page it was given
@@ -17,8 +17,9 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
+from agent_runtime_nb._base.request_headers import RequestHeaders
 from agent_runtime_nb.runtime_abstractions import ActorId
 
 TICKET_LIFE = 150.0
@@ -27,12 +28,12 @@ TICKET_LIFE = 150.0
 TICKET_HEADER = b"x-agent-ticket"
 TICKET_PATHS = "/tickets/"
 HELLO_PATH = "/tickets/hello"
-"""Answered without a ticket: a page asks there who answers before it shows its own."""
+"""Needs no ticket: a page checks there which server it is before it sends its ticket."""
 
 Deliver: TypeAlias = Callable[[ActorId, Mapping[str, Any]], Awaitable[bool]]
-"""Hands a message of the page over; whether it was for that conversation.
+"""Takes a message of a page; returns whether it was for that conversation.
 
-Called on the server's loop. Raises `AgentRuntimeError` if nobody can take it.
+Called on the server's loop. Raises `AgentRuntimeError` if it cannot be taken.
 """
 
 _PREFLIGHT = [
@@ -46,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 
 class TicketRefused(Exception):
-    """What a page asked for is not let in.
+    """A request of a page is refused.
 
     Attributes:
         status: the HTTP status to answer with.
@@ -59,26 +60,14 @@ class TicketRefused(Exception):
         self.slug = slug
 
 
-class RequestHeaders(Protocol):
-    """Headers of a request, each only if it is there once."""
-
-    def only(self, name: bytes) -> bytes:
-        """The value; empty if there is none or more than one."""
-        ...
-
-    def text(self, name: bytes) -> str:
-        """As `only`, as text to compare without case."""
-        ...
-
-
 @dataclass(slots=True)
 class TicketRecord:
-    """What the server knows of a ticket: all but the ticket.
+    """What the server keeps of a ticket: all but the ticket itself.
 
     Attributes:
-        actor_id: the conversation that it is good for.
+        actor_id: the conversation that it is for.
         origin: of the page that it was given to.
-        deliver: takes what the page sends.
+        deliver: takes the messages of the page.
         expires: by the clock of the `Tickets`.
     """
 
@@ -89,18 +78,18 @@ class TicketRecord:
 
 
 class Ticket:
-    """A ticket in the hands of who asked for it; any thread. Never shown."""
+    """A ticket as its issuer holds it; any thread. In no repr and no log."""
 
     def __init__(self, tickets: "Tickets", secret: str) -> None:
         self._tickets = tickets
         self.secret = secret
 
     def renew(self) -> bool:
-        """Let it live on; whether it still lived."""
+        """Extend its life; returns False if it has ended."""
         return self._tickets.renew(_digest(self.secret.encode()))
 
     def revoke(self) -> None:
-        """End it now."""
+        """End it now; idempotent."""
         self._tickets.revoke(_digest(self.secret.encode()))
 
 
@@ -111,92 +100,92 @@ class Tickets:
         clock: gives seconds.
 
     Attributes:
-        server: says which server answers; no secret.
-        is_open: whether a server takes tickets now.
-        on_change: called when that changes or all tickets have ended, by any thread;
-            what it raises is logged.
+        server: a random id of the server; no secret.
+        is_open: whether the server accepts tickets now.
+        on_change: called, on any thread, when `is_open` changes or all tickets have
+            ended; what it raises is logged.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.server = secrets.token_hex(8)
         self.is_open = False
-        self.on_change: Callable[[], None] = _nothing
+        self.on_change: Callable[[], None] = _do_nothing
         self._clock = clock
         self._lock = threading.Lock()
-        self._held: dict[bytes, TicketRecord] = {}
+        self._records: dict[bytes, TicketRecord] = {}
 
     def issue(self, actor_id: ActorId, origin: str, deliver: Deliver) -> Ticket:
         """A new ticket for the page at `origin`, for one conversation."""
         secret = new_ticket()
         with self._lock:
             self._forget_expired()
-            self._held[_digest(secret.encode())] = TicketRecord(
+            self._records[_digest(secret.encode())] = TicketRecord(
                 actor_id, origin.casefold(), deliver, self._clock() + TICKET_LIFE
             )
         return Ticket(self, secret)
 
     def renew(self, digest: bytes) -> bool:
-        """Let a ticket live on; whether it still lived."""
+        """Extend a ticket's life; returns False if it has ended."""
         with self._lock:
             self._forget_expired()
-            held = self._held.get(digest)
-            if held is not None:
-                held.expires = self._clock() + TICKET_LIFE
-            return held is not None
+            record = self._records.get(digest)
+            if record is not None:
+                record.expires = self._clock() + TICKET_LIFE
+            return record is not None
 
     def revoke(self, digest: bytes) -> None:
-        """End a ticket; one that has ended stays so."""
+        """End a ticket; idempotent."""
         with self._lock:
-            self._held.pop(digest, None)
+            self._records.pop(digest, None)
 
     def open(self) -> None:
-        """The server answers from now on."""
+        """The server accepts tickets from now on."""
         self.is_open = True
-        self._tell()
+        self._notify()
 
     def close(self) -> None:
-        """The server ends, and all tickets with it."""
+        """The server stops, and all tickets end."""
         self.is_open = False
         self.revoke_all()
 
     def revoke_all(self) -> None:
-        """End them all; whoever still needs one asks for another."""
+        """End them all; a panel that still needs one has a new one issued."""
         with self._lock:
-            self._held.clear()
-        self._tell()
+            self._records.clear()
+        self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         try:
             self.on_change()
         except Exception:
-            _log.exception("a listener could not be told of the tickets")
+            _log.exception("on_change of the tickets failed")
 
     def _forget_expired(self) -> None:
         now = self._clock()
-        for digest, held in list(self._held.items()):
-            if held.expires <= now:
-                del self._held[digest]
+        for digest, record in list(self._records.items()):
+            if record.expires <= now:
+                del self._records[digest]
 
-    # --- the door ---------------------------------------------------------------------
+    # --- for the guard -----------------------------------------------------------------
 
-    def admit(self, headers: RequestHeaders) -> list[tuple[bytes, bytes]]:
-        """The headers with which the page may read the answer.
+    def cors_headers(self, headers: RequestHeaders) -> list[tuple[bytes, bytes]]:
+        """The headers that let the page read the response.
 
         Raises:
-            TicketRefused: with 403 unless a ticket that lives was given to this very origin.
+            TicketRefused: with 403 unless exactly this origin was given a ticket that lives.
         """
         origin = headers.text(b"origin")
         with self._lock:
             self._forget_expired()
-            known = any(held.origin == origin for held in self._held.values())
+            known = any(record.origin == origin for record in self._records.values())
         if not origin or not known:
             detail = "no ticket was given to a page of this Origin"
             raise TicketRefused(403, "foreign-origin", detail)
         allowed = (b"access-control-allow-origin", headers.only(b"origin"))
         return [allowed, (b"vary", b"Origin")]
 
-    def preflight(self, headers: RequestHeaders) -> list[tuple[bytes, bytes]]:
-        """What else a browser is told that asks before it sends.
+    def preflight_headers(self, headers: RequestHeaders) -> list[tuple[bytes, bytes]]:
+        """The further headers for a browser's preflight request.
 
         Raises:
             TicketRefused: with 403 if it would send anything but a ticket and JSON by POST.
@@ -210,24 +199,24 @@ class Tickets:
         return _PREFLIGHT
 
     def check(self, headers: RequestHeaders) -> TicketRecord:
-        """What the ticket of a request is good for; it lives on from here.
+        """The record of a request's ticket, whose life is extended.
 
         Raises:
-            TicketRefused: with 401 if there is none, or it is unknown, over or another
-                page's; which of these is not told.
+            TicketRefused: with 401 if there is none, or it is unknown, expired or another
+                page's; the error is the same for all of these.
         """
         digest = _digest(headers.only(TICKET_HEADER))
         with self._lock:
             self._forget_expired()
-            held = self._held.get(digest)
-            if held is None or held.origin != headers.text(b"origin"):
+            record = self._records.get(digest)
+            if record is None or record.origin != headers.text(b"origin"):
                 detail = "this ticket is not good here, or not any more"
                 raise TicketRefused(401, "unauthorized", detail)
-            held.expires = self._clock() + TICKET_LIFE
-            return held
+            record.expires = self._clock() + TICKET_LIFE
+            return record
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     pass
 
 

@@ -87,7 +87,7 @@ def test_without_a_server_the_panel_names_the_kernels_interrupt_and_that_helps(
     expect(reason).to_have_count(0)
 
 
-def test_on_the_notebooks_own_loop_the_panel_names_the_interrupt_and_the_way_out(
+def test_on_the_notebooks_own_loop_the_panel_names_the_interrupt_and_the_setting(
     open_notebook: OpenNotebook,
 ) -> None:
     lab = open_notebook(ON_THE_NOTEBOOKS_LOOP, COUNTER, SERVE)
@@ -107,7 +107,7 @@ def test_on_the_notebooks_own_loop_the_panel_names_the_interrupt_and_the_way_out
     panel.expect_turns("cancelled")
 
 
-def test_the_road_opens_and_closes_with_the_server_and_a_reload_finds_it(
+def test_the_side_channel_opens_and_closes_with_the_server_and_a_reload_finds_it(
     open_notebook: OpenNotebook,
 ) -> None:
     # A page may be asking the server whether it is there while that ends.

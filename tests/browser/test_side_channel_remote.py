@@ -48,7 +48,7 @@ def remote(
         server.stop()
 
 
-def test_on_another_machine_stop_takes_the_way_through_jupyters_proxy(
+def test_on_another_machine_stop_works_through_jupyters_proxy(
     remote: tuple[Browser, JupyterServer],
 ) -> None:
     browser, server = remote

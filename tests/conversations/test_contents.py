@@ -1,4 +1,4 @@
-"""The short way gives what the framework's own `to_dict` gives."""
+"""The fast path gives what the framework's own `to_dict` gives."""
 
 from typing import Any
 

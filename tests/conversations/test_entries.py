@@ -81,7 +81,7 @@ def test_every_content_can_be_sent_as_it_was_stored(content: Content) -> None:
     assert message.contents[0].to_dict() == content.to_dict()
 
 
-def test_a_message_without_an_id_gets_one_from_the_request_and_its_place() -> None:
+def test_a_message_without_an_id_gets_one_from_the_request_and_its_index() -> None:
     messages = [Message("user", ["a"]), Message("assistant", ["b"], message_id="own")]
 
     entries = to_entries(messages, "r1", start=3)
@@ -118,7 +118,7 @@ def test_the_text_of_an_entry_is_its_text_contents_only() -> None:
         7,
     ],
 )
-def test_a_content_that_is_none_is_refused_with_its_place(part: Any) -> None:
+def test_a_content_that_is_none_is_refused_with_its_field(part: Any) -> None:
     params = {"messages": [{"role": "user", "content": ["ok", part]}]}
 
     with pytest.raises(InvalidRequest) as caught:

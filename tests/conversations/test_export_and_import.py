@@ -97,7 +97,7 @@ async def test_turns_that_are_not_there_cannot_be_discarded_by_an_import(host: H
         ({"discarded": [1]}, "discarded"),
     ],
 )
-async def test_a_file_that_is_no_conversation_is_refused_by_its_place(
+async def test_a_file_that_is_no_conversation_is_refused_with_its_field(
     host: Host, change: dict[str, Any], problem: str
 ):
     await host.ask("one")
@@ -138,7 +138,7 @@ async def test_a_conversation_of_a_newer_version_is_refused(host: Host):
         await import_conversation(host.runtime, exported, to=OTHER)
 
 
-async def test_markdown_tells_who_said_what_and_what_tools_did(host: Host):
+async def test_markdown_shows_who_said_what_and_what_tools_did(host: Host):
     host.agent = scripted(weather_script)
     host.runtime.register_actor_type("agent", lambda _: AgentActor(host.agent))
     await host.ask("weather?")
@@ -151,7 +151,7 @@ async def test_markdown_tells_who_said_what_and_what_tools_did(host: Host):
     assert "Result:\n\n```" in text
 
 
-async def test_markdown_tells_how_turns_ended_and_why(host: Host):
+async def test_markdown_shows_how_turns_ended_and_why(host: Host):
     await host.ask("one")
     conversation = await read_conversation(host.runtime, ME)
     [turn] = conversation.turns

@@ -19,7 +19,7 @@ from tests.conversations.host import ME, OTHER, Host, texts
 from tests.fakes import HandlingActor
 
 
-async def test_a_fork_has_the_turns_up_to_one_and_goes_its_own_way(host: Host):
+async def test_a_fork_has_the_turns_up_to_one_and_continues_independently(host: Host):
     for text in ("one", "two", "three"):
         await host.ask(text, message_id=f"id-{text}")
 

@@ -1,7 +1,7 @@
-// Runs of the official AG-UI client in one thread, told as JSON lines: each event as it
+// Runs of the official AG-UI client in one thread, written as JSON lines: each event as it
 // comes, then what the client made of the run.
 //
-// Arguments: the folder with the package, the URL of the face and the thread. The token
+// Arguments: the folder with the package, the URL of the route and the thread. The token
 // and the runs come on the standard input, {token, runs: [{text} or {approve}]}: a list
 // of processes would show arguments to everybody.
 
@@ -31,18 +31,18 @@ function answers(approved) {
 for (const [number, { text, approve }] of runs.entries()) {
   const resume = approve === undefined ? undefined : answers(approve);
   if (text) agent.addMessage({ id: `u${number}`, role: "user", content: text });
-  const told = { said: [], error: null };
+  const result = { said: [], error: null };
   const subscriber = {
     onEvent: ({ event }) => tell({ event }),
-    onRunErrorEvent: ({ event }) => void (told.error = event.message),
+    onRunErrorEvent: ({ event }) => void (result.error = event.message),
     onRunFinishedEvent: ({ event }) =>
       void (interrupts = event.outcome?.interrupts ?? []),
   };
   try {
     const done = await agent.runAgent({ runId: `${threadId}-${number}`, resume }, subscriber);
-    told.said = done.newMessages;
+    result.said = done.newMessages;
   } catch (error) {
-    told.error = error.message;
+    result.error = error.message;
   }
-  tell({ ...told, messages: agent.messages });
+  tell({ ...result, messages: agent.messages });
 }

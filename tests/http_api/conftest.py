@@ -7,7 +7,7 @@ import pytest
 
 from agent_runtime_nb.http_api.server import EmbeddedServer
 from tests.http_api.fakes import FakeClient, FakeDirectory
-from tests.http_api.served import Place
+from tests.http_api.served import ServedRuntime
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +62,8 @@ def anyone() -> Iterator[httpx2.Client]:
 
 
 @pytest.fixture
-def place() -> Iterator[Place]:
+def served() -> Iterator[ServedRuntime]:
     """A real runtime behind a server of its own."""
-    made = Place()
+    made = ServedRuntime()
     yield made
     made.close()

@@ -21,7 +21,7 @@ def says(text: str) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": text}]}
 
 
-class Place:
+class ServedRuntime:
     """A runtime in a thread, an agent that waits for a gate, and a server."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The official AG-UI client, in Node, talks to the AG-UI face of a real server."""
+"""The official AG-UI client, in Node, talks to the AG-UI routes of a real server."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import pytest
 
-from tests.http_api.third_party_clients import Place, place
+from tests.http_api.third_party_clients import ServedAgents, serving
 from tests.servers import npm_package
 
 pytestmark = pytest.mark.process
@@ -19,8 +19,8 @@ PACKAGE = "@ag-ui/client"
 VERSION = "1.0.0"
 SCRIPT = Path(__file__).with_name("ag_ui_client.mjs")
 
-Told = dict[str, Any]
-Run = Callable[..., list[Told]]
+ClientRun = dict[str, Any]
+Run = Callable[..., list[ClientRun]]
 
 
 @pytest.fixture(scope="module")
@@ -36,29 +36,29 @@ def folder() -> Path:
 
 
 @pytest.fixture(scope="module")
-def there() -> Iterator[Place]:
-    with place() as there:
-        yield there
+def served() -> Iterator[ServedAgents]:
+    with serving() as served:
+        yield served
 
 
 @contextmanager
 def running(
-    folder: Path, there: Place, agent: str, thread: str, runs: list[Told]
+    folder: Path, served: ServedAgents, agent: str, thread: str, runs: list[ClientRun]
 ) -> Generator[IO[str]]:
     """The lines that the client tells, as they come."""
     node, _ = npm_package.node_command()
-    url = f"{there.server.url}/ag-ui/{agent}"
+    url = f"{served.server.url}/ag-ui/{agent}"
     with subprocess.Popen(
         [node, str(SCRIPT), str(folder), url, thread],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # it says there, too, what went wrong
+        stderr=subprocess.DEVNULL,  # it reports errors on stdout, too
         text=True,
         encoding="utf-8",
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(json.dumps({"token": there.server.token, "runs": runs}))
+        process.stdin.write(json.dumps({"token": served.server.token, "runs": runs}))
         process.stdin.close()
         try:
             yield process.stdout
@@ -68,56 +68,56 @@ def running(
 
 
 @pytest.fixture
-def run(folder: Path, there: Place, request: pytest.FixtureRequest) -> Run:
+def run(folder: Path, served: ServedAgents, request: pytest.FixtureRequest) -> Run:
     """Let the client run turns in a thread of the test's own; what it made of each."""
 
-    def run(agent: str, *runs: Told) -> list[Told]:
+    def run(agent: str, *runs: ClientRun) -> list[ClientRun]:
         thread = request.node.name
-        with running(folder, there, agent, thread, list(runs)) as lines:
-            return told_in(lines)
+        with running(folder, served, agent, thread, list(runs)) as lines:
+            return runs_in(lines)
 
     return run
 
 
-def told_in(lines: IO[str]) -> list[Told]:
+def runs_in(lines: IO[str]) -> list[ClientRun]:
     """Each run as the client has it, with the kinds of its events."""
-    told: list[Told] = []
+    result: list[ClientRun] = []
     events: list[str] = []
     for line in lines:
         one = json.loads(line)
         if "event" in one:
             events.append(one["event"]["type"])
         else:
-            told.append({**one, "events": events})
+            result.append({**one, "events": events})
             events = []
-    return told
+    return result
 
 
-def texts(messages: list[Told]) -> list[str]:
+def texts(messages: list[ClientRun]) -> list[str]:
     return [f"{one['role']}: {one.get('content', '')}" for one in messages]
 
 
-def test_the_clients_turns_are_one_conversation(run: Run, there: Place) -> None:
+def test_the_clients_turns_are_one_conversation(run: Run, served: ServedAgents) -> None:
     first, second = run("echo", {"text": "one"}, {"text": "two"})
 
     assert first["error"] is second["error"] is None
     assert texts(first["said"]) == ["assistant: Echo: one"]
     both = ["user: one", "assistant: Echo: one", "user: two", "assistant: Echo: two"]
     assert texts(second["messages"]) == both
-    assert there.said("echo/test_the_clients_turns_are_one_conversation") == both
+    assert served.said("echo/test_the_clients_turns_are_one_conversation") == both
 
 
 def test_the_client_has_a_piece_before_the_turn_ends(
-    folder: Path, there: Place
+    folder: Path, served: ServedAgents
 ) -> None:
-    with running(folder, there, "gated", "streamed", [{"text": "go"}]) as lines:
+    with running(folder, served, "gated", "streamed", [{"text": "go"}]) as lines:
         events = (json.loads(line)["event"] for line in lines)
         said = next(one["delta"] for one in events if "delta" in one)
-        there.open_gate()  # only now can the agent say more
-        (told,) = told_in(lines)
+        served.open_gate()  # only now can the agent say more
+        (result,) = runs_in(lines)
 
     assert said == "first "
-    assert texts(told["said"]) == ["assistant: first second"]
+    assert texts(result["said"]) == ["assistant: first second"]
 
 
 def test_a_tool_call_and_its_result_are_messages_of_the_client(run: Run) -> None:
@@ -138,7 +138,7 @@ def test_a_tool_call_and_its_result_are_messages_of_the_client(run: Run) -> None
     ("answer", "end"),
     [({"approve": True}, "is deleted"), ({"approve": False}, "leave it")],
 )
-def test_the_client_answers_an_interrupt(run: Run, answer: Told, end: str) -> None:
+def test_the_client_answers_an_interrupt(run: Run, answer: ClientRun, end: str) -> None:
     asked, resumed = run("scripted", {"text": "delete notes.txt"}, answer)
 
     assert asked["events"][-1] == resumed["events"][-1] == "RUN_FINISHED"
@@ -158,8 +158,8 @@ def test_a_failing_turn_is_an_error_of_the_client_and_the_thread_goes_on(
 
 
 def test_a_refusal_is_an_error_of_the_client(run: Run) -> None:
-    (told,) = run("nobody", {"text": "hello"})
+    (result,) = run("nobody", {"text": "hello"})
 
-    assert "HTTP 404" in told["error"]
-    assert "no agent or actor type is named 'nobody'" in told["error"]
-    assert told["events"] == []
+    assert "HTTP 404" in result["error"]
+    assert "no agent or actor type is named 'nobody'" in result["error"]
+    assert result["events"] == []

@@ -17,7 +17,7 @@ from ag_ui.core import Event, EventType
 from pydantic import TypeAdapter
 
 from agent_runtime_nb.runtime_abstractions import ActorId
-from tests.http_api.third_party_clients import Place, place
+from tests.http_api.third_party_clients import ServedAgents, serving
 
 EVENTS: TypeAdapter[Any] = TypeAdapter(Event)
 
@@ -25,13 +25,13 @@ EVENTS: TypeAdapter[Any] = TypeAdapter(Event)
 class FrontEnd:
     """Posts runs with the messages that it has, as AG-UI's clients do."""
 
-    def __init__(self, there: Place) -> None:
+    def __init__(self, served: ServedAgents) -> None:
         headers = {
-            "Authorization": f"Bearer {there.server.token}",
+            "Authorization": f"Bearer {served.server.token}",
             "Accept": "text/event-stream",
         }
         self.http = httpx2.Client(
-            base_url=there.server.url, headers=headers, timeout=20, trust_env=False
+            base_url=served.server.url, headers=headers, timeout=20, trust_env=False
         )
         self.messages: list[dict[str, Any]] = []
 
@@ -50,8 +50,8 @@ class FrontEnd:
     def run(self, agent: str, run_id: str, text: str = "", **more: Any) -> list[Any]:
         """Say something; the events, checked, and kept as messages."""
         if text:
-            told = {"id": f"u-{run_id}", "role": "user", "content": text}
-            self.messages.append(told)
+            result = {"id": f"u-{run_id}", "role": "user", "content": text}
+            self.messages.append(result)
         answer = self.post(agent, run_id, **more)
         assert answer.status_code == 200, answer.text
         lines = answer.text.split("\n\n")
@@ -97,14 +97,14 @@ def said_in(events: list[Any]) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def there() -> Iterator[Place]:
-    with place() as there:
-        yield there
+def served() -> Iterator[ServedAgents]:
+    with serving() as served:
+        yield served
 
 
 @pytest.fixture
-def front_end(there: Place) -> Iterator[FrontEnd]:
-    front_end = FrontEnd(there)
+def front_end(served: ServedAgents) -> Iterator[FrontEnd]:
+    front_end = FrontEnd(served)
     yield front_end
     front_end.http.close()
 
@@ -118,7 +118,7 @@ def kinds(events: list[Any]) -> list[str]:
 
 
 def test_a_run_is_a_turn_of_the_threads_conversation(
-    front_end: FrontEnd, there: Place
+    front_end: FrontEnd, served: ServedAgents
 ) -> None:
     first = front_end.run("echo", "r1", "one")
     front_end.run("echo", "r2", "two")
@@ -131,7 +131,7 @@ def test_a_run_is_a_turn_of_the_threads_conversation(
         "RUN_FINISHED",
     ]
     assert front_end.messages[1]["content"] == "Echo: one"
-    assert there.said("echo/t1") == [
+    assert served.said("echo/t1") == [
         "user: one",
         "assistant: Echo: one",
         "user: two",
@@ -139,8 +139,8 @@ def test_a_run_is_a_turn_of_the_threads_conversation(
     ]
 
 
-def test_a_thread_that_began_elsewhere_is_told_whole(
-    front_end: FrontEnd, there: Place
+def test_a_thread_that_began_elsewhere_is_sent_whole(
+    front_end: FrontEnd, served: ServedAgents
 ) -> None:
     front_end.messages += [
         {"id": "a", "role": "system", "content": "Be brief."},
@@ -149,7 +149,7 @@ def test_a_thread_that_began_elsewhere_is_told_whole(
     ]
     front_end.run("echo", "r1", "more")
 
-    assert there.said("echo/t1") == [
+    assert served.said("echo/t1") == [
         "system: Be brief.",
         "user: hello",
         "assistant: hi",
@@ -158,8 +158,8 @@ def test_a_thread_that_began_elsewhere_is_told_whole(
     ]
 
 
-def test_a_front_end_that_names_messages_itself_is_not_heard_twice(
-    front_end: FrontEnd, there: Place
+def test_a_front_end_that_names_messages_itself_sends_none_twice(
+    front_end: FrontEnd, served: ServedAgents
 ) -> None:
     front_end.run("echo", "r1", "one")
     for number, message in enumerate(front_end.messages):
@@ -167,21 +167,21 @@ def test_a_front_end_that_names_messages_itself_is_not_heard_twice(
 
     front_end.run("echo", "r2", "two")
 
-    assert there.said("echo/t1")[2:] == ["user: two", "assistant: Echo: two"]
+    assert served.said("echo/t1")[2:] == ["user: two", "assistant: Echo: two"]
 
 
 def test_a_run_that_is_posted_again_is_the_same_turn(
-    front_end: FrontEnd, there: Place
+    front_end: FrontEnd, served: ServedAgents
 ) -> None:
     front_end.run("echo", "r1", "one")
 
     again = front_end.run("echo", "r1")
 
     assert said_in(again)[0]["content"] == "Echo: one"
-    assert len(there.said("echo/t1")) == 2
+    assert len(served.said("echo/t1")) == 2
 
 
-def test_a_tool_is_told_as_it_runs(front_end: FrontEnd) -> None:
+def test_a_tool_is_reported_as_it_runs(front_end: FrontEnd) -> None:
     events = front_end.run("scripted", "r1", "weather in Oslo")
 
     assert kinds(events) == [
@@ -204,7 +204,7 @@ def test_a_tool_is_told_as_it_runs(front_end: FrontEnd) -> None:
     assert events[-1].usage[0].total_tokens > 0
 
 
-def test_reasoning_is_told_apart_from_the_answer(front_end: FrontEnd) -> None:
+def test_reasoning_is_kept_apart_from_the_answer(front_end: FrontEnd) -> None:
     events = front_end.run("scripted", "r1", "think")
 
     assert "REASONING_MESSAGE_CONTENT" in kinds(events)
@@ -241,14 +241,16 @@ def test_a_failing_turn_is_a_run_error(front_end: FrontEnd) -> None:
     assert "scripted model fails" in events[-1].message
 
 
-def test_a_stopped_turn_is_a_cancelled_run(front_end: FrontEnd, there: Place) -> None:
+def test_a_stopped_turn_is_a_cancelled_run(
+    front_end: FrontEnd, served: ServedAgents
+) -> None:
     actor_id = ActorId("gated", "t1")
     front_end.messages.append({"id": "u", "role": "user", "content": "go"})
 
     async def stop_when_it_runs() -> None:
-        async for update in there.client.watch_actor(actor_id):
+        async for update in served.client.watch_actor(actor_id):
             if update.kind == "progress":
-                await there.client.cancel(actor_id, "r1")
+                await served.client.cancel(actor_id, "r1")
                 return
 
     stopping = threading.Thread(target=lambda: asyncio.run(stop_when_it_runs()))
@@ -260,8 +262,8 @@ def test_a_stopped_turn_is_a_cancelled_run(front_end: FrontEnd, there: Place) ->
     assert said_in(events)[0]["content"] == "first "
 
 
-def test_without_a_message_the_conversation_is_told(
-    front_end: FrontEnd, there: Place
+def test_without_a_message_the_conversation_is_sent(
+    front_end: FrontEnd, served: ServedAgents
 ) -> None:
     front_end.run("scripted", "r1", "weather in Oslo")
     front_end.messages.clear()
@@ -272,7 +274,8 @@ def test_without_a_message_the_conversation_is_told(
     roles = [message.role for message in snapshot.messages]
     assert roles == ["user", "assistant", "tool", "assistant"]
     assert (
-        len(there.call(there.runtime.read_actor(ActorId("scripted", "t1"))).turns) == 1
+        len(served.call(served.runtime.read_actor(ActorId("scripted", "t1"))).turns)
+        == 1
     )
 
 

@@ -1,4 +1,4 @@
-"""The routes, in front of a client and a directory that do what they are told."""
+"""The routes, in front of a scripted client and directory."""
 
 import json
 from datetime import UTC, datetime

@@ -122,7 +122,7 @@ def test_the_token_is_in_no_repr_log_error_or_url(
     server = serve(token=CANARY)
     actors.error = RuntimeError("boom")
 
-    told = [
+    reported = [
         run(server, CANARY).text,
         run(server, "wrong").text,
         run(server, CANARY, Origin="https://evil.example").text,
@@ -136,9 +136,9 @@ def test_the_token_is_in_no_repr_log_error_or_url(
         repr(server._app.state.access),
     ]
     # Only what this package and the server log; the test's own client logs itself.
-    told += [one.getMessage() for one in caplog.records if "httpx" not in one.name]
+    reported += [one.getMessage() for one in caplog.records if "httpx" not in one.name]
 
-    assert CANARY not in "\n".join(told)
+    assert CANARY not in "\n".join(reported)
     url = f"{server.url}/agents?token={CANARY}&access_token={CANARY}"
     assert httpx2.get(url, trust_env=False).status_code == 401
 

@@ -26,7 +26,7 @@ server = rt.serve()
 after = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
 print(json.dumps([server.url, server.token, server.proxied_path, before == after]))
 """
-# It must not wait for its loop: that is what it holds up, until it is told to end.
+# It must not wait for its loop: that is what it holds up, until it is released.
 BLOCKED = """
 import pathlib, time
 while not pathlib.Path({!r}).exists():
@@ -93,7 +93,7 @@ def kernel(jupyter: JupyterServer) -> Iterator[Kernel]:
 
 
 class Served:
-    """What `rt.serve()` has said, and a browser's way to it through Jupyter."""
+    """The output of `rt.serve()`, and the server's URL through Jupyter."""
 
     def __init__(self, jupyter: JupyterServer, kernel: Kernel) -> None:
         said, _ = kernel.run(SERVE)
@@ -159,7 +159,7 @@ def test_running_the_cell_again_gives_the_same_server(served: Served, kernel: Ke
     assert json.loads(said)[:2] == [served.url, served.token]
 
 
-def test_the_repr_shows_the_way_through_the_proxy_and_a_saved_notebook_no_token(
+def test_the_repr_shows_the_url_through_the_proxy_and_a_saved_notebook_no_token(
     served: Served, kernel: Kernel, tmp_path: Path
 ):
     _, shown = kernel.run("server")

@@ -193,7 +193,7 @@ def test_a_number_that_no_port_has_is_one_sentence(tmp_path: Path):
         ("x = 1\nagents = = 2\n", "mine:agents", "mine.py: invalid syntax"),
     ],
 )
-def test_agents_that_cannot_be_imported_are_one_line_with_the_place(
+def test_agents_that_cannot_be_imported_are_one_line_with_the_position(
     tmp_path: Path, source: str, named: str, reason: str
 ):
     (tmp_path / "mine.py").write_text(source)

@@ -10,12 +10,12 @@ import httpx2
 
 from agent_runtime_nb.http_api.server import EmbeddedServer
 from tests.http_api.fakes import FakeClient
-from tests.http_api.served import Place, says
+from tests.http_api.served import ServedRuntime, says
 
 MANY = 100
 
 
-def test_a_hundred_streams_at_once_all_arrive_whole(place: Place):
+def test_a_hundred_streams_at_once_all_arrive_whole(served: ServedRuntime):
     async def read(http: httpx2.AsyncClient, number: int) -> list[dict[str, Any]]:
         body = {
             **says(f"weather in City{number}"),
@@ -29,8 +29,8 @@ def test_a_hundred_streams_at_once_all_arrive_whole(place: Place):
 
     async def read_all() -> list[list[dict[str, Any]]]:
         async with httpx2.AsyncClient(
-            base_url=place.server.url,
-            headers={"Authorization": f"Bearer {place.server.token}"},
+            base_url=served.server.url,
+            headers={"Authorization": f"Bearer {served.server.token}"},
             timeout=60,
             trust_env=False,
             limits=httpx2.Limits(max_connections=MANY),

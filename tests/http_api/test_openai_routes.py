@@ -8,22 +8,22 @@ import openai
 import pytest
 from openai import OpenAI
 
-from tests.http_api.third_party_clients import Place, place
+from tests.http_api.third_party_clients import ServedAgents, serving
 
 
 @pytest.fixture
-def there() -> Iterator[Place]:
-    with place() as there:
-        yield there
+def served() -> Iterator[ServedAgents]:
+    with serving() as served:
+        yield served
 
 
 @pytest.fixture
-def client(there: Place) -> Iterator[OpenAI]:
+def client(served: ServedAgents) -> Iterator[OpenAI]:
     with (
         httpx2.Client(trust_env=False) as http,
         OpenAI(
-            base_url=f"{there.server.url}/v1",
-            api_key=there.server.token,
+            base_url=f"{served.server.url}/v1",
+            api_key=served.server.token,
             http_client=http,
             timeout=20,
         ) as client,
@@ -47,10 +47,10 @@ def test_the_agents_are_the_models(client: OpenAI) -> None:
         client.models.retrieve("nobody")
 
 
-def test_another_token_is_not_let_in(there: Place) -> None:
+def test_another_token_is_not_let_in(served: ServedAgents) -> None:
     with httpx2.Client(trust_env=False) as http:
         client = OpenAI(
-            base_url=f"{there.server.url}/v1", api_key="other", http_client=http
+            base_url=f"{served.server.url}/v1", api_key="other", http_client=http
         )
 
         with pytest.raises(openai.AuthenticationError):
@@ -60,17 +60,19 @@ def test_another_token_is_not_let_in(there: Place) -> None:
 # --- responses
 
 
-def test_a_response_is_the_turn_of_a_conversation(client: OpenAI, there: Place) -> None:
+def test_a_response_is_the_turn_of_a_conversation(
+    client: OpenAI, served: ServedAgents
+) -> None:
     response = client.responses.create(model="echo", input="hi", conversation="c1")
 
     assert (response.status, response.output_text) == ("completed", "Echo: hi")
     assert response.conversation is not None
     assert response.conversation.id == "c1"
-    assert there.said("echo/c1") == ["user: hi", "assistant: Echo: hi"]
+    assert served.said("echo/c1") == ["user: hi", "assistant: Echo: hi"]
 
 
 def test_a_conversation_goes_on_from_its_last_response(
-    client: OpenAI, there: Place
+    client: OpenAI, served: ServedAgents
 ) -> None:
     first = client.responses.create(model="echo", input="one", conversation="c1")
     second = client.responses.create(
@@ -78,14 +80,14 @@ def test_a_conversation_goes_on_from_its_last_response(
     )
 
     assert second.previous_response_id == first.id
-    assert [text for text in there.said("echo/c1") if text[0] == "u"] == [
+    assert [text for text in served.said("echo/c1") if text[0] == "u"] == [
         "user: one",
         "user: two",
     ]
 
 
 def test_going_on_from_an_earlier_response_makes_a_branch(
-    client: OpenAI, there: Place
+    client: OpenAI, served: ServedAgents
 ) -> None:
     first = client.responses.create(model="echo", input="one", conversation="c1")
     client.responses.create(model="echo", input="two", conversation="c1")
@@ -96,9 +98,9 @@ def test_going_on_from_an_earlier_response_makes_a_branch(
 
     assert branch.conversation is not None
     assert branch.conversation.id != "c1"
-    said = there.said(f"echo/{branch.conversation.id}")
+    said = served.said(f"echo/{branch.conversation.id}")
     assert [text for text in said if text[0] == "u"] == ["user: one", "user: three"]
-    assert len(there.said("echo/c1")) == 4
+    assert len(served.said("echo/c1")) == 4
 
 
 def test_a_streamed_response_is_the_same_as_the_plain_one(client: OpenAI) -> None:
@@ -128,7 +130,7 @@ def test_the_items_of_a_stream_are_those_of_its_response(client: OpenAI) -> None
     assert [item.type for item in done] == ["message", "mcp_call", "message"]
 
 
-def test_a_tool_call_is_told_with_its_arguments_and_result(client: OpenAI) -> None:
+def test_a_tool_call_is_shown_with_its_arguments_and_result(client: OpenAI) -> None:
     response = client.responses.create(model="scripted", input="weather in Oslo")
 
     call = next(item for item in response.output if item.type == "mcp_call")
@@ -168,18 +170,18 @@ def test_an_approval_is_asked_for_and_given(
 
 
 def test_instructions_are_said_once_in_a_conversation(
-    client: OpenAI, there: Place
+    client: OpenAI, served: ServedAgents
 ) -> None:
     for text in ("one", "two"):
         client.responses.create(
             model="echo", input=text, conversation="c1", instructions="Be brief."
         )
 
-    assert there.said("echo/c1").count("system: Be brief.") == 1
+    assert served.said("echo/c1").count("system: Be brief.") == 1
 
 
 def test_a_response_in_the_background_is_fetched_and_cancelled(
-    client: OpenAI, there: Place
+    client: OpenAI, served: ServedAgents
 ) -> None:
     begun = client.responses.create(model="gated", input="go", background=True)
 
@@ -193,13 +195,13 @@ def test_a_response_in_the_background_is_fetched_and_cancelled(
 
 
 def test_a_failed_turn_is_an_error_that_is_not_paid_for_again(
-    client: OpenAI, there: Place
+    client: OpenAI, served: ServedAgents
 ) -> None:
     with pytest.raises(openai.InternalServerError, match="scripted model fails"):
         client.responses.create(model="scripted", input="fail", conversation="c1")
     *_, last = client.responses.create(model="scripted", input="fail", stream=True)
 
-    view = there.said("scripted/c1")
+    view = served.said("scripted/c1")
     assert [text for text in view if text[0] == "u"] == ["user: fail"]
     assert last.type == "response.failed"
     assert last.response.error is not None
@@ -265,21 +267,21 @@ def test_a_completion_answers_the_history_it_is_given(client: OpenAI) -> None:
 
 
 def test_a_completion_leaves_no_conversation_unless_it_is_stored(
-    client: OpenAI, there: Place
+    client: OpenAI, served: ServedAgents
 ) -> None:
     client.chat.completions.create(model="echo", messages=[user("a")])
     list(
         client.chat.completions.create(model="echo", messages=[user("b")], stream=True)
     )
-    forgotten = there.conversations()
+    forgotten = served.conversations()
     client.chat.completions.create(model="echo", messages=[user("c")], store=True)
 
     assert forgotten == set()
-    assert len(there.conversations()) == 1
+    assert len(served.conversations()) == 1
 
 
 def test_a_completion_may_be_the_turn_of_a_conversation(
-    client: OpenAI, there: Place
+    client: OpenAI, served: ServedAgents
 ) -> None:
     named = {"X-Conversation-Id": "c1"}
     history = [user("one")]
@@ -287,7 +289,7 @@ def test_a_completion_may_be_the_turn_of_a_conversation(
     history += [{"role": "assistant", "content": "Echo: one"}, user("two")]
     client.chat.completions.create(model="echo", messages=history, extra_headers=named)
 
-    assert there.said("echo/c1") == [
+    assert served.said("echo/c1") == [
         "user: one",
         "assistant: Echo: one",
         "user: two",
@@ -307,10 +309,10 @@ def test_a_streamed_completion_is_the_same_as_the_plain_one(client: OpenAI) -> N
     )
     plain = client.chat.completions.create(model="scripted", messages=messages)
 
-    told = [chunk.choices[0] for chunk in chunks if chunk.choices]
-    text = "".join(choice.delta.content or "" for choice in told)
+    result = [chunk.choices[0] for chunk in chunks if chunk.choices]
+    text = "".join(choice.delta.content or "" for choice in result)
     assert text == plain.choices[0].message.content
-    assert told[-1].finish_reason == "stop"
+    assert result[-1].finish_reason == "stop"
     assert chunks[-1].usage == plain.usage
 
 
@@ -337,7 +339,7 @@ def test_a_failing_completion_is_an_error_streamed_or_not(client: OpenAI) -> Non
         )
 
 
-def test_an_image_reaches_the_agent(client: OpenAI, there: Place) -> None:
+def test_an_image_reaches_the_agent(client: OpenAI, served: ServedAgents) -> None:
     pixel = "data:image/png;base64,iVBORw0KGgo="
     parts: Any = [
         {"type": "text", "text": "look"},
@@ -347,5 +349,5 @@ def test_an_image_reaches_the_agent(client: OpenAI, there: Place) -> None:
         model="echo", messages=[{"role": "user", "content": parts}], store=True
     )
 
-    (name,) = there.conversations()
-    assert there.said(name)[0] == "user: look"
+    (name,) = served.conversations()
+    assert served.said(name)[0] == "user: look"

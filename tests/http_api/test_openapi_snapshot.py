@@ -32,22 +32,22 @@ def difference(agreed: str, now: str) -> str:
 
 
 def test_the_openapi_document_is_the_one_that_was_agreed_on():
-    told = difference(SNAPSHOT.read_text(encoding="utf-8"), described())
+    message = difference(SNAPSHOT.read_text(encoding="utf-8"), described())
 
-    if told:
-        pytest.fail(told, pytrace=False)
+    if message:
+        pytest.fail(message, pytrace=False)
 
 
 def test_a_difference_says_where_it_is_and_what_to_do():
-    told = difference('{\n "a": 1\n}\n', '{\n "a": 2\n}\n')
+    message = difference('{\n "a": 1\n}\n', '{\n "a": 2\n}\n')
 
-    assert f"1. .venv/bin/{COMMAND}\n" in told
-    assert "CHANGELOG.md under Unreleased" in told
-    assert '- "a": 1\n+ "a": 2' in told
+    assert f"1. .venv/bin/{COMMAND}\n" in message
+    assert "CHANGELOG.md under Unreleased" in message
+    assert '- "a": 1\n+ "a": 2' in message
     assert not difference("same\n", "same\n")
 
 
-def test_the_document_is_of_no_machine_and_no_place():
+def test_the_document_names_no_machine_and_no_path():
     text = SNAPSHOT.read_text(encoding="utf-8")
 
     assert json.loads(text)["servers"] == [{"url": "."}]

@@ -9,37 +9,37 @@ import pytest
 
 from agent_runtime_nb.runtime_abstractions import ActorId, IActor, IActorRuntimeContext
 from agent_runtime_nb.supervision import RestartPolicy
-from tests.http_api.served import Place, says
+from tests.http_api.served import ServedRuntime, says
 
 
-def test_an_agent_answers_and_keeps_its_conversation(place: Place):
-    first = place.http.post("/agents/echo/run", json=says("one")).json()
-    second = place.http.post("/agents/echo/run", json=says("two")).json()
+def test_an_agent_answers_and_keeps_its_conversation(served: ServedRuntime):
+    first = served.http.post("/agents/echo/run", json=says("one")).json()
+    second = served.http.post("/agents/echo/run", json=says("two")).json()
 
     assert first["messages"][0]["role"] == "assistant"
     assert first["messages"][0]["content"] == "Echo: one"
     assert first["messages"][0]["message_id"]
     assert second["messages"][0]["content"] == "Echo: two"
-    view = place.call(place.runtime.read_actor(ActorId("echo", "http-echo")))
+    view = served.call(served.runtime.read_actor(ActorId("echo", "http-echo")))
     assert len(view.turns) == 2
     assert len(view.turns[0].entries) == 2
 
 
-def test_a_tool_call_is_in_the_answer(place: Place):
-    answer = place.http.post("/agents/scripted/run", json=says("weather in Paris?"))
+def test_a_tool_call_is_in_the_answer(served: ServedRuntime):
+    answer = served.http.post("/agents/scripted/run", json=says("weather in Paris?"))
 
     roles = [message["role"] for message in answer.json()["messages"]]
     assert roles == ["assistant", "tool", "assistant"]
 
 
 def test_the_same_key_gives_the_same_answer_once_and_another_body_is_refused(
-    place: Place,
+    served: ServedRuntime,
 ):
     key = {"Idempotency-Key": "k1"}
 
-    first = place.http.post("/agents/echo/run", json=says("one"), headers=key)
-    again = place.http.post("/agents/echo/run", json=says("one"), headers=key)
-    other = place.http.post("/agents/echo/run", json=says("two"), headers=key)
+    first = served.http.post("/agents/echo/run", json=says("one"), headers=key)
+    again = served.http.post("/agents/echo/run", json=says("one"), headers=key)
+    other = served.http.post("/agents/echo/run", json=says("two"), headers=key)
 
     assert first.status_code == 200
     assert again.json() == first.json()
@@ -47,23 +47,23 @@ def test_the_same_key_gives_the_same_answer_once_and_another_body_is_refused(
     assert other.json()["type"].endswith(":message-id-reused")
 
 
-def test_an_unknown_agent_is_404_and_names_are_exact(place: Place):
+def test_an_unknown_agent_is_404_and_names_are_exact(served: ServedRuntime):
     for name in ("nope", "ECHO"):
-        answer = place.http.post(f"/agents/{name}/run", json=says("x"))
+        answer = served.http.post(f"/agents/{name}/run", json=says("x"))
 
         assert answer.status_code == 404
         assert "echo, gated, scripted" in answer.json()["detail"]
 
 
-def test_updates_arrive_while_the_turn_runs(place: Place):
-    with place.http.stream(
+def test_updates_arrive_while_the_turn_runs(served: ServedRuntime):
+    with served.http.stream(
         "POST", "/agents/gated/run", json={**says("go"), "stream": True}
     ) as stream:
         chunks = stream.iter_text()
         seen = ""
         while "first " not in seen:
             seen += next(chunks)
-        place.open_gate()
+        served.open_gate()
         seen += "".join(chunks)
 
     last = seen.strip().split("\n\n")[-1].split("\n")
@@ -73,9 +73,9 @@ def test_updates_arrive_while_the_turn_runs(place: Place):
     assert final["messages"][0]["content"] == "first second"
 
 
-def test_a_reader_that_leaves_does_not_cancel_the_turn(place: Place):
+def test_a_reader_that_leaves_does_not_cancel_the_turn(served: ServedRuntime):
     key = {"Idempotency-Key": "k1"}
-    with place.http.stream(
+    with served.http.stream(
         "POST",
         "/agents/gated/run",
         json={**says("go"), "stream": True},
@@ -86,17 +86,17 @@ def test_a_reader_that_leaves_does_not_cancel_the_turn(place: Place):
         while "first " not in seen:
             seen += next(chunks)
 
-    place.open_gate()
-    answer = place.http.post("/agents/gated/run", json=says("go"), headers=key)
+    served.open_gate()
+    answer = served.http.post("/agents/gated/run", json=says("go"), headers=key)
 
     assert answer.json()["status"] == "completed"
     assert answer.json()["messages"][0]["content"] == "first second"
 
 
-def test_a_stream_that_broke_goes_on_without_loss_or_repeat(place: Place):
+def test_a_stream_that_broke_goes_on_without_loss_or_repeat(served: ServedRuntime):
     key = {"Idempotency-Key": "k1"}
     body = {**says("go"), "stream": True}
-    with place.http.stream(
+    with served.http.stream(
         "POST", "/agents/gated/run", json=body, headers=key
     ) as stream:
         chunks = stream.iter_text()
@@ -105,7 +105,7 @@ def test_a_stream_that_broke_goes_on_without_loss_or_repeat(place: Place):
             seen += next(chunks)
     last_id = [line[4:] for line in seen.split("\n") if line.startswith("id: ")][-1]
 
-    with place.http.stream(
+    with served.http.stream(
         "POST",
         "/agents/gated/run",
         json=body,
@@ -113,7 +113,7 @@ def test_a_stream_that_broke_goes_on_without_loss_or_repeat(place: Place):
     ) as stream:
         chunks = stream.iter_text()
         seen += next(chunks)
-        place.open_gate()
+        served.open_gate()
         seen += "".join(chunks)
 
     said = [
@@ -126,13 +126,15 @@ def test_a_stream_that_broke_goes_on_without_loss_or_repeat(place: Place):
     assert said == ["first ", "second"]
 
 
-def test_a_stream_resumed_after_the_turns_end_gets_what_it_missed(place: Place):
+def test_a_stream_resumed_after_the_turns_end_gets_what_it_missed(
+    served: ServedRuntime,
+):
     key = {"Idempotency-Key": "k1"}
     body = {**says("go"), "stream": True}
-    place.open_gate()
-    whole = place.http.post("/agents/gated/run", json=body, headers=key).text
+    served.open_gate()
+    whole = served.http.post("/agents/gated/run", json=body, headers=key).text
 
-    rest = place.http.post(
+    rest = served.http.post(
         "/agents/gated/run", json=body, headers={**key, "Last-Event-ID": "0"}
     ).text
 
@@ -142,9 +144,9 @@ def test_a_stream_resumed_after_the_turns_end_gets_what_it_missed(place: Place):
     assert rest.split("event: response")[1] == whole.split("event: response")[1]
 
 
-def test_a_running_request_can_be_seen_and_cancelled(place: Place):
+def test_a_running_request_can_be_seen_and_cancelled(served: ServedRuntime):
     key = {"Idempotency-Key": "k1"}
-    with place.http.stream(
+    with served.http.stream(
         "POST",
         "/agents/gated/run",
         json={**says("go"), "conversation_id": "a/b c", "stream": True},
@@ -155,10 +157,10 @@ def test_a_running_request_can_be_seen_and_cancelled(place: Place):
         while "first " not in seen:
             seen += next(chunks)
         path = "/agents/gated/conversations/a%2Fb%20c/requests/k1"
-        running = place.http.get(path).json()
-        cancelled = place.http.post(path + "/cancel").json()
+        running = served.http.get(path).json()
+        cancelled = served.http.post(path + "/cancel").json()
         seen += "".join(chunks)
-    ended = place.http.get(path).json()
+    ended = served.http.get(path).json()
 
     assert running["status"] == "pending"
     assert cancelled == {"cancelled": True}
@@ -167,11 +169,11 @@ def test_a_running_request_can_be_seen_and_cancelled(place: Place):
     assert ended["messages"][0]["content"] == "first "
 
 
-def test_an_agent_that_raises_is_502_and_the_next_run_works(place: Place):
-    place.open_gate()
+def test_an_agent_that_raises_is_502_and_the_next_run_works(served: ServedRuntime):
+    served.open_gate()
 
-    failed = place.http.post("/agents/gated/run", json=says("fail"))
-    after = place.http.post("/agents/gated/run", json=says("go"))
+    failed = served.http.post("/agents/gated/run", json=says("fail"))
+    after = served.http.post("/agents/gated/run", json=says("go"))
 
     assert failed.status_code == 502
     assert failed.json()["error"]["type"] == "ValueError"
@@ -179,31 +181,31 @@ def test_an_agent_that_raises_is_502_and_the_next_run_works(place: Place):
     assert after.json()["messages"][0]["content"] == "first second"
 
 
-def test_a_busy_conversation_can_be_refused(place: Place):
+def test_a_busy_conversation_can_be_refused(served: ServedRuntime):
     url = "/agents/gated/run"
-    with place.http.stream("POST", url, json={**says("go"), "stream": True}) as stream:
+    with served.http.stream("POST", url, json={**says("go"), "stream": True}) as stream:
         chunks = stream.iter_text()
         next(chunks)
-        refused = place.http.post(url, json={**says("x"), "when_busy": "reject"})
-        place.open_gate()
+        refused = served.http.post(url, json={**says("x"), "when_busy": "reject"})
+        served.open_gate()
         "".join(chunks)
 
     assert refused.status_code == 409
     assert refused.json()["type"].endswith(":actor-busy")
 
 
-def test_a_deadline_is_504(place: Place):
-    answer = place.http.post("/agents/gated/run", json={**says("go"), "timeout": 0.2})
+def test_a_deadline_is_504(served: ServedRuntime):
+    answer = served.http.post("/agents/gated/run", json={**says("go"), "timeout": 0.2})
 
     assert answer.status_code == 504
 
 
 def test_a_turn_that_the_actor_finds_malformed_is_422_and_names_the_field(
-    place: Place,
+    served: ServedRuntime,
 ):
     part = {"type": "no-such-content"}
 
-    answer = place.http.post(
+    answer = served.http.post(
         "/agents/echo/run", json={"messages": [{"role": "user", "content": [part]}]}
     )
 
@@ -211,27 +213,27 @@ def test_a_turn_that_the_actor_finds_malformed_is_422_and_names_the_field(
     assert "content" in answer.json()["detail"]
 
 
-def test_health_answers_and_says_so_while_the_loop_is_blocked(place: Place):
-    with place.blocked():
-        blocked = place.http.get("/health")
-    free = place.http.get("/health")
+def test_health_answers_and_says_so_while_the_loop_is_blocked(served: ServedRuntime):
+    with served.blocked():
+        blocked = served.http.get("/health")
+    free = served.http.get("/health")
 
     assert blocked.json()["status"] == "blocked"
     assert free.json()["status"] == "ok"
 
 
-def test_health_is_degraded_while_an_actor_is_in_quarantine(place: Place):
+def test_health_is_degraded_while_an_actor_is_in_quarantine(served: ServedRuntime):
     def broken(_context: IActorRuntimeContext) -> IActor:
         raise ValueError("no key")
 
-    place.runtime.register_actor_type(
+    served.runtime.register_actor_type(
         "broken", broken, restart=RestartPolicy(max_restarts=0)
     )
-    place.http.post("/agents/broken/run", json=says("x"))
+    served.http.post("/agents/broken/run", json=says("x"))
 
-    degraded = place.http.get("/health")
-    place.call(place.runtime.revive(ActorId("broken", "http-broken")))
-    revived = place.http.get("/health")
+    degraded = served.http.get("/health")
+    served.call(served.runtime.revive(ActorId("broken", "http-broken")))
+    revived = served.http.get("/health")
 
     assert degraded.status_code == 200
     assert degraded.json()["status"] == "degraded"
@@ -239,27 +241,27 @@ def test_health_is_degraded_while_an_actor_is_in_quarantine(place: Place):
     assert revived.json()["status"] == "ok"
 
 
-def test_a_run_waits_for_a_blocked_loop(place: Place):
+def test_a_run_waits_for_a_blocked_loop(served: ServedRuntime):
     answers: list[httpx2.Response] = []
     asking = threading.Thread(
         target=lambda: answers.append(
-            place.http.post("/agents/echo/run", json=says("one"))
+            served.http.post("/agents/echo/run", json=says("one"))
         )
     )
 
-    with place.blocked():
+    with served.blocked():
         asking.start()
-        place.http.get("/health")
+        served.http.get("/health")
     asking.join(20)
 
     assert answers[0].json()["messages"][0]["content"] == "Echo: one"
 
 
-def test_a_stopped_runtime_is_503(place: Place):
-    place.call(place.runtime.stop(drain=0))
+def test_a_stopped_runtime_is_503(served: ServedRuntime):
+    served.call(served.runtime.stop(drain=0))
 
-    run = place.http.post("/agents/echo/run", json=says("x"))
-    health = place.http.get("/health")
+    run = served.http.post("/agents/echo/run", json=says("x"))
+    health = served.http.get("/health")
 
     assert run.status_code == 503
     assert run.json()["type"].endswith(":not-running")
@@ -267,11 +269,11 @@ def test_a_stopped_runtime_is_503(place: Place):
     assert health.json()["status"] == "stopped"
 
 
-def test_many_conversations_answer_at_once(place: Place):
+def test_many_conversations_answer_at_once(served: ServedRuntime):
     async def ask_all() -> list[httpx2.Response]:
-        headers = {"Authorization": f"Bearer {place.server.token}"}
+        headers = {"Authorization": f"Bearer {served.server.token}"}
         async with httpx2.AsyncClient(
-            base_url=place.server.url, headers=headers, timeout=30, trust_env=False
+            base_url=served.server.url, headers=headers, timeout=30, trust_env=False
         ) as http:
             return await asyncio.gather(
                 *(
@@ -301,13 +303,15 @@ def test_many_conversations_answer_at_once(place: Place):
     ],
     ids=["deep", "very deep", "large", "very large", "nan", "surrogate"],
 )
-def test_json_that_cannot_be_stored_is_the_callers_error(place: Place, value: str):
+def test_json_that_cannot_be_stored_is_the_callers_error(
+    served: ServedRuntime, value: str
+):
     template = (
         '{"messages": [{"role": "user", "content": [{"type": "text", "x": VALUE}]}]}'
     )
     body = template.replace("VALUE", value)
 
-    answer = place.http.post(
+    answer = served.http.post(
         "/agents/echo/run",
         content=body.encode(),
         headers={"Content-Type": "application/json"},

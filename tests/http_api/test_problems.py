@@ -134,7 +134,7 @@ def test_a_turn_that_failed_for_a_known_reason_has_its_status(
     assert http.post("/agents/echo/run", json=HELLO).status_code == status
 
 
-def test_a_stream_tells_a_failed_turn_as_its_last_event(
+def test_a_stream_reports_a_failed_turn_as_its_last_event(
     http: httpx2.Client, actors: FakeClient
 ):
     error = {"type": "RateLimited", "message": "slow down", "retryable": True}
@@ -148,7 +148,7 @@ def test_a_stream_tells_a_failed_turn_as_its_last_event(
     assert json.loads(last[2].removeprefix("data: "))["status"] == 502
 
 
-def test_a_stream_tells_an_exception_as_its_last_event(
+def test_a_stream_reports_an_exception_as_its_last_event(
     http: httpx2.Client, actors: FakeClient
 ):
     actors.later = exceptions.OutcomeUnknown(ECHO, "c")
@@ -247,7 +247,7 @@ def test_an_agent_that_is_not_there_is_404_and_the_known_ones_are_named(
         assert "known: echo, mock-ai" in problem_of(answer)["detail"]
 
 
-def test_an_unexpected_exception_is_told_without_its_message_and_logged_with_it(
+def test_an_unexpected_exception_is_reported_without_its_message_and_logged_with_it(
     http: httpx2.Client, directory: FakeDirectory, caplog: pytest.LogCaptureFixture
 ):
     directory.error = RuntimeError("the password is hunter2")

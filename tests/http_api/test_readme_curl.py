@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent_runtime_nb.http_api.server import EmbeddedServer
-from tests.http_api.served import Place
+from tests.http_api.served import ServedRuntime
 from tests.http_api.test_main import serving
 
 ROOT = Path(__file__).parents[2]
@@ -48,8 +48,8 @@ def curl_of_readme(address: str) -> str:
 
 
 @pytest.fixture
-def embedded(place: Place) -> Iterator[EmbeddedServer]:
-    with_token = EmbeddedServer(place.client, place.runtime, token=TOKEN).start()
+def embedded(served: ServedRuntime) -> Iterator[EmbeddedServer]:
+    with_token = EmbeddedServer(served.client, served.runtime, token=TOKEN).start()
     yield with_token
     with_token.stop()
 

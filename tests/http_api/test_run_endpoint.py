@@ -1,4 +1,4 @@
-"""Which requests the door of the runs takes, and which it leaves to the router."""
+"""Which requests `RunEndpoint` serves, and which it leaves to the router."""
 
 from typing import Any
 

@@ -13,7 +13,7 @@ from schemathesis.specs.openapi import checks
 from agent_runtime_nb.http_api.app import create_app
 from tests.effort import amount
 from tests.http_api.fakes import FakeClient, FakeDirectory
-from tests.http_api.served import Place, says
+from tests.http_api.served import ServedRuntime, says
 
 _CHECKS: Any = checks  # its types are known in part only
 _COMMON: Any = common
@@ -35,12 +35,12 @@ OPERATIONS: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[Place]:
+def served() -> Iterator[ServedRuntime]:
     """A runtime that may be torn apart."""
-    place = Place()
-    place.open_gate()
-    yield place
-    place.close()
+    runtime = ServedRuntime()
+    runtime.open_gate()
+    yield runtime
+    runtime.close()
 
 
 @pytest.mark.scales
@@ -48,7 +48,7 @@ def served() -> Iterator[Place]:
 @pytest.mark.parametrize("agent", ["echo", "scripted", None])
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_no_request_gets_a_server_error_or_an_answer_that_is_not_described(
-    served: Place, label: str, agent: str | None
+    served: ServedRuntime, label: str, agent: str | None
 ):
     operation = OPERATIONS[label]
     statuses: list[int] = []

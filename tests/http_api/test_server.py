@@ -16,9 +16,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from agent_runtime_nb._base.loopback import is_loopback
 from agent_runtime_nb.exceptions import InvalidRequest
 from agent_runtime_nb.http_api import sse
-from agent_runtime_nb.http_api.jupyter import is_loopback
 from agent_runtime_nb.http_api.server import EmbeddedServer, listen
 from agent_runtime_nb.http_api.sse import StreamSlots
 from tests.http_api.fakes import FakeClient, FakeDirectory
@@ -164,7 +164,7 @@ def test_signal_handlers_stay_as_they_were():
     assert during == before == [signal.getsignal(number) for number in numbers]
 
 
-def test_stopping_tells_open_streams_and_waiting_requests_to_come_back():
+def test_open_streams_and_waiting_requests_are_asked_to_come_back_when_it_stops():
     actors = FakeClient(updates=1, gate=asyncio.Event())
     server = EmbeddedServer(actors, FakeDirectory()).start()
     answers: list[httpx2.Response] = []
@@ -298,7 +298,7 @@ def test_a_reader_that_does_not_read_is_cut_off_in_time(
 
 
 def _slots_of(server: EmbeddedServer) -> StreamSlots:
-    """The counter of open streams, by the way that the app holds it."""
+    """The counter of open streams, as the app holds it."""
     return server._app.state.streams
 
 

@@ -25,7 +25,7 @@ VERBS = ["renew", "cancel", "answer"]
 
 
 class Desk:
-    """Takes what comes over the road, as a chat panel does that knows one turn."""
+    """Takes messages of pages, as a chat panel does that shows one turn."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[ActorId, dict[str, Any]]] = []
@@ -340,8 +340,8 @@ def test_a_ticket_ends_when_nobody_renews_it_and_lives_while_somebody_does(desk:
 def test_the_tickets_end_with_the_server_and_with_its_token(
     server: EmbeddedServer, desk: Desk
 ):
-    told: list[bool] = []
-    server.tickets.on_change = lambda: told.append(server.tickets.is_open)
+    reported: list[bool] = []
+    server.tickets.on_change = lambda: reported.append(server.tickets.is_open)
     first = server.tickets.issue(CONVERSATION, PAGE, desk.deliver)
 
     server.rotate_token()
@@ -351,7 +351,7 @@ def test_the_tickets_end_with_the_server_and_with_its_token(
 
     assert lives == (False, True)
     assert not second.renew()
-    assert told == [True, False]
+    assert reported == [True, False]
     server.tickets.open()
 
 
@@ -387,7 +387,7 @@ def test_the_watch_over_the_tests_knows_each_ticket(
     assert tickets_module.new_ticket() in pytestconfig.stash[_WATCH].tokens
 
 
-# --- the ways to it -------------------------------------------------------------------
+# --- its addresses ---------------------------------------------------------------------
 
 HERE = "http://127.0.0.1:4321"
 PROXIED = "/user/ada/proxy/4321"
@@ -433,7 +433,7 @@ def test_a_page_is_sent_where_it_may_call(
         ("https://hub.example.org", PROXIED, "allowed_hosts=['hub.example.org']"),
     ],
 )
-def test_where_no_way_leads_it_is_said_what_would_open_one(
+def test_without_an_address_the_problem_says_what_would_give_one(
     origin: str, proxied: str | None, what: str
 ):
     found = addresses_for(origin, HERE, proxied, ())

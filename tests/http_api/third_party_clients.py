@@ -17,8 +17,8 @@ from agent_runtime_nb.runtime_abstractions import ActorId
 T = TypeVar("T")
 
 
-class Place:
-    """What a test of a face needs."""
+class ServedAgents:
+    """Agents behind a real server, for the tests with clients of other APIs."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -73,9 +73,9 @@ class Place:
 
 
 @contextmanager
-def place() -> Generator[Place]:
-    there = Place()
+def serving() -> Generator[ServedAgents]:
+    served = ServedAgents()
     try:
-        yield there
+        yield served
     finally:
-        there.close()
+        served.close()

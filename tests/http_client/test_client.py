@@ -72,9 +72,9 @@ async def test_a_watched_actor_goes_on_after_a_cut_at_every_update(
     assert (await handle.get_response()).status is RequestStatus.COMPLETED
 
 
-async def test_turns_during_an_outage_are_told_afterwards(there: Remote) -> None:
+async def test_turns_during_an_outage_are_reported_afterwards(there: Remote) -> None:
     client = there.client()
-    # From a place that it knows: without one it would begin anew after the outage.
+    # From a known cursor: without one it would begin anew after the outage.
     before = (await client.directory.read_actor(ActorId("echo", "c1"))).cursor
     watch = client.watch_actor(ActorId("echo", "c1"), before)
     first = background(taken(watch))

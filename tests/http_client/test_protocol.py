@@ -78,7 +78,7 @@ def test_what_belongs_to_the_process_of_an_error_stays_there() -> None:
     assert str(again) == str(error)
 
 
-def test_an_error_that_names_a_file_with_odd_bytes_is_still_told() -> None:
+def test_an_error_that_names_a_file_with_odd_bytes_is_still_reported() -> None:
     error = exceptions.Corrupt(os.fsdecode(b"/tmp/\xff.db"), "page 3")
 
     again = protocol.error_of(orjson.loads(_problem(error).response().body), WHERE)
@@ -113,7 +113,7 @@ def test_an_answer_of_another_server_is_a_remote_error(body: object) -> None:
     assert WHERE in str(error)
 
 
-def test_every_verb_that_looks_may_be_asked_again() -> None:
+def test_every_verb_that_only_reads_is_repeatable() -> None:
     assert set(protocol.VERBS) >= protocol.REPEATABLE
     once = {
         "delete_actor",

@@ -43,7 +43,7 @@ class Comm:
         self._handler({"content": {"data": message}, "buffers": []})
 
     def ticket(self) -> dict[str, Any]:
-        """The next word of the kernel on the road."""
+        """The kernel's next message about the side channel."""
         while (message := self.arrived.get(timeout=10))["type"] != "ticket":
             pass
         return message
@@ -54,9 +54,9 @@ class Comm:
             pass
 
 
-def post(told: dict[str, Any], verb: str, **body: Any) -> httpx2.Response:
-    headers = {"Origin": PAGE, "X-Agent-Ticket": told["ticket"]}
-    url = f"{told['urls'][0]}/tickets/{verb}"
+def post(ticket: dict[str, Any], verb: str, **body: Any) -> httpx2.Response:
+    headers = {"Origin": PAGE, "X-Agent-Ticket": ticket["ticket"]}
+    url = f"{ticket['urls'][0]}/tickets/{verb}"
     return httpx2.post(url, json=body, headers=headers, trust_env=False)
 
 
@@ -97,19 +97,19 @@ async def test_a_panel_learns_of_a_server_that_begins_later_changes_its_token_an
     panel.close()
 
 
-async def test_stop_over_the_road_lands_while_the_main_thread_is_busy(
+async def test_stop_over_the_side_channel_works_while_the_main_thread_is_busy(
     rt: NotebookRuntime,
 ):
     comm = Comm()
     panel = rt.chat(comm=comm, conversation="c1")
     rt.serve()
     comm.say("side_channel", origin=PAGE, state="asking")
-    told = comm.ticket()
+    ticket = comm.ticket()
     comm.say("send", text="go", message_id="m1")
     comm.until("word word")
 
     started = time.monotonic()
-    answer = post(told, "cancel", message_id="m1")
+    answer = post(ticket, "cancel", message_id="m1")
     comm.until("cancelled")  # by the widget channel: this works all the time
     seconds = time.monotonic() - started
 
@@ -119,7 +119,7 @@ async def test_stop_over_the_road_lands_while_the_main_thread_is_busy(
     panel.close()
 
 
-async def test_on_the_notebooks_own_loop_no_road_is_offered(begin: Start, endless: Any):
+async def test_on_the_notebooks_own_loop_no_ticket_is_given(begin: Start, endless: Any):
     rt = begin(endless, loop="notebook", storage="memory:")
     rt.serve()
     comm = Comm()
@@ -127,30 +127,30 @@ async def test_on_the_notebooks_own_loop_no_road_is_offered(begin: Start, endles
     comm.say("side_channel", origin=PAGE, state="asking")
     await rt.ready()
 
-    told = comm.ticket()
+    ticket = comm.ticket()
 
-    assert not told["open"]
-    assert 'loop="thread"' in told["reason"]
+    assert not ticket["open"]
+    assert 'loop="thread"' in ticket["reason"]
     panel.close()
 
 
-async def test_a_panel_that_is_closed_hears_of_no_server_and_holds_no_ticket(
+async def test_a_closed_panel_follows_no_server_and_holds_no_ticket(
     rt: NotebookRuntime,
 ):
     comm = Comm()
     panel = rt.chat(comm=comm)
     server = rt.serve()
     comm.say("side_channel", origin=PAGE, state="asking")
-    told = comm.ticket()
+    ticket = comm.ticket()
 
     panel.close()
     over = threading.Event()
     panel._call(over.set)
     assert over.wait(10)
 
-    assert post(told, "renew").status_code == 403
+    assert post(ticket, "renew").status_code == 403
     server.stop()
-    assert rt._road._listeners == []
+    assert rt._side_channel._listeners == []
 
 
 async def test_a_panel_that_could_not_be_made_keeps_no_server_from_ending(

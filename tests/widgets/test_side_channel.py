@@ -1,4 +1,4 @@
-"""The kernel's side of the second road: who gets a ticket, when, and what it moves."""
+"""The kernel's side of the second channel: who gets a ticket, when, and what it moves."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import pytest
 
 from agent_runtime_nb.exceptions import LoopBlocked
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.side_channel.channel import Route
+from agent_runtime_nb.side_channel.channel import TicketGrant
 from agent_runtime_nb.side_channel.tickets import Deliver, Ticket, Tickets
 from agent_runtime_nb.widgets.chat_panel import side_channel
 from agent_runtime_nb.widgets.chat_panel.panel import ChatPanel
@@ -20,7 +20,7 @@ OTHER = "http://localhost:8888"
 URL = "http://127.0.0.1:4321"
 
 
-class FakeRoad:
+class FakeSideChannel:
     """Leads to a server that is there or not; keeps what was asked of it."""
 
     def __init__(self) -> None:
@@ -32,13 +32,15 @@ class FakeRoad:
         self.deliver: Deliver | None = None
         self.listeners: list[Callable[[], None]] = []
 
-    def open(self, actor_id: ActorId, origin: str, deliver: Deliver) -> Route | str:
+    def open(
+        self, actor_id: ActorId, origin: str, deliver: Deliver
+    ) -> TicketGrant | str:
         self.opened.append((actor_id, origin))
         self.deliver = deliver
         if self.problem:
             return self.problem
         self.given.append(self.tickets.issue(actor_id, origin, deliver))
-        return Route((URL,), self.tickets.server, self.given[-1])
+        return TicketGrant((URL,), self.tickets.server, self.given[-1])
 
     def listen(self, changed: Callable[[], None]) -> None:
         self.listeners.append(changed)
@@ -46,7 +48,7 @@ class FakeRoad:
     def unlisten(self, changed: Callable[[], None]) -> None:
         self.listeners.remove(changed)
 
-    def tell(self) -> None:
+    def notify(self) -> None:
         for changed in self.listeners:
             changed()
 
@@ -56,8 +58,8 @@ class FakeRoad:
 
 
 @pytest.fixture
-def road() -> FakeRoad:
-    return FakeRoad()
+def channel() -> FakeSideChannel:
+    return FakeSideChannel()
 
 
 async def ask(
@@ -69,9 +71,11 @@ async def ask(
     return await front_end.heard("ticket")
 
 
-async def run_gated(panels: Panels, road: FakeRoad) -> tuple[ChatPanel, FrontEnd]:
+async def run_gated(
+    panels: Panels, channel: FakeSideChannel
+) -> tuple[ChatPanel, FrontEnd]:
     """A panel whose page has a ticket, and a turn in it that waits."""
-    panel, front_end = await panels.open("gated/c1", road=road)
+    panel, front_end = await panels.open("gated/c1", side_channel=channel)
     await ask(front_end)
     front_end.say("send", text="go", message_id="m1")
     await front_end.until(ended("running"))
@@ -82,42 +86,42 @@ async def run_gated(panels: Panels, road: FakeRoad) -> tuple[ChatPanel, FrontEnd
 
 
 async def test_a_page_that_says_its_origin_gets_a_ticket_for_its_conversation(
-    panels: Panels, road: FakeRoad
+    panels: Panels, channel: FakeSideChannel
 ):
-    _, front_end = await panels.open("scripted/c1", road=road)
+    _, front_end = await panels.open("scripted/c1", side_channel=channel)
 
-    told = await ask(front_end)
+    answer = await ask(front_end)
 
-    assert told == {
+    assert answer == {
         "type": "ticket",
         "origin": PAGE,
         "open": True,
-        "ticket": road.given[0].secret,
+        "ticket": channel.given[0].secret,
         "urls": [URL],
-        "server": road.tickets.server,
+        "server": channel.tickets.server,
     }
-    assert road.opened == [(ActorId("scripted", "c1"), PAGE)]
+    assert channel.opened == [(ActorId("scripted", "c1"), PAGE)]
 
 
 async def test_the_ticket_is_in_no_state_repr_or_picture(
-    panels: Panels, road: FakeRoad
+    panels: Panels, channel: FakeSideChannel
 ):
-    panel, front_end = await panels.open("scripted/c1", road=road)
-    told = await ask(front_end)
+    panel, front_end = await panels.open("scripted/c1", side_channel=channel)
+    answer = await ask(front_end)
 
     state = cast("Any", panel).get_state()
     shown = [repr(panel), panel.to_markdown(), str(state)]
     shown += [str(front_end.picture), str(panel._repr_mimebundle_())]
 
-    assert all(told["ticket"] not in one for one in shown)
+    assert all(answer["ticket"] not in one for one in shown)
 
 
 async def test_a_page_that_has_its_ticket_is_only_renewed(
-    panels: Panels, road: FakeRoad
+    panels: Panels, channel: FakeSideChannel
 ):
     now = [0.0]
-    road.tickets = Tickets(clock=lambda: now[0])
-    _, front_end = await panels.open("scripted/c1", road=road)
+    channel.tickets = Tickets(clock=lambda: now[0])
+    _, front_end = await panels.open("scripted/c1", side_channel=channel)
     await ask(front_end)
 
     for _ in range(3):
@@ -127,130 +131,136 @@ async def test_a_page_that_has_its_ticket_is_only_renewed(
         front_end.say("ping")
         await front_end.heard("pong")
 
-    assert len(road.given) == 1
-    assert road.given[0].renew()
+    assert len(channel.given) == 1
+    assert channel.given[0].renew()
 
 
 async def test_a_page_that_lost_its_ticket_gets_another_and_the_old_one_ends(
-    panels: Panels, road: FakeRoad
+    panels: Panels, channel: FakeSideChannel
 ):
-    _, front_end = await panels.open("scripted/c1", road=road)
+    _, front_end = await panels.open("scripted/c1", side_channel=channel)
     first = await ask(front_end)
 
     second = await ask(front_end)
-    road.given[1].revoke()
+    channel.given[1].revoke()
     third = await ask(front_end, state="open")  # it believes so
 
     assert len({one["ticket"] for one in (first, second, third)}) == 3
-    assert [ticket.renew() for ticket in road.given] == [False, False, True]
+    assert [ticket.renew() for ticket in channel.given] == [False, False, True]
 
 
 async def test_each_origin_has_its_own_ticket_and_the_oldest_of_many_ends(
-    panels: Panels, road: FakeRoad
+    panels: Panels, channel: FakeSideChannel
 ):
-    _, front_end = await panels.open("scripted/c1", road=road)
+    _, front_end = await panels.open("scripted/c1", side_channel=channel)
     for port in range(9):
         await ask(front_end, f"http://127.0.0.1:{port}")
 
-    lives = [ticket.renew() for ticket in road.given]
+    lives = [ticket.renew() for ticket in channel.given]
 
     assert lives == [False, *[True] * 8]
 
 
-async def test_a_page_without_a_web_address_is_told_so(panels: Panels, road: FakeRoad):
-    _, front_end = await panels.open("scripted/c1", road=road)
+async def test_a_page_without_a_web_address_is_sent_the_reason(
+    panels: Panels, channel: FakeSideChannel
+):
+    _, front_end = await panels.open("scripted/c1", side_channel=channel)
 
     for origin in ("null", "vscode-webview://abc", "", "http://a/b", "http://a b"):
-        told = await ask(front_end, origin)
-        assert (told["open"], told["origin"]) == (False, origin)
-        assert "no web address" in told["reason"]
-    assert road.opened == []
+        answer = await ask(front_end, origin)
+        assert (answer["open"], answer["origin"]) == (False, origin)
+        assert "no web address" in answer["reason"]
+    assert channel.opened == []
 
 
-async def test_without_a_road_the_page_is_told_what_would_open_one(panels: Panels):
+async def test_without_a_side_channel_the_page_is_sent_what_would_open_one(
+    panels: Panels,
+):
     _, front_end = await panels.open("scripted/c1")
 
-    told = await ask(front_end)
+    answer = await ask(front_end)
 
-    assert told["open"] is False
-    assert "rt.serve()" in told["reason"]
+    assert answer["open"] is False
+    assert "rt.serve()" in answer["reason"]
 
 
-async def test_a_server_that_begins_or_ends_is_told_to_the_pages_at_once(
-    panels: Panels, road: FakeRoad
+async def test_a_server_that_starts_or_stops_is_reported_to_the_pages_at_once(
+    panels: Panels, channel: FakeSideChannel
 ):
-    road.problem = "not yet"
-    _, front_end = await panels.open("scripted/c1", road=road)
+    channel.problem = "not yet"
+    _, front_end = await panels.open("scripted/c1", side_channel=channel)
     before = await ask(front_end)
     front_end.messages.clear()
 
-    road.problem = ""
-    road.tell()
+    channel.problem = ""
+    channel.notify()
     begun = await front_end.heard("ticket")
     front_end.messages.clear()
-    road.problem = "over"
-    road.tell()
+    channel.problem = "over"
+    channel.notify()
     over = await front_end.heard("ticket")
 
     assert [one["open"] for one in (before, begun, over)] == [False, True, False]
     assert over["reason"] == "over"
-    assert not road.given[0].renew()
+    assert not channel.given[0].renew()
 
 
 async def test_switching_ends_the_ticket_and_gives_one_for_the_other_conversation(
-    panels: Panels, road: FakeRoad
+    panels: Panels, channel: FakeSideChannel
 ):
-    _, front_end = await panels.open("scripted/c1", road=road)
+    _, front_end = await panels.open("scripted/c1", side_channel=channel)
     await ask(front_end)
     front_end.messages.clear()
 
     front_end.say("switch", instance_id="c2")
-    told = await front_end.heard("ticket")
+    answer = await front_end.heard("ticket")
 
-    assert told["ticket"] == road.given[1].secret
-    assert road.opened[-1] == (ActorId("scripted", "c2"), PAGE)
-    assert [ticket.renew() for ticket in road.given] == [False, True]
+    assert answer["ticket"] == channel.given[1].secret
+    assert channel.opened[-1] == (ActorId("scripted", "c2"), PAGE)
+    assert [ticket.renew() for ticket in channel.given] == [False, True]
 
 
-async def test_closing_the_panel_ends_its_tickets(panels: Panels, road: FakeRoad):
-    panel, front_end = await panels.open("scripted/c1", road=road)
+async def test_closing_the_panel_ends_its_tickets(
+    panels: Panels, channel: FakeSideChannel
+):
+    panel, front_end = await panels.open("scripted/c1", side_channel=channel)
     await ask(front_end)
 
     panel.close()
     await asyncio.sleep(0)
 
-    assert not road.given[0].renew()
-    assert road.listeners == []
+    assert not channel.given[0].renew()
+    assert channel.listeners == []
 
 
 # --- what it moves --------------------------------------------------------------------
 
 
-async def test_stop_over_the_road_stops_the_turn_and_the_picture_says_so(
-    panels: Panels, road: FakeRoad
+async def test_stop_over_the_side_channel_stops_the_turn_and_the_picture_says_so(
+    panels: Panels, channel: FakeSideChannel
 ):
-    _, front_end = await run_gated(panels, road)
+    _, front_end = await run_gated(panels, channel)
 
-    taken = await road.send("gated/c1", type="stop", message_id="m1")
+    taken = await channel.send("gated/c1", type="stop", message_id="m1")
     await front_end.until(ended("cancelled"))
-    again = await road.send("gated/c1", type="stop", message_id="m1")
+    again = await channel.send("gated/c1", type="stop", message_id="m1")
 
     assert taken
     assert again  # nothing more happens
     assert [turn["status"] for turn in front_end.picture["turns"]] == ["cancelled"]
 
 
-async def test_an_approval_answered_over_the_road_and_the_channel_counts_once(
-    panels: Panels, road: FakeRoad
+async def test_an_approval_answered_over_the_side_channel_and_the_channel_counts_once(
+    panels: Panels, channel: FakeSideChannel
 ):
-    _, front_end = await panels.open("scripted/c1", road=road)
+    _, front_end = await panels.open("scripted/c1", side_channel=channel)
     await ask(front_end)
     front_end.say("send", text="delete notes.txt", message_id="m1")
     turn = await front_end.until(ended("completed"))
     request = next(one for one in turn["items"] if one["kind"] == "approval")
     answer = {"turn": "m1", "request_id": request["id"], "decision": "once"}
 
-    taken = await road.send("scripted/c1", type="answer", **answer)
+    taken = await channel.send("scripted/c1", type="answer", **answer)
     front_end.say("answer", **answer)
     await front_end.until(lambda picture: len(picture["turns"]) == 2)
     await front_end.until(ended("completed"))
@@ -260,56 +270,58 @@ async def test_an_approval_answered_over_the_road_and_the_channel_counts_once(
 
 
 async def test_what_is_not_of_the_shown_conversation_is_not_taken(
-    panels: Panels, road: FakeRoad
+    panels: Panels, channel: FakeSideChannel
 ):
-    _, front_end = await run_gated(panels, road)
+    _, front_end = await run_gated(panels, channel)
 
-    unknown = await road.send("gated/c1", type="stop", message_id="m2")
-    foreign = await road.send("gated/c2", type="stop", message_id="m1")
+    unknown = await channel.send("gated/c1", type="stop", message_id="m2")
+    foreign = await channel.send("gated/c2", type="stop", message_id="m1")
 
     assert not unknown
     assert not foreign
     assert front_end.picture["turns"][0]["status"] == "running"
 
 
-async def test_a_sign_of_life_over_the_road_keeps_the_panel_watching(
-    panels: Panels, road: FakeRoad
+async def test_a_sign_of_life_over_the_side_channel_keeps_the_panel_watching(
+    panels: Panels, channel: FakeSideChannel
 ):
-    panel, front_end = await panels.open("gated/c1", road=road)
+    panel, front_end = await panels.open("gated/c1", side_channel=channel)
     await ask(front_end)
     panel._detach()
 
-    taken = await road.send("gated/c1", type="ping")
+    taken = await channel.send("gated/c1", type="ping")
 
     assert taken
     assert panel._following is not None
 
 
 async def test_a_loop_that_does_not_get_to_it_is_an_error_in_time(
-    panels: Panels, road: FakeRoad, monkeypatch: pytest.MonkeyPatch
+    panels: Panels, channel: FakeSideChannel, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(side_channel, "_HAND_OVER", 0.05)
-    panel, front_end = await run_gated(panels, road)
+    panel, front_end = await run_gated(panels, channel)
     waiting: list[Any] = []
 
     def call_later(*function_and_arguments: Any) -> None:
         waiting.extend(function_and_arguments)
 
-    panel._second_road._call = call_later
+    panel._side_channel._call = call_later
 
     with pytest.raises(LoopBlocked):
-        await road.send("gated/c1", type="stop", message_id="m1")
+        await channel.send("gated/c1", type="stop", message_id="m1")
     take, *arguments = waiting
-    take(*arguments)  # later: who sent it was told that it did not arrive
+    take(*arguments)  # later: the sender has given it up
 
     assert front_end.picture["turns"][0]["status"] == "running"
 
 
-async def test_a_read_only_panel_gives_no_tickets(panels: Panels, road: FakeRoad):
-    panel = panels.panel("scripted/c1", road=road, read_only=True)
+async def test_a_read_only_panel_gives_no_tickets(
+    panels: Panels, channel: FakeSideChannel
+):
+    panel = panels.panel("scripted/c1", side_channel=channel, read_only=True)
     front_end = await look(panel)
 
-    told = await ask(front_end)
+    answer = await ask(front_end)
 
-    assert told["open"] is False
-    assert road.opened == []
+    assert answer["open"] is False
+    assert channel.opened == []

@@ -90,7 +90,7 @@ class ChatPanel(FreezableWidget):
             said not to react.
         refresh: seconds after which the panel looks for what no watch tells: a new
             name, a deletion, a discarded turn.
-        road: the way of Stop and of answers while a cell blocks the widget channel.
+        side_channel: for Stop and approvals while a cell blocks the widget channel.
         **options: those of `FreezableWidget`, such as `freeze="turn"`, and ipywidgets'
             own, such as `layout`.
 
@@ -115,7 +115,7 @@ class ChatPanel(FreezableWidget):
         budget: MessageBudget = SHARED_BUDGET,
         patience: float = 5.0,
         refresh: float = 20.0,
-        road: SideChannel | None = None,
+        side_channel: SideChannel | None = None,
         **options: Any,
     ) -> None:
         self._title = title or actor_id.type_name
@@ -140,9 +140,9 @@ class ChatPanel(FreezableWidget):
         )
         self._menu = ConversationMenu(self._stage, new_conversation)
         self._requests = Requests(self._stage, patience)
-        self._second_road = PanelSideChannel(
+        self._side_channel = PanelSideChannel(
             self._stage,
-            None if read_only else road,
+            None if read_only else side_channel,
             call=self._call,
             receive=self._receive,
             keep_alive=self._attach,
@@ -150,12 +150,12 @@ class ChatPanel(FreezableWidget):
         self._handlers = {
             **self._requests.handlers,
             **self._menu.handlers,
-            **self._second_road.handlers,
+            **self._side_channel.handlers,
             **Modules(self._post).handlers,
         }
         super().__init__(loop=loop, wait=0.07, lease=lease, budget=budget, **options)
         # Nobody is to call a panel that could not be made.
-        self._second_road.open()
+        self._side_channel.open()
         with _panels_lock:
             _panels.add(self)
 
@@ -336,11 +336,11 @@ class ChatPanel(FreezableWidget):
             self._phase = {**self._phase, "phase": "loading"}
             self._noted = _noted(None)
         self.channel.publish_snapshot()
-        self._second_road.changed()
+        self._side_channel.changed()
         self._refollow()
 
     def _shut(self) -> None:
-        self._second_road.close()
+        self._side_channel.close()
         super()._shut()
 
     # --- other panels -----------------------------------------------------------------

@@ -1,12 +1,12 @@
-"""A second road for what must land: Stop, and answers to approvals.
+"""The panel's part of the side channel: Stop and approvals while a cell blocks the kernel.
 
-While a cell blocks the kernel no message of a widget gets in, on most kernels; what the
-widget sends gets out all the same. So the pages of a panel say which origin they have,
-and as soon as there is a server that they can reach, each origin is told by message
-where it is and given a ticket. Both are for one conversation; they end when the panel
-switches to another one, is closed, or is not heard of any more.
+While a cell runs no message of a widget gets into the kernel, on most kernels; what the
+widget sends gets out all the same. So the pages of a panel send their origin, and as soon
+as there is a server that they can reach, each origin is sent its addresses and a ticket.
+Both are for one conversation; they end when the panel switches to another one, is
+closed, or hears nothing from the page any more.
 
-Where no road is open the pages are told why, so that they can say what to do.
+Without such a server the pages are sent the reason, so that they can show what to do.
 """
 
 import asyncio
@@ -17,7 +17,11 @@ from typing import Any
 
 from agent_runtime_nb.exceptions import LoopBlocked
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.side_channel.channel import NoSideChannel, Route, SideChannel
+from agent_runtime_nb.side_channel.channel import (
+    NoSideChannel,
+    SideChannel,
+    TicketGrant,
+)
 from agent_runtime_nb.widgets.chat_panel.stage import Handler, PanelState
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]{1,255}")
@@ -27,59 +31,59 @@ _NO_ADDRESS = "This notebook's page has no web address that a server could let i
 
 
 class PanelSideChannel:
-    """The kernel's side of it, for one panel.
+    """The tickets of one panel's pages, by origin.
 
     Args:
         stage: what the panel shows.
-        road: where it may lead; None: nowhere.
-        call: runs a function on the home loop, from any thread.
+        channel: gives access to the server; None: there is none.
+        call: runs a function on the panel's loop, from any thread.
         receive: takes a message as if it had come over the widget channel.
-        keep_alive: says that somebody looks at the panel.
+        keep_alive: called when a page shows that it is still open.
     """
 
     def __init__(
         self,
         stage: PanelState,
-        road: SideChannel | None,
+        channel: SideChannel | None,
         *,
         call: Callable[..., None],
         receive: Callable[[dict[str, Any]], None],
         keep_alive: Callable[[], None],
     ) -> None:
         self._stage = stage
-        self._road: SideChannel = road or NoSideChannel()
+        self._channel: SideChannel = channel or NoSideChannel()
         self._call = call
         self._receive = receive
         self._keep_alive = keep_alive
-        self._ways: dict[str, Route | str] = {}
+        self._grants: dict[str, TicketGrant | str] = {}  # or why there is none
         self._closed = False
-        self.handlers: dict[str, Handler] = {"side_channel": self.asked}
+        self.handlers: dict[str, Handler] = {"side_channel": self.on_origin}
 
     def open(self) -> None:
-        """Hear from now on when a server begins or ends."""
-        self._road.listen(self._on_change)
+        """Follow from now on when a server starts or stops."""
+        self._channel.listen(self._on_change)
 
-    def asked(self, content: Mapping[str, Any]) -> None:
-        """A page says its origin, and whether it has a way ("open", else anything)."""
+    def on_origin(self, content: Mapping[str, Any]) -> None:
+        """A page sends its origin, and in `state` whether it uses a ticket ("open")."""
         origin = str(content.get("origin"))
         if not _ORIGIN.fullmatch(origin):
-            self._tell(origin[:300], _NO_ADDRESS)
+            self._send_grant(origin[:300], _NO_ADDRESS)
             return
-        way, state = self._ways.get(origin), content.get("state")
-        if isinstance(way, Route) and state == "open" and way.ticket.renew():
+        grant, state = self._grants.get(origin), content.get("state")
+        if isinstance(grant, TicketGrant) and state == "open" and grant.ticket.renew():
             return
         self._open(origin, is_new=state not in ("open", "closed"))
 
     def changed(self) -> None:
-        """The panel shows another conversation, or a server has begun or ended."""
-        for origin in list(self._ways):
+        """The panel shows another conversation, or a server has started or stopped."""
+        for origin in list(self._grants):
             self._open(origin, is_new=True)
 
     def close(self) -> None:
         """End all tickets."""
         self._closed = True
-        self._road.unlisten(self._on_change)
-        for origin in list(self._ways):
+        self._channel.unlisten(self._on_change)
+        for origin in list(self._grants):
             self._forget(origin)
 
     def _on_change(self) -> None:
@@ -89,40 +93,40 @@ class PanelSideChannel:
         if self._closed:
             return
         before = self._forget(origin)
-        while len(self._ways) >= _MAX_ORIGINS:
-            self._forget(next(iter(self._ways)))
-        way = self._road.open(self._stage.actor_id, origin, self.deliver)
-        self._ways[origin] = way
-        if is_new or way != before:
-            self._tell(origin, way)
+        while len(self._grants) >= _MAX_ORIGINS:
+            self._forget(next(iter(self._grants)))
+        grant = self._channel.open(self._stage.actor_id, origin, self.deliver)
+        self._grants[origin] = grant
+        if is_new or grant != before:
+            self._send_grant(origin, grant)
 
-    def _forget(self, origin: str) -> Route | str | None:
-        way = self._ways.pop(origin, None)
-        if isinstance(way, Route):
-            way.ticket.revoke()
-        return way
+    def _forget(self, origin: str) -> TicketGrant | str | None:
+        grant = self._grants.pop(origin, None)
+        if isinstance(grant, TicketGrant):
+            grant.ticket.revoke()
+        return grant
 
-    def _tell(self, origin: str, way: Route | str) -> None:
+    def _send_grant(self, origin: str, grant: TicketGrant | str) -> None:
         message: dict[str, Any] = {"type": "ticket", "origin": origin}
-        if isinstance(way, Route):
+        if isinstance(grant, TicketGrant):
             message |= {
                 "open": True,
-                "ticket": way.ticket.secret,
-                "urls": list(way.urls),
-                "server": way.server,
+                "ticket": grant.ticket.secret,
+                "urls": list(grant.urls),
+                "server": grant.server,
             }
         else:
-            message |= {"open": False, "reason": way}
+            message |= {"open": False, "reason": grant}
         self._stage.post(message)
 
     async def deliver(self, actor_id: ActorId, message: Mapping[str, Any]) -> bool:
-        """Take what came over the road, from any loop.
+        """Take a message that came over HTTP, from any loop.
 
         Returns:
             Whether the panel still shows that conversation, and the turn is in it.
 
         Raises:
-            LoopBlocked: if the panel's loop does not get to it in time.
+            LoopBlocked: if the panel's loop does not take it in time.
         """
         taken: Future[bool] = Future()
         self._call(self._take, actor_id, dict(message), taken)
@@ -136,7 +140,7 @@ class PanelSideChannel:
         self, actor_id: ActorId, message: dict[str, Any], taken: "Future[bool]"
     ) -> None:
         if not taken.set_running_or_notify_cancel():
-            return  # whoever sent it was told that it did not arrive
+            return  # the sender has given it up
         is_here = not self._closed and actor_id == self._stage.actor_id
         if is_here and message["type"] == "ping":
             self._keep_alive()
