@@ -89,13 +89,13 @@ def demo(
     """Show actors at work: two agents, many conversations, state that survives."""
     with _errors_in_one_line():
         if storage is not None:
-            asyncio.run(_demo(storage))
+            asyncio.run(_run_demo(storage))
             return
         with tempfile.TemporaryDirectory(prefix="agent-runtime-nb-") as folder:
-            asyncio.run(_demo(str(Path(folder, "state.db"))))
+            asyncio.run(_run_demo(str(Path(folder, "state.db"))))
 
 
-async def _demo(storage: str) -> None:
+async def _run_demo(storage: str) -> None:
     async with Host("echo", "mock-ai", storage=storage) as host:
         typer.echo(
             f"Two agents, {' and '.join(host.agents)}; {host.storage.location}\n"
@@ -245,7 +245,7 @@ def check(
     their own and delete them again.
     """
     with _errors_in_one_line():
-        subject = _ByUrl(url)
+        subject = _StorageAtUrl(url)
         typer.echo(f"The storage contract on {subject.location}")
         found = asyncio.run(subject.unreadable(delete=delete_unreadable))
         for stored in found:
@@ -268,7 +268,7 @@ def _show_outcome(outcome: Outcome) -> None:
     typer.echo(f"{outcome.seconds:7.2f} s  {outcome}")
 
 
-class _ByUrl(StorageUnderTest):
+class _StorageAtUrl(StorageUnderTest):
     """The storage that a URL names."""
 
     def __init__(self, url: str) -> None:
@@ -283,7 +283,7 @@ class _ByUrl(StorageUnderTest):
     async def unreadable(self, *, delete: bool) -> list[StoredId]:
         """What is stored under no valid id, in order; deleted, if that is wanted.
 
-        Says once what every case would say: that the storage cannot be opened at all.
+        Also opens the storage first, so that a failure is reported once, not by every case.
         """
         storage = self.make()
         await storage.open(HostInfo(uuid.uuid4().hex, "storage check"))
@@ -314,7 +314,7 @@ class _ByUrl(StorageUnderTest):
 
 
 def _secrets_of(url: str) -> tuple[str, ...]:
-    """The password of a URL, or the key of a cosmos: one, as written and as meant."""
+    """The password of a URL, or the key of a cosmos: one, as written and unquoted."""
     scheme, _, rest = url.partition("://")
     _, colon, password = rest.rpartition("@")[0].rpartition(":")
     if not password or (not colon and scheme != "cosmos"):

@@ -51,11 +51,11 @@ _NAME_IT = 'give it a name, as in start({"my-agent": agent})'
 
 @dataclass(frozen=True, slots=True)
 class HostedAgent:
-    """An agent under the name that it is hosted by.
+    """An agent and the name under which it is hosted.
 
     Attributes:
         type_name: its actor type.
-        name: what it calls itself, or was called in a mapping.
+        name: its own name, or its key in a mapping.
         description: one line, may be empty.
         agent: what was given: an agent, a factory or a function.
     """
@@ -67,7 +67,7 @@ class HostedAgent:
 
 
 def type_name_of(name: str) -> str:
-    """The type name that `name` becomes; "" if nothing of it can be kept."""
+    """`name` as a type name; "" if no character of it can be kept."""
     if _is_type_name(name):
         return name
     ascii_only = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
@@ -84,7 +84,7 @@ def resolve_agents(agents: Iterable[Any]) -> dict[str, HostedAgent]:
 
     Raises:
         AgentNameTaken: if two different agents get the same type name.
-        InvalidAgent: if something has no name or is no agent.
+        InvalidAgent: if one has no name or is no agent.
     """
     found: dict[str, HostedAgent] = {}
     for hosted in _named(agents):
@@ -102,20 +102,20 @@ def _named(agents: Iterable[Any]) -> Iterator[HostedAgent]:
                 yield _host(name, _description(agent), agent)
         else:
             agent = _loaded(given)
-            name, description = _introduce(agent)
+            name, description = _name_and_description(agent)
             yield _host(name, description, agent)
 
 
 def _host(name: str, description: str, agent: Any) -> HostedAgent:
     type_name = type_name_of(name)
     if not type_name:
-        what = f"{type(agent).__name__} {name!r}" if name else _a_nameless(agent)
+        what = f"{type(agent).__name__} {name!r}" if name else _describe_nameless(agent)
         raise InvalidAgent(what, _NAME_IT)
-    AgentSource(agent)  # what cannot be hosted says so now, not in its first turn
+    AgentSource(agent)  # raises now, not in the first turn, if it cannot be hosted
     return HostedAgent(type_name, name, description, agent)
 
 
-def _a_nameless(agent: Any) -> str:
+def _describe_nameless(agent: Any) -> str:
     return f"a {type(agent).__name__} without a name"
 
 
@@ -136,8 +136,8 @@ def _loaded(agent: Any) -> Any:
         raise InvalidAgent(repr(name), f"it cannot be imported: {error}") from error
 
 
-def _introduce(agent: Any) -> tuple[str, str]:
-    """The name and description that an agent, factory or function gives itself."""
+def _name_and_description(agent: Any) -> tuple[str, str]:
+    """The own name and description of an agent, a factory's agent or a function."""
     source = AgentSource(agent)
     if not source.is_factory:
         return _own_name(agent), _description(agent)
@@ -176,13 +176,13 @@ def _is_type_name(name: str) -> bool:
 class Host:
     """A runtime on a storage, its client, and the agents it hosts.
 
-    Made anywhere; `start` and `stop` belong on the loop that shall run it. Use it as
+    Make it anywhere; call `start` and `stop` on the loop that runs it. Use it as
     `async with Host(agent) as host:` or start and stop it.
 
     Args:
         agents: see the head of this module.
-        storage: see `storage_urls.open_storage`.
-        on_interrupted: what becomes of their requests that a dead host left behind;
+        storage: see `storage.urls.open_storage`.
+        on_interrupted: what becomes of their requests after a host died;
             see `supervision.OnInterrupted`.
         restart: how often their actors may fail, and how often a request is begun; see
             `supervision.RestartPolicy`. None: its defaults.
@@ -241,7 +241,7 @@ class Host:
 
         Raises:
             InvalidRequest: if `agent` is None and there is none or more than one.
-            UnknownActorType: if nobody is called so; the nearest name is a note.
+            UnknownActorType: if none has that name; the error's note has the nearest one.
         """
         if agent is None:
             return self._only_agent()
@@ -278,11 +278,11 @@ class Host:
         self._agents.update(hosted)
 
     async def start(self) -> None:
-        """Open the storage and run on the present loop."""
+        """Open the storage and run on the current loop."""
         await self.runtime.start()
 
     async def stop(self, *, drain: float = 10.0) -> None:
-        """Let running turns end for `drain` seconds, answer the rest, close all."""
+        """Let running turns end for `drain` seconds, interrupt the rest, close the storage."""
         await self.runtime.stop(drain=drain)
 
     async def __aenter__(self) -> Self:

@@ -1,7 +1,7 @@
 """A conversation (agent session), to and from stored values.
 
 A conversation is stored as the entries of its turns plus one small snapshot, see
-`session_snapshot`.
+`agents.session_snapshot`.
 
 An **entry** is one message of the framework:
 

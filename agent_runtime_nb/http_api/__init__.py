@@ -7,7 +7,9 @@ ag_ui/             the same agents behind AG-UI
 guard.py           authentication, Host, Origin and limits, before any route
 problems.py        every error as an RFC 9457 problem, from one table
 schemas.py         bodies of requests and responses, as pydantic models
+lookup.py          agents and conversations by the names in a URL
 turn_response.py   a turn as an HTTP response
+approvals.py       the approval requests in it
 delivery.py        that response at once, as an event stream, or later
 content_stream.py  the content of a running turn, chunk by chunk
 sse.py             server-sent events

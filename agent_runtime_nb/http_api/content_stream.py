@@ -100,8 +100,8 @@ def usage_and_finish_reason(
     response: ActorResponseMessage,
 ) -> tuple[dict[str, int], str | None]:
     """The usage, in the names of the framework, and the finish reason of an answer."""
-    said = object_of(response.data)
-    return said.get("usage") or {}, said.get("finish_reason")
+    answer = object_of(response.data)
+    return answer.get("usage") or {}, answer.get("finish_reason")
 
 
 def turn_error(response: ActorResponseMessage) -> tuple[str, str, bool] | None:

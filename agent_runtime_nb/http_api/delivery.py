@@ -22,11 +22,11 @@ from fastapi import Header, Request, Response
 from pydantic import Field
 
 from agent_runtime_nb.exceptions import AgentRuntimeError
+from agent_runtime_nb.http_api.lookup import path_of
 from agent_runtime_nb.http_api.problems import problem_of, stopping
 from agent_runtime_nb.http_api.sse import EventStream, StreamSlots, frame
 from agent_runtime_nb.http_api.turn_response import (
     final_response,
-    path_of,
     pending_response,
     problem_in,
     request_id_header,

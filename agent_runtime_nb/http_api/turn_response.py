@@ -1,64 +1,21 @@
-"""A turn as an HTTP response: its body, its problem, its URL; and the actor of a URL."""
+"""A turn as an HTTP response: its final response, or that it is pending."""
 
-import contextlib
-import re
-from typing import Any, cast
-from urllib.parse import quote
+from typing import cast
 
 import orjson
-from fastapi import Request, Response
+from fastapi import Response
 
 from agent_runtime_nb.exceptions import (
-    InvalidActorId,
-    InvalidRequest,
     RequestNotFound,
-    UnknownActorType,
 )
+from agent_runtime_nb.http_api.approvals import approval_requests, approval_summary
 from agent_runtime_nb.http_api.problems import Problem, problem_of, problem_of_turn
 from agent_runtime_nb.runtime_abstractions import (
-    ActorId,
     ActorResponseHandle,
     ActorResponseMessage,
     JsonValue,
     RequestStatus,
 )
-from agent_runtime_nb.runtime_directory import ActorTypeInfo, RuntimeDirectory
-
-_PREFIX = re.compile(r"(/[A-Za-z0-9._~%@-]+)*")
-
-
-async def find_actor(
-    directory: RuntimeDirectory, agent_name: str, conversation_id: str
-) -> ActorId:
-    """The actor id of a conversation; it is not checked that the conversation exists.
-
-    Raises:
-        UnknownActorType: if no agent can have that name.
-        InvalidRequest: if no conversation can have that id.
-    """
-    try:
-        return ActorId(agent_name, conversation_id)
-    except InvalidActorId as error:
-        problem = str(error)
-    try:
-        ActorId(agent_name, "-")
-    except InvalidActorId:
-        known = await directory.actor_types()
-        raise UnknownActorType(agent_name, (one.name for one in known)) from None
-    raise InvalidRequest("conversation_id", problem)
-
-
-async def find_agent(directory: RuntimeDirectory, agent_name: str) -> ActorTypeInfo:
-    """The name and description of an agent.
-
-    Raises:
-        UnknownActorType: if there is none of that name.
-    """
-    known = await directory.actor_types()
-    for one in known:
-        if one.name == agent_name:
-            return one
-    raise UnknownActorType(agent_name, (one.name for one in known))
 
 
 def json_response(
@@ -67,9 +24,6 @@ def json_response(
     """A JSON response that no cache may keep."""
     sent = {"Cache-Control": "no-store", **(headers or {})}
     return Response(orjson.dumps(body), status, sent, media_type="application/json")
-
-
-# --- a turn ---------------------------------------------------------------------------
 
 
 def final_response(
@@ -137,52 +91,3 @@ def request_id_header(handle: ActorResponseHandle) -> dict[str, str]:
     """The header with the id; characters that no header can carry are escaped."""
     shown = handle.message_id.encode("ascii", "backslashreplace").decode()
     return {"X-Request-Id": shown} if shown.isprintable() else {}
-
-
-# --- approvals ------------------------------------------------------------------------
-
-
-def approval_requests(data: JsonValue) -> dict[str, dict[str, JsonValue]]:
-    """The approval requests of a response's data, by id, as the framework wrote them."""
-    found: dict[str, dict[str, JsonValue]] = {}
-    answer = cast("dict[str, Any]", data if isinstance(data, dict) else {})
-    for message in _objects(answer.get("messages")):
-        for part in _objects(message.get("contents")):
-            if part.get("type") == "function_approval_request":
-                found[str(part.get("id"))] = part
-    return found
-
-
-def _objects(value: JsonValue) -> list[dict[str, Any]]:
-    return cast("list[dict[str, Any]]", value if isinstance(value, list) else [])
-
-
-def approval_summary(part: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """An approval request with the exact arguments of its call, for a person to decide."""
-    call = cast("dict[str, Any]", part.get("function_call") or {})
-    arguments = call.get("arguments")
-    if isinstance(arguments, str):
-        # A model that wrote no JSON: shown as it is.
-        with contextlib.suppress(orjson.JSONDecodeError):
-            arguments = orjson.loads(arguments)
-    name = str(call.get("name") or "")
-    return {"approval_id": str(part.get("id")), "name": name, "arguments": arguments}
-
-
-# --- URLs -----------------------------------------------------------------------------
-
-
-def path_of(request: Request, actor_id: ActorId, *more: str) -> str:
-    """The path of a conversation, or of something in it, for the client of `request`.
-
-    A proxy that takes a prefix off the path says so in `X-Forwarded-Prefix`; it can
-    only mislead the client that sent it.
-    """
-    prefix = request.headers.get("x-forwarded-prefix", "").rstrip("/")
-    if not _PREFIX.fullmatch(prefix):
-        prefix = ""
-    root = str(request.scope.get("root_path", ""))
-    words = ["agents", actor_id.type_name, "conversations", actor_id.instance_id]
-    return f"{prefix}{root}/" + "/".join(
-        quote(word, safe=":") for word in [*words, *more]
-    )

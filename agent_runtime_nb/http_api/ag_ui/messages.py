@@ -22,8 +22,8 @@ from ag_ui.core import (
 from agent_runtime_nb.conversations.contents import image_of
 from agent_runtime_nb.conversations.entries import Entry, text_of
 from agent_runtime_nb.exceptions import InvalidRequest
+from agent_runtime_nb.http_api.approvals import approval_requests
 from agent_runtime_nb.http_api.content_stream import arguments_of, as_text, object_of
-from agent_runtime_nb.http_api.turn_response import approval_requests
 from agent_runtime_nb.runtime_abstractions import TurnView
 from agent_runtime_nb.runtime_directory import ActorView
 

@@ -48,6 +48,7 @@ from agent_runtime_nb.http_api.ag_ui.messages import (
     known_turns,
     messages_of,
 )
+from agent_runtime_nb.http_api.approvals import approval_requests, approval_summary
 from agent_runtime_nb.http_api.content_stream import (
     ContentChunk,
     arguments_of,
@@ -57,14 +58,9 @@ from agent_runtime_nb.http_api.content_stream import (
     turn_error,
     usage_and_finish_reason,
 )
+from agent_runtime_nb.http_api.lookup import find_actor, find_agent
 from agent_runtime_nb.http_api.problems import problem_of
 from agent_runtime_nb.http_api.sse import EventStream, StreamSlots
-from agent_runtime_nb.http_api.turn_response import (
-    approval_requests,
-    approval_summary,
-    find_actor,
-    find_agent,
-)
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorResponseHandle,

@@ -31,6 +31,8 @@ from agent_runtime_nb.exceptions import (
     RequestNotFound,
     UnknownActorType,
 )
+from agent_runtime_nb.http_api.approvals import approval_requests
+from agent_runtime_nb.http_api.lookup import find_actor
 from agent_runtime_nb.http_api.openai.chat import (
     CompletionHead,
     chat_messages,
@@ -54,11 +56,7 @@ from agent_runtime_nb.http_api.openai.schemas import (
 from agent_runtime_nb.http_api.problems import problem_of
 from agent_runtime_nb.http_api.schemas import MessageId
 from agent_runtime_nb.http_api.sse import EventStream, StreamSlots
-from agent_runtime_nb.http_api.turn_response import (
-    approval_requests,
-    find_actor,
-    json_response,
-)
+from agent_runtime_nb.http_api.turn_response import json_response
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorResponseHandle,
@@ -141,7 +139,7 @@ class _OpenAIRoutes:
         """A turn of a conversation."""
         actor_id = await self._conversation_of(body)
         name = message_id or uuid.uuid4().hex
-        asked = await self._asked(actor_id, body)
+        asked = await self._open_approvals(actor_id, body)
         params = {"messages": input_messages(body, asked)}
         response_id = ResponseId(actor_id, name)
         head = ResponseHead.of(body, response_id, time.time())
@@ -179,7 +177,7 @@ class _OpenAIRoutes:
             return previous.actor_id
         return await self._directory.fork(previous.actor_id, at=previous.message_id)
 
-    async def _asked(
+    async def _open_approvals(
         self, actor_id: ActorId, body: ResponsesRequest
     ) -> dict[str, dict[str, JsonValue]]:
         """The newest approval requests, if the input answers some."""

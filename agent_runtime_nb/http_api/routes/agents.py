@@ -2,8 +2,9 @@
 
 from fastapi import APIRouter, Response
 
+from agent_runtime_nb.http_api.lookup import find_agent
 from agent_runtime_nb.http_api.schemas import AgentInfo, AgentList
-from agent_runtime_nb.http_api.turn_response import find_agent, json_response
+from agent_runtime_nb.http_api.turn_response import json_response
 from agent_runtime_nb.runtime_directory import RuntimeDirectory
 
 

@@ -17,6 +17,7 @@ from agent_runtime_nb.conversations.json_format import (
 )
 from agent_runtime_nb.conversations.reading import Conversation, read_conversation
 from agent_runtime_nb.exceptions import InvalidRequest, SchemaTooNew, UnknownActorType
+from agent_runtime_nb.http_api.lookup import find_actor, path_of
 from agent_runtime_nb.http_api.problems import Problem, Refused, public_data
 from agent_runtime_nb.http_api.schemas import (
     ConversationBody,
@@ -27,7 +28,7 @@ from agent_runtime_nb.http_api.schemas import (
     ForkRequest,
     ReviveResult,
 )
-from agent_runtime_nb.http_api.turn_response import find_actor, json_response, path_of
+from agent_runtime_nb.http_api.turn_response import json_response
 from agent_runtime_nb.runtime_abstractions import ActorId, JsonValue, TurnView
 from agent_runtime_nb.runtime_directory import (
     ActorView,

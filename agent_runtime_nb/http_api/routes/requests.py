@@ -12,6 +12,7 @@ from agent_runtime_nb.http_api.delivery import (
     accepted_response,
     stream_response,
 )
+from agent_runtime_nb.http_api.lookup import find_actor
 from agent_runtime_nb.http_api.routes.runs import RUN_RESPONSES
 from agent_runtime_nb.http_api.schemas import (
     CancelResult,
@@ -22,7 +23,6 @@ from agent_runtime_nb.http_api.schemas import (
 from agent_runtime_nb.http_api.sse import EventStream, StreamSlots
 from agent_runtime_nb.http_api.turn_response import (
     final_response,
-    find_actor,
     json_response,
     pending_response,
 )

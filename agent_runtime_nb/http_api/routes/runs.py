@@ -10,12 +10,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from agent_runtime_nb.agents.approvals import answer_properties
 from agent_runtime_nb.conversations.entries import CONTENT_FIELDS, parse_messages
 from agent_runtime_nb.exceptions import InvalidRequest, MessageIdReused
+from agent_runtime_nb.http_api.approvals import approval_requests, approval_summary
 from agent_runtime_nb.http_api.delivery import (
     Delivery,
     LastEventId,
     Prefer,
     deliver,
 )
+from agent_runtime_nb.http_api.lookup import find_actor
 from agent_runtime_nb.http_api.problems import Problem, Refused
 from agent_runtime_nb.http_api.routes.run_request import (
     RUN_OPENAPI,
@@ -30,12 +32,7 @@ from agent_runtime_nb.http_api.schemas import (
     RunResponse,
 )
 from agent_runtime_nb.http_api.sse import EventStream, StreamSlots
-from agent_runtime_nb.http_api.turn_response import (
-    approval_requests,
-    approval_summary,
-    find_actor,
-    json_response,
-)
+from agent_runtime_nb.http_api.turn_response import json_response
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     ActorResponseHandle,
