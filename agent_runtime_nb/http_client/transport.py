@@ -118,12 +118,12 @@ class HttpTransport:
         """
         headers = {} if body is None else {"Content-Type": "application/json"}
         try:
-            answer = await self.http.request(
+            response = await self.http.request(
                 method, path.lstrip("/"), params=query, content=body, headers=headers
             )
         except httpx2.RequestError as error:
             raise _transient(error) from error
-        return self._checked(answer)
+        return self._checked(response)
 
     async def events(
         self, path: str, query: Mapping[str, str]
@@ -140,11 +140,11 @@ class HttpTransport:
         try:
             async with self.http.stream(
                 "GET", path.lstrip("/"), params=query, headers=headers, timeout=timeout
-            ) as answer:
-                if not answer.is_success:
-                    await answer.aread()
-                    self._checked(answer)
-                async for event in httpx2.EventSource(answer):
+            ) as response:
+                if not response.is_success:
+                    await response.aread()
+                    self._checked(response)
+                async for event in httpx2.EventSource(response):
                     data = orjson.loads(event.data)
                     if event.event == "error":
                         raise self._error(data)
@@ -153,27 +153,27 @@ class HttpTransport:
             raise _transient(error) from error
         raise TransientError("it ended early", sent=True)
 
-    def _checked(self, answer: httpx2.Response) -> JsonValue:
+    def _checked(self, response: httpx2.Response) -> JsonValue:
         try:
-            answer = orjson.loads(answer.content)
+            body = orjson.loads(response.content)
         except ValueError:
-            if answer.status_code in _PROXY_STATUSES:
+            if response.status_code in _PROXY_STATUSES:
                 # 503: a server with too many connections has not read it. The others: a
                 # proxy may have lost the response.
-                code = answer.status_code
+                code = response.status_code
                 raise TransientError(f"HTTP {code}", sent=code != 503) from None
             raise self._error(None) from None
-        if answer.is_success:
-            return answer
-        raise self._error(answer)
+        if response.is_success:
+            return body
+        raise self._error(body)
 
     def _error(self, problem: JsonValue) -> Exception:
         if isinstance(problem, dict):
-            answer = cast("dict[str, Any]", problem)
-            if answer.get("type") in _TRANSIENT:
+            members = cast("dict[str, Any]", problem)
+            if members.get("type") in _TRANSIENT:
                 # A server that stops may have read a request that it no longer answers.
                 return TransientError(
-                    answer.get("detail"), sent=answer["type"] == _STOPPING
+                    members.get("detail"), sent=members["type"] == _STOPPING
                 )
         return error_of(problem, self._server)  # pyright: ignore[reportUnknownArgumentType] - JSON
 
