@@ -62,7 +62,7 @@ def turns_from_json(data: JsonValue) -> list[TurnView]:
 
     Raises:
         SchemaTooNew: if a newer version of this package wrote it.
-        InvalidRequest: if it is something else, naming the place.
+        InvalidRequest: if it is something else, naming the field.
     """
     document = _object(data, "conversation")
     if document.get("format") != FORMAT:
@@ -95,8 +95,8 @@ def _discarded_from_json(
 
 
 def _turn_from_json(value: JsonValue, position: int) -> TurnView:
-    place = f"turns[{position - 1}]"
-    turn = _object(value, place)
+    field = f"turns[{position - 1}]"
+    turn = _object(value, field)
     try:
         ended = turn["ended_at"]
         return TurnView(
@@ -106,10 +106,10 @@ def _turn_from_json(value: JsonValue, position: int) -> TurnView:
             attempts=int(turn["attempts"]),
             method=str(turn["method"]),
             params=turn["params"],
-            metadata=_object(turn["metadata"], f"{place}.metadata"),
+            metadata=_object(turn["metadata"], f"{field}.metadata"),
             data=turn["data"],
             entries=[
-                _entry_from_json(entry, f"{place}.entries[{index}]")
+                _entry_from_json(entry, f"{field}.entries[{index}]")
                 for index, entry in enumerate(turn["entries"])
             ],
             checkpoint=turn["checkpoint"],
@@ -117,24 +117,24 @@ def _turn_from_json(value: JsonValue, position: int) -> TurnView:
             ended_at=None if ended is None else datetime.fromisoformat(ended),
         )
     except KeyError as error:
-        raise InvalidRequest(f"{place}.{error.args[0]}", "is missing") from error
+        raise InvalidRequest(f"{field}.{error.args[0]}", "is missing") from error
     except (TypeError, ValueError) as error:
-        raise InvalidRequest(place, str(error)) from error
+        raise InvalidRequest(field, str(error)) from error
 
 
-def _entry_from_json(value: JsonValue, place: str) -> JsonValue:
+def _entry_from_json(value: JsonValue, field: str) -> JsonValue:
     """An actor that is no agent has entries of its own; one that has a role is read."""
     if isinstance(value, dict) and "role" in value:
         try:
             to_message(cast("Entry", value))
         except Exception as error:
-            raise InvalidRequest(place, f"is no message: {error!r}") from error
+            raise InvalidRequest(field, f"is no message: {error!r}") from error
     return cast("JsonValue", value)
 
 
-def _object(value: JsonValue, place: str) -> dict[str, Any]:
+def _object(value: JsonValue, field: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise InvalidRequest(place, "must be an object")
+        raise InvalidRequest(field, "must be an object")
     return cast("dict[str, Any]", value)
 
 

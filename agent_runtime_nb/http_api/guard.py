@@ -381,7 +381,7 @@ def _ticket_refusals() -> Generator[None]:
 
 def _refused(status: int, slug: str, detail: str, scheme: str = "Bearer") -> Refused:
     # Nothing of the request is repeated: it is not trusted. The connection is closed,
-    # as a body that nobody will read may follow.
+    # as an unread body may follow.
     headers = {"Connection": "close"}
     if status == 401:
         headers["WWW-Authenticate"] = scheme

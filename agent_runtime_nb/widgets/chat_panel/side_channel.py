@@ -4,7 +4,7 @@ While a cell runs no message of a widget gets into the kernel, on most kernels; 
 widget sends gets out all the same. So the pages of a panel send their origin, and as soon
 as there is a server that they can reach, each origin is sent its addresses and a ticket.
 Both are for one conversation; they end when the panel switches to another one, is
-closed, or hears nothing from the page any more.
+closed, or receives nothing from the page any more.
 
 Without such a server the pages are sent the reason, so that they can show what to do.
 """
