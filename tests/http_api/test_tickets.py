@@ -368,8 +368,10 @@ def test_a_ticket_is_kept_as_its_digest_and_shown_nowhere(
     answers.append(page.post("cancel", STOP))
 
     kept = server.tickets.issue(CONVERSATION, PAGE, desk.deliver)
-    held = vars(server.tickets)["_held"]
-    shown = f"{kept!r} {ticket!r} {server!r} {server.tickets!r} {held!r} {caplog.text}"
+    records = vars(server.tickets)["_records"]
+    shown = (
+        f"{kept!r} {ticket!r} {server!r} {server.tickets!r} {records!r} {caplog.text}"
+    )
 
     for secret in (ticket.secret, kept.secret):
         assert secret not in shown
