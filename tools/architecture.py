@@ -39,11 +39,7 @@ VALUES = frozenset({"change", "record", "end"})
 """How variables are called that hold what a storage takes: values, owned by nobody."""
 
 KNOWN: Mapping[str, frozenset[str]] = {
-    "names": frozenset(
-        {
-            "_Canary",
-        }
-    ),
+    "names": frozenset(),
     "abstract": frozenset(
         {
             "ConversationCommands",

@@ -14,6 +14,9 @@ The locks of a single read or write, which come and go, cannot be had twice. Wri
 exclude each other by a lock of their own (see `host_lock`). A read sets a lock beside
 SQLite's that ends when they do, and looks afterwards whether it is still there.
 
+Without a log, on network file systems, none of this is possible: SQLite itself ends all
+its locks with every read and write. There only the next paragraph holds.
+
 What no lock prevents, the deletion or replacement of a file by its name, is looked for
 around each commit: a commit into files that nobody will open again is not acknowledged.
 """
@@ -101,7 +104,7 @@ class OpenFiles:
             f"{path}{name}": _identity_of(f"{path}{name}") for name in names
         }
         self._database = self._identities[self._where]
-        self._canary = _Canary(self._identities[f"{path}-shm" if wal else self._where])
+        self._canary = _Canary(self._identities[f"{path}-shm"]) if wal else None
         with _process.lock:
             if wal:
                 _lock(self._database, *_SHARED)
@@ -144,11 +147,12 @@ class OpenFiles:
 
     def begin_read(self) -> None:
         """Before SQLite takes the locks of a read; on the reader's thread."""
-        self._canary.set()
+        if self._canary is not None:
+            self._canary.set()
 
     def read_was_locked(self) -> bool:
-        """Whether SQLite's locks have held since `begin_read`."""
-        return self._canary.is_alive()
+        """Whether SQLite's locks have held since `begin_read`, as far as can be seen."""
+        return self._canary is None or self._canary.is_alive()
 
     def release(self) -> None:
         """Let SQLite close the files, and as the last one remove what is beside them.
@@ -179,21 +183,46 @@ def _identity_of(path: str | Path) -> _Identity:
     return found.st_dev, found.st_ino
 
 
+class _Canary:
+    """A lock of this process, on a byte of a file that nobody else locks.
+
+    It ends when the process closes any descriptor of the file, and so exactly when
+    SQLite's locks on the file do. (Not on a database without log: there SQLite itself
+    ends all locks, with every transaction.)
+    """
+
+    def __init__(self, file: _Identity) -> None:
+        self._file = file
+        self._byte = 2**60 + secrets.randbits(60)
+        self._descriptor = self._find_descriptor()
+
+    def set(self) -> None:
+        if self._descriptor is not None:
+            try:
+                _set_process_lock(self._descriptor, self._byte)
+            except OSError:  # it was not SQLite's, and is closed
+                self._descriptor = self._find_descriptor()
+
+    def is_alive(self) -> bool:
+        return self._descriptor is None or _has_process_lock(
+            self._descriptor, self._byte
+        )
+
+    def _find_descriptor(self) -> int | None:
+        return next(iter(_descriptors_of(self._file)), None)
+
+
 if sys.platform == "linux":
     import fcntl
 
     def _lock(file: _Identity, start: int, length: int) -> None:
-        _set(fcntl.F_RDLCK, file, start, length)
+        _lock_descriptors(file, _request(fcntl.F_RDLCK, start, length))
 
     def _unlock(file: _Identity, start: int, length: int) -> None:
-        _set(fcntl.F_UNLCK, file, start, length)
+        _lock_descriptors(file, _request(fcntl.F_UNLCK, start, length))
 
-    def _request(kind: int, start: int, length: int) -> bytes:
-        return struct.pack("hhqqi4x", kind, os.SEEK_SET, start, length, 0)
-
-    def _set(kind: int, file: _Identity, start: int, length: int) -> None:
+    def _lock_descriptors(file: _Identity, request: bytes) -> None:
         """On every descriptor of the file: SQLite's are among them."""
-        request = _request(kind, start, length)
         for descriptor in _descriptors_of(file):
             try:
                 fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, request)
@@ -203,50 +232,31 @@ if sys.platform == "linux":
                 if error.errno not in (errno.EBADF, errno.EINVAL):
                     raise
 
-    class _Canary:
-        """A lock of the process on a byte that nobody else locks.
+    def _set_process_lock(descriptor: int, byte: int) -> None:
+        fcntl.fcntl(descriptor, fcntl.F_SETLK, _request(fcntl.F_RDLCK, byte, 1))
 
-        It ends exactly when SQLite's locks on that file do.
-        """
+    def _has_process_lock(descriptor: int, byte: int) -> bool:
+        # For the open file a lock of the process is a stranger's, so it is in the way.
+        wanted = _request(fcntl.F_WRLCK, byte, 1)
+        try:
+            found = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, wanted)
+        except OSError as error:
+            return error.errno == errno.EINVAL  # a kernel without such locks
+        return not found.startswith(struct.pack("h", fcntl.F_UNLCK))
 
-        def __init__(self, file: _Identity) -> None:
-            self._descriptor = next(iter(_descriptors_of(file)), None)
-            byte = 2**60 + secrets.randbits(60)
-            self._file = file
-            self._set = _request(fcntl.F_RDLCK, byte, 1)
-            self._ask = _request(fcntl.F_WRLCK, byte, 1)
-            self._free = struct.pack("h", fcntl.F_UNLCK)
-
-        def set(self) -> None:
-            if self._descriptor is not None:
-                try:
-                    fcntl.fcntl(self._descriptor, fcntl.F_SETLK, self._set)
-                except OSError:  # it was not SQLite's, and is closed
-                    self._descriptor = next(iter(_descriptors_of(self._file)), None)
-
-        def is_alive(self) -> bool:
-            if self._descriptor is None:
-                return True
-            try:
-                # To the open file a lock of the process is somebody else's.
-                found = fcntl.fcntl(self._descriptor, fcntl.F_OFD_GETLK, self._ask)
-            except OSError as error:
-                return error.errno == errno.EINVAL  # a kernel without such locks
-            return not found.startswith(self._free)
+    def _request(kind: int, start: int, length: int) -> bytes:
+        return struct.pack("hhqqi4x", kind, os.SEEK_SET, start, length, 0)
 
 else:  # no such locks: what is lost is still seen
-
-    class _Canary:
-        def __init__(self, file: _Identity) -> None: ...
-
-        def set(self) -> None: ...
-
-        def is_alive(self) -> bool:
-            return True
 
     def _lock(file: _Identity, start: int, length: int) -> None: ...
 
     def _unlock(file: _Identity, start: int, length: int) -> None: ...
+
+    def _set_process_lock(descriptor: int, byte: int) -> None: ...
+
+    def _has_process_lock(_descriptor: int, _byte: int) -> bool:
+        return True
 
 
 def _descriptors_of(file: _Identity) -> list[int]:
