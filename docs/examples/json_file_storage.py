@@ -28,9 +28,11 @@ from agent_runtime_nb.runtime_abstractions import (
     Encoded,
     Page,
     RequestStatus,
+    StoredId,
 )
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
+    ActorList,
     ActorState,
     Claim,
     HostInfo,
@@ -225,21 +227,23 @@ class JsonFileStorage(IActorStateStorage):
         after: str | None = None,
         limit: int = 200,
     ) -> Page[ActorId]:
-        place = tuple(after.partition("/")[::2]) if after else ("", "")
+        start = tuple(after.partition("/")[::2]) if after else ("", "")
 
-        def step(_host: HostInfo) -> list[ActorId]:
+        def step(_host: HostInfo) -> list[StoredId]:
             return sorted(
-                ActorId(one.type_name, one.instance_id)
+                StoredId(one.type_name, one.instance_id)
                 for one in self._every_actor()
                 if (one.open_turns() if open_only else one.turns or one.values)
                 and type_name in (None, one.type_name)
                 and (mark is None or mark in one.marks)
-                and (one.type_name, one.instance_id) > place
+                and (one.type_name, one.instance_id) > start
             )
 
-        found = await self._step(step)
-        rest = bool(found[limit:])
-        return Page(tuple(found[:limit]), str(found[limit - 1]) if rest else None)
+        listed = ActorList(limit)  # names what is no valid id apart from the page
+        for stored in await self._step(step):
+            if not listed.is_full:
+                listed.add([stored])
+        return listed.page()
 
     async def trim(self, actor_id: ActorId, keep: int) -> None:
         def step(_host: HostInfo) -> None:
@@ -320,7 +324,7 @@ class JsonFileStorage(IActorStateStorage):
 
     def _actor_file(self, actor_id: ActorId) -> Path:
         # A digest: ids may be longer than a file's name, and differ in case alone.
-        name = hashlib.sha256(str(actor_id).encode()).hexdigest()
+        name = hashlib.sha256(json.dumps(actor_id).encode()).hexdigest()
         return self._folder / "actors" / f"{name}.json"
 
     def _load(self, actor_id: ActorId) -> StoredActor:
@@ -343,20 +347,17 @@ class JsonFileStorage(IActorStateStorage):
 
 
 def _decode(text: str) -> StoredActor:
-    actor = StoredActor(**json.loads(text))
-    actor.values = {key: _bytes(value) for key, value in actor.values.items()}
-    actor.turns = [_decode_turn(turn) for turn in actor.turns]
-    return actor
+    stored: Any = json.loads(text)
+    values = {key: value.encode("latin-1") for key, value in stored["values"].items()}
+    turns = [_decode_turn(turn) for turn in stored["turns"]]
+    return StoredActor(**stored | {"values": values, "turns": turns})
 
 
 def _decode_turn(stored: Any) -> TurnRecord:
     for name in ("body", "result", "entries", "checkpoint"):
-        stored[name] = None if stored[name] is None else _bytes(stored[name])
+        if stored[name] is not None:
+            stored[name] = stored[name].encode("latin-1")
     return TurnRecord(**stored | {"status": RequestStatus(stored["status"])})
-
-
-def _bytes(text: Any) -> bytes:
-    return text.encode("latin-1")
 
 
 def _accept(
