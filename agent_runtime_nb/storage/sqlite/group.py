@@ -5,8 +5,6 @@ what all steps of the group need at once, decides each step in Python, in order,
 writes the net effect of all that were not refused: a refused step leaves no trace.
 """
 
-import contextlib
-import logging
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -19,31 +17,20 @@ from agent_runtime_nb.exceptions import (
     AgentRuntimeError,
     Conflict,
     StaleEpoch,
-    StorageLost,
 )
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
     Encoded,
     RequestStatus,
 )
-from agent_runtime_nb.storage.sqlite.database import empty_log, translate
-from agent_runtime_nb.storage.sqlite.files import LATELY, OpenFiles
-from agent_runtime_nb.storage.sqlite.host_lock import HostLock
+from agent_runtime_nb.storage.sqlite.changes import PendingChanges, TurnKey
 from agent_runtime_nb.storage.sqlite.schema import roll_back
 from agent_runtime_nb.storage.sqlite.statements import (
-    CHECKPOINT_TURNS,
-    END_TURNS,
     FIND_TURN,
-    INSERT_TURNS,
     OPEN_TURNS,
     READ_ACTORS,
     READ_KNOWN,
     READ_OPEN,
-    REMOVE_VALUES,
-    SET_ETAGS,
-    SET_MARKS,
-    SET_VALUES,
-    START_TURNS,
     Pack,
     join_marks,
     record_of,
@@ -53,11 +40,8 @@ from agent_runtime_nb.storage_abstractions import (
     ActorChange,
     Claim,
     HostInfo,
-    TurnEnd,
     TurnRecord,
 )
-
-_log = logging.getLogger(__name__)
 
 _FLUSH_BYTES = 16 * 1024 * 1024  # of values waiting to be written
 
@@ -90,9 +74,6 @@ class _ActorRow:
         self.marks = marks
 
 
-_Place = tuple[int, int]  # a turn: its actor's n, its position
-
-
 class SqliteGroup:
     """The steps' transaction; made for one group, used on the writer's thread.
 
@@ -116,19 +97,8 @@ class SqliteGroup:
         self._where = where
         self._actors: dict[ActorId, _ActorRow] = {}
         self._known: dict[tuple[int, str], int] = {}  # positions by message id
-        self._open: set[_Place] = set()
-        self._clear()
-
-    def _clear(self) -> None:
-        """What is to be written, the last word on each row."""
-        self._accepted: list[tuple[int, TurnRecord]] = []
-        self._started: dict[_Place, int] = {}
-        self._checkpoints: dict[_Place, Encoded] = {}
-        self._ended: list[tuple[int, TurnEnd]] = []
-        self._values: dict[tuple[int, str], Encoded | None] = {}
-        self._etags: dict[int, str] = {}
-        self._marks: dict[int, str] = {}
-        self._bytes = 0
+        self._open: set[TurnKey] = set()
+        self._changes = PendingChanges(connection)
 
     def run(self, steps: list[SqliteStep]) -> list[object]:
         """Run the steps and commit; an outcome each, exceptions for the refused ones.
@@ -144,7 +114,7 @@ class SqliteGroup:
                     outcomes.append(step.verb(self, step.actor_id, step.argument))
                 except AgentRuntimeError as refusal:
                     outcomes.append(refusal)
-            self._flush()
+            self._changes.write()
             self._connection.execute("commit")
         except BaseException:
             roll_back(self._connection)
@@ -170,14 +140,16 @@ class SqliteGroup:
         for turn in new.values():
             self._accept(n, turn)
         self._change_turns(n, change)
-        self._change_values(n, change.set or {}, change.remove)
+        self._changes.set_values(n, change.set or {}, change.remove)
         if change.new_etag is not None:
-            actor.etag = self._etags[n] = change.new_etag
+            actor.etag = change.new_etag
+            self._changes.set_etag(n, actor.etag)
         if change.add_marks or change.remove_marks:
             kept = split_marks(actor.marks) - change.remove_marks
-            actor.marks = self._marks[n] = join_marks(kept | change.add_marks)
-        if self._bytes > _FLUSH_BYTES:
-            self._flush()
+            actor.marks = join_marks(kept | change.add_marks)
+            self._changes.set_marks(n, actor.marks)
+        if self._changes.bytes > _FLUSH_BYTES:
+            self._changes.write()
         known = [
             turn for turn in change.accepted if new.get(turn.message_id) is not turn
         ]
@@ -197,7 +169,7 @@ class SqliteGroup:
                 "update actor set epoch = ?, owner = ? where n = ?",
                 (actor.epoch, actor.owner, actor.n),
             )
-        self._flush()
+        self._changes.write()
         ask = self._connection.execute
         (next_position,) = ask(
             "select max(first_position, coalesce((select max(position) from turn "
@@ -225,8 +197,9 @@ class SqliteGroup:
         if etag != actor.etag:
             raise Conflict(actor_id, etag, actor.etag)
         self._make(actor_id, actor)
-        self._change_values(actor.n, values, remove)
-        actor.etag = self._etags[actor.n] = uuid.uuid4().hex
+        self._changes.set_values(actor.n, values, remove)
+        actor.etag = uuid.uuid4().hex
+        self._changes.set_etag(actor.n, actor.etag)
         return actor.etag
 
     def delete_state(self, actor_id: ActorId, epoch: int | None) -> bool:
@@ -237,7 +210,7 @@ class SqliteGroup:
         if not actor.n:
             return False
         n = actor.n
-        self._flush()
+        self._changes.write()
         run = self._connection.execute
         run(
             "update actor set epoch = epoch + 1, owner = null, etag = null, "
@@ -254,7 +227,7 @@ class SqliteGroup:
 
     def trim(self, actor_id: ActorId, keep: int) -> None:
         """See `IActorStateStorage.trim`."""
-        self._flush()
+        self._changes.write()
         self._connection.execute(
             "update turn set result = null, "
             "body = case status when 'interrupted' then body end "
@@ -282,7 +255,7 @@ class SqliteGroup:
             self._actors[ids[i]] = _ActorRow(*row)
 
         messages: list[tuple[int, str]] = []
-        places: list[_Place] = []
+        places: list[TurnKey] = []
         for step in steps:
             n = self._actors[step.actor_id].n
             change = step.argument
@@ -295,7 +268,7 @@ class SqliteGroup:
         self._prepare_turns(messages, places)
 
     def _prepare_turns(
-        self, messages: list[tuple[int, str]], places: list[_Place]
+        self, messages: list[tuple[int, str]], places: list[TurnKey]
     ) -> None:
         if messages:
             pack = Pack()
@@ -324,39 +297,28 @@ class SqliteGroup:
     def _known_turns(
         self, n: int, known: Iterable[TurnRecord]
     ) -> tuple[TurnRecord, ...]:
-        self._flush()  # one of them may have been accepted by this very group
+        self._changes.write()  # one of them may have been accepted by this very group
         places = [(n, self._known[n, turn.message_id]) for turn in known]
         find = self._connection.execute
         return tuple(record_of(find(FIND_TURN, at).fetchone()) for at in places)
 
     def _accept(self, n: int, turn: TurnRecord) -> None:
-        self._accepted.append((n, turn))
+        self._changes.accept(n, turn)
         self._known[n, turn.message_id] = turn.position
         if turn.status is RequestStatus.PENDING:
             self._open.add((n, turn.position))
-        for value in (turn.body, turn.result, turn.entries, turn.checkpoint):
-            self._bytes += len(value or b"")
 
     def _change_turns(self, n: int, change: ActorChange) -> None:
         for position in change.started:
-            if (place := (n, position)) in self._open:
-                self._started[place] = self._started.get(place, 0) + 1
-        if change.checkpoint is not None and (n, change.checkpoint[0]) in self._open:
-            self._checkpoints[n, change.checkpoint[0]] = change.checkpoint[1]
-            self._bytes += len(change.checkpoint[1])
+            if (n, position) in self._open:
+                self._changes.start((n, position))
+        if change.checkpoint is not None:
+            position, checkpoint = change.checkpoint
+            if (n, position) in self._open:
+                self._changes.set_checkpoint((n, position), checkpoint)
         for end in change.ended:
             self._open.discard((n, end.position))
-            self._ended.append((n, end))
-            self._bytes += len(end.result or b"") + len(end.entries or b"")
-
-    def _change_values(
-        self, n: int, values: Mapping[str, Encoded], remove: Iterable[str]
-    ) -> None:
-        for key, value in values.items():
-            self._values[n, key] = value
-            self._bytes += len(value)
-        for key in remove:
-            self._values[n, key] = None
+            self._changes.end(n, end)
 
     def _make(self, actor_id: ActorId, actor: _ActorRow) -> None:
         if not actor.n:
@@ -373,138 +335,3 @@ class SqliteGroup:
             "select name from host where id = ?", (actor.owner,)
         ).fetchone()
         return name[0] if name else actor.owner
-
-    def _flush(self) -> None:
-        """Write what the steps so far have come to, one statement for each kind."""
-        self._write(INSERT_TURNS, self._pack_accepted())
-        pack = Pack()
-        for place, times in self._started.items():
-            pack.add((*place, times))
-        self._write(START_TURNS, pack)
-        pack = Pack()
-        for place, progress in self._checkpoints.items():
-            pack.add(place, progress)
-        self._write(CHECKPOINT_TURNS, pack)
-        pack = Pack()
-        for n, end in self._ended:
-            status = end.status.value.encode()
-            pack.add((n, end.position, end.ended_at), status, end.result, end.entries)
-        self._write(END_TURNS, pack)
-        self._write_values()
-        pack = Pack()
-        for n, etag in self._etags.items():
-            pack.add((n,), etag.encode())
-        self._write(SET_ETAGS, pack)
-        pack = Pack()
-        for n, marks in self._marks.items():
-            pack.add((n,), marks.encode())
-        self._write(SET_MARKS, pack)
-        self._clear()
-
-    def _pack_accepted(self) -> Pack:
-        pack = Pack()
-        for n, turn in self._accepted:
-            pack.add(
-                (n, turn.position, turn.attempts, turn.accepted_at, turn.ended_at),
-                turn.message_id.encode(),
-                turn.status.value.encode(),
-                turn.body,
-                turn.result,
-                turn.entries,
-                turn.checkpoint,
-            )
-        return pack
-
-    def _write_values(self) -> None:
-        set_, removed = Pack(), Pack()
-        for (n, key), value in self._values.items():
-            if value is None:
-                removed.add((n,), key.encode())
-            else:
-                set_.add((n,), key.encode(), value)
-        self._write(SET_VALUES, set_)
-        self._write(REMOVE_VALUES, removed)
-
-    def _write(self, statement: str, pack: Pack) -> None:
-        if pack:
-            pack.run(self._connection, statement)
-
-
-class GroupWriter:
-    """The writer of one host: runs groups, on its thread, into files that are its own.
-
-    Args:
-        connection: the only one of this host that writes; closed by `close`.
-        host: who writes.
-        lock: this host's, and by it the others are known.
-        files: what the connection has open.
-        where: names the storage in errors.
-    """
-
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        host: HostInfo,
-        lock: HostLock,
-        files: OpenFiles,
-        where: str,
-    ) -> None:
-        self._connection = connection
-        self._host = host
-        self._lock = lock
-        self._files = files
-        self._where = where
-        self._saved = False
-
-    def run(self, steps: list[SqliteStep]) -> list[object]:
-        """Run steps as one transaction; an outcome each, exceptions for those that failed.
-
-        If the group as a whole fails (no space for one large value, ...), each step is
-        run alone, so that only those fail that cannot be done.
-        """
-        try:
-            self._files.check(lately=LATELY)
-            with self._lock.writing():
-                self._connection.execute("begin immediate")
-                outcomes = self._commit(steps)
-            # It was committed, but perhaps into what nobody will ever open again.
-            self._files.check()
-        except (sqlite3.Error, OSError, StorageLost) as error:
-            if isinstance(error, StorageLost):
-                self._save()
-            return [translate(error, self._where) for _ in steps]
-        if outcomes is None:
-            return [self.run([step])[0] for step in steps]
-        return outcomes
-
-    def close(self) -> None:
-        """Leave one whole file, as far as others allow."""
-        self._save()
-        self._files.release()
-        self._connection.close()
-
-    def _commit(self, steps: list[SqliteStep]) -> list[object] | None:
-        """The outcomes; None if each step has to be run alone."""
-        group = SqliteGroup(
-            self._connection, self._host, self._lock.is_alive, self._where
-        )
-        try:
-            return group.run(steps)
-        except Exception as error:
-            if len(steps) == 1:
-                return [translate(error, self._where)]
-            _log.warning("a group of %d steps is run one by one: %s", len(steps), error)
-            return None
-
-    def _save(self) -> None:
-        """Move what is in the log into the database, if both are still this host's.
-
-        Where they were taken away, it is the last that can be done for what was
-        acknowledged before: the database, wherever it is now, has it then, and no log
-        is left that would be taken for that of the next database of this name.
-        """
-        if self._saved or not self._files.may_be_written:
-            return
-        self._saved = self._files.is_lost
-        with contextlib.suppress(TimeoutError), self._lock.writing():
-            empty_log(self._connection)

@@ -34,11 +34,7 @@ from agent_runtime_nb.storage.sqlite.database import (
     translate,
 )
 from agent_runtime_nb.storage.sqlite.files import OpenFiles, check_not_inherited
-from agent_runtime_nb.storage.sqlite.group import (
-    GroupWriter,
-    SqliteGroup,
-    SqliteStep,
-)
+from agent_runtime_nb.storage.sqlite.group import SqliteGroup, SqliteStep
 from agent_runtime_nb.storage.sqlite.host_lock import HostLock
 from agent_runtime_nb.storage.sqlite.reads import (
     Read,
@@ -50,6 +46,7 @@ from agent_runtime_nb.storage.sqlite.reads import (
     run_reads,
 )
 from agent_runtime_nb.storage.sqlite.schema import make_schema
+from agent_runtime_nb.storage.sqlite.writer import GroupWriter
 from agent_runtime_nb.storage.value_sizes import check_sizes, check_values
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
