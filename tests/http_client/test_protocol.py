@@ -79,12 +79,12 @@ def test_what_belongs_to_the_process_of_an_error_stays_there() -> None:
 
 
 def test_an_error_that_names_a_file_with_odd_bytes_is_still_reported() -> None:
-    error = exceptions.Corrupt(os.fsdecode(b"/tmp/\xff.db"), "page 3")
+    error = exceptions.Corrupt(os.fsdecode(b"folder/\xff.db"), "page 3")
 
     again = protocol.error_of(orjson.loads(_problem(error).response().body), WHERE)
 
     assert isinstance(again, exceptions.Corrupt)
-    assert "/tmp/?.db" in str(again)  # noqa: S108 - no file
+    assert "folder/?.db" in str(again)
 
 
 @pytest.mark.parametrize("verb", protocol.VERBS)
