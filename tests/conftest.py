@@ -30,12 +30,12 @@ pytest_plugins = (
     "tests.servers.postgres_server",
     "tests.servers.pgbouncer",
     "tests.servers.redis_server",
-    "tests.contracts.cosmos_kind",
-    "tests.contracts.postgres_kind",
-    "tests.contracts.redis_kind",
-    "tests.storage.cosmos_places",
-    "tests.storage.postgres_places",
-    "tests.storage.redis_places",
+    "tests.contracts.cosmos_subject",
+    "tests.contracts.postgres_subject",
+    "tests.contracts.redis_subject",
+    "tests.storage.cosmos_fixtures",
+    "tests.storage.postgres_fixtures",
+    "tests.storage.redis_fixtures",
     "tests.token_watch",
 )
 

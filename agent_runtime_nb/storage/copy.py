@@ -1,4 +1,4 @@
-"""Moving house: every conversation of one storage into another, whole and verified.
+"""Copying a storage: every conversation of one storage into another, whole and verified.
 
 Works between any two backends, through nothing but their contract. An actor is claimed
 on both sides, so that nobody writes to it meanwhile. One that takes several changes

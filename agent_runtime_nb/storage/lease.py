@@ -25,7 +25,7 @@ async def _nothing() -> None:
 class LeaseRenewer:
     """Calls `renew` every third of `ttl`, from `start` until `close`.
 
-    `renew` and `release` only ever run on the keeper's own loop, never both at once:
+    `renew` and `release` only ever run on the renewer's own loop, never both at once:
     what they connect belongs to that loop. A renewal that takes longer than a third of
     `ttl`, or raises, is tried again at the next turn; that is logged once, and once
     more when the lease has run out, and when it is held again.

@@ -7,13 +7,13 @@ import pytest
 
 from agent_runtime_nb.testing.storage_kit.subject import StorageUnderTest
 from tests.contracts import reaches
-from tests.contracts.state_storages import KINDS
+from tests.contracts.state_storages import STORAGES
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=STORAGES)
 def kind(request: pytest.FixtureRequest) -> StorageUnderTest:
     """One backend, on data that it may share with other tests."""
-    return KINDS[request.param](request)
+    return STORAGES[request.param](request)
 
 
 @pytest.fixture

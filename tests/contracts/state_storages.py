@@ -1,6 +1,6 @@
 """The storages under the contract, and what it needs of each.
 
-A further backend is a class in a file of its own and one line in `KINDS`: a function
+A further backend is a class in a file of its own and one line in `STORAGES`: a function
 of pytest's request, so that a server comes in as a fixture.
 """
 
@@ -26,7 +26,7 @@ from agent_runtime_nb.testing.storage_kit.subject import (
 SAMPLES = Path(__file__).parents[1] / "data"
 
 
-class MemoryKind(StorageUnderTest):
+class MemorySubject(StorageUnderTest):
     persistent = False
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class MemoryKind(StorageUnderTest):
         return self.make()  # it uses no clock
 
 
-class SqliteKind(StorageUnderTest):
+class SqliteSubject(StorageUnderTest):
     refuses_larger = True
     largest_value = MAX_VALUE
     mounts = ""
@@ -108,22 +108,22 @@ class SqliteKind(StorageUnderTest):
         saved.replace(self._path)
 
 
-class SqliteOnNetworkKind(SqliteKind):
+class SqliteOnNetworkSubject(SqliteSubject):
     mounts = "server:/home / nfs4 rw 0 0\n"
 
 
 def sqlite_storage(path: str, table: str) -> IActorStateStorage:
-    """The storage of a `SqliteKind`, made by another process."""
+    """The storage of a `SqliteSubject`, made by another process."""
     return SqliteStateStorage(path, synchronous="NORMAL", mount_table=Path(table))
 
 
-KINDS: dict[str, Callable[[pytest.FixtureRequest], StorageUnderTest]] = {
-    "memory": lambda request: MemoryKind(),
-    "sqlite": lambda request: SqliteKind(request.getfixturevalue("tmp_path")),
-    "sqlite-network": lambda request: SqliteOnNetworkKind(
+STORAGES: dict[str, Callable[[pytest.FixtureRequest], StorageUnderTest]] = {
+    "memory": lambda request: MemorySubject(),
+    "sqlite": lambda request: SqliteSubject(request.getfixturevalue("tmp_path")),
+    "sqlite-network": lambda request: SqliteOnNetworkSubject(
         request.getfixturevalue("tmp_path")
     ),
-    "redis": lambda request: request.getfixturevalue("redis_kind"),
-    "postgres": lambda request: request.getfixturevalue("postgres_kind"),
-    "cosmos": lambda request: request.getfixturevalue("cosmos_kind"),
+    "redis": lambda request: request.getfixturevalue("redis_subject"),
+    "postgres": lambda request: request.getfixturevalue("postgres_subject"),
+    "cosmos": lambda request: request.getfixturevalue("cosmos_subject"),
 }

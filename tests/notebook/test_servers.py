@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from agent_runtime_nb.exceptions import StorageError
-from tests.contracts.redis_kind import PASSWORD
+from tests.contracts.redis_subject import PASSWORD
 from tests.notebook.conftest import Start
 
 WRONG = "wr0ngpassw0rd"

@@ -8,7 +8,7 @@ from tests.contracts import (
     wrong_reads as reads,
     wrong_storages as wrong,
 )
-from tests.contracts.state_storages import KINDS
+from tests.contracts.state_storages import STORAGES
 from tests.contracts.wrapped_storage import WrappedStorage, WrappedSubject
 from tests.effort import amount
 from tests.properties.storage_machine import drive
@@ -24,14 +24,14 @@ OTHERS = amount(20, quick=5, long=200)
 
 @pytest.mark.scales
 @pytest.mark.timeout(amount(180, quick=180, long=900))
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", STORAGES)
 def test_a_storage_does_what_the_model_does(
     name: str, request: pytest.FixtureRequest
 ) -> None:
     examples = EXAMPLES.get(name, OTHERS)
 
     drive(
-        KINDS[name](request),
+        STORAGES[name](request),
         derandomize=True,
         database=None,
         max_examples=examples,
@@ -68,10 +68,10 @@ def test_a_wrong_storage_does_what_the_model_does_not(
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", STORAGES)
 def test_a_storage_does_what_the_model_does_for_long(
     name: str, request: pytest.FixtureRequest
 ) -> None:
     examples = 50 * EXAMPLES.get(name, OTHERS)
 
-    drive(KINDS[name](request), max_examples=examples, stateful_step_count=50)
+    drive(STORAGES[name](request), max_examples=examples, stateful_step_count=50)

@@ -14,8 +14,8 @@ from agent_runtime_nb.runtime_abstractions import ActorId
 from agent_runtime_nb.storage.copy import copy_storage
 from agent_runtime_nb.storage_abstractions import ActorChange, TurnRecord
 from agent_runtime_nb.testing.storage_kit.subject import StorageUnderTest
-from tests.contracts.redis_kind import PASSWORD
-from tests.contracts.state_storages import KINDS
+from tests.contracts.redis_subject import PASSWORD
+from tests.contracts.state_storages import STORAGES
 from tests.storage import samples
 from tests.storage.test_copy import content, fill
 
@@ -39,13 +39,13 @@ class BreakingOff:
         return self._storage.apply(actor_id, change)
 
 
-@pytest.mark.parametrize("name", [name for name in KINDS if name != "memory"])
+@pytest.mark.parametrize("name", [name for name in STORAGES if name != "memory"])
 async def test_a_copy_to_a_backend_and_back_is_the_same(
     name: str, request: pytest.FixtureRequest, tmp_path: Path
 ):
-    first: StorageUnderTest = KINDS["memory"](request)
-    there: StorageUnderTest = KINDS[name](request)
-    back: StorageUnderTest = KINDS["memory"](request)
+    first: StorageUnderTest = STORAGES["memory"](request)
+    there: StorageUnderTest = STORAGES[name](request)
+    back: StorageUnderTest = STORAGES["memory"](request)
     await fill(first.make)
 
     for source, target in ((first, there), (there, back)):

@@ -28,8 +28,8 @@ from agent_runtime_nb.storage.cosmos.documents import (
 from agent_runtime_nb.storage.cosmos.hosts import CosmosHostLease, is_alive
 from agent_runtime_nb.storage.cosmos.service import Service
 from agent_runtime_nb.storage_abstractions import ActorChange, HostInfo
-from tests.contracts.cosmos_kind import CosmosKind
-from tests.storage.cosmos_places import (
+from tests.contracts.cosmos_subject import CosmosSubject
+from tests.storage.cosmos_fixtures import (
     A,
     B,
     Open,
@@ -88,37 +88,37 @@ def test_actors_sort_by_type_and_code_points(instances: list[str]):
 
 
 async def test_a_turn_costs_two_requests_and_reads_nothing(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
     storage = await open_cosmos()
     epoch = (await storage.claim(A)).epoch
-    before = len(cosmos_kind.wire.seen)
+    before = len(cosmos_subject.wire.seen)
 
     await storage.apply(A, accepted(epoch, 1))
     await storage.apply(A, ended(epoch, 1, new_etag="e1", set={"k": b"1"}))
 
-    assert [seen.batch for seen in cosmos_kind.wire.seen[before:]] == [True, True]
+    assert [seen.batch for seen in cosmos_subject.wire.seen[before:]] == [True, True]
 
 
 async def test_what_waits_of_one_actor_goes_together(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
     storage = await open_cosmos()
     epoch = (await storage.claim(A)).epoch
-    before = len(cosmos_kind.wire.batches)
+    before = len(cosmos_subject.wire.batches)
 
     await asyncio.gather(*(storage.apply(A, accepted(epoch, n)) for n in range(1, 91)))
 
-    assert len(cosmos_kind.wire.batches) - before <= 3
+    assert len(cosmos_subject.wire.batches) - before <= 3
     assert len(await storage.read_turns(A, limit=200)) == 90
 
 
 async def test_what_is_refused_is_not_in_the_batch_of_the_others(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
     storage = await open_cosmos()
     epoch = (await storage.claim(A)).epoch
-    before = len(cosmos_kind.wire.batches)
+    before = len(cosmos_subject.wire.batches)
     large = {f"k{n}": b'"%s"' % (b"x" * 600_000) for n in range(4)}
 
     outcomes = await asyncio.gather(
@@ -134,43 +134,43 @@ async def test_what_is_refused_is_not_in_the_batch_of_the_others(
     assert kinds == [tuple, StaleEpoch, TooLarge, Conflict, tuple]
     assert [turn.position for turn in await storage.read_turns(A)] == [1, 2]
     assert (await storage.read_state(A)).values == {}
-    assert len(cosmos_kind.wire.batches) - before == 2
+    assert len(cosmos_subject.wire.batches) - before == 2
 
 
 async def test_a_change_of_too_many_documents_is_refused_before_it_is_sent(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
     storage = await open_cosmos()
     epoch = (await storage.claim(A)).epoch
-    before = len(cosmos_kind.wire.batches)
+    before = len(cosmos_subject.wire.batches)
     values = {f"k{n}": b"1" for n in range(100)}
 
     with pytest.raises(TooLarge, match="has 101 documents; the limit is 100"):
         await storage.apply(A, ActorChange(epoch=epoch, set=values))
 
-    assert len(cosmos_kind.wire.batches) == before
+    assert len(cosmos_subject.wire.batches) == before
     del values["k0"]
     await storage.apply(A, ActorChange(epoch=epoch, set=values))
     assert len((await storage.list_keys(A)).items) == 99
 
 
 async def test_a_change_of_too_many_bytes_is_refused_before_it_is_sent(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
     storage = await open_cosmos()
-    before = len(cosmos_kind.wire.batches)
+    before = len(cosmos_subject.wire.batches)
 
     with pytest.raises(TooLarge, match=r"the change of worker/one has 2,[\d,]+ bytes"):
         await storage.write_state(A, set={"a": b"1" * 1_000_000, "b": b"1" * 1_100_000})
     with pytest.raises(TooLarge, match="the value of 'k' has 1,900,001 bytes"):
         await storage.write_state(A, set={"k": b"1" * 1_900_001})
 
-    assert len(cosmos_kind.wire.batches) == before
+    assert len(cosmos_subject.wire.batches) == before
     assert await storage.delete_state(A) is False
 
 
 async def test_the_root_does_not_grow_with_the_conversation(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
     storage = await open_cosmos()
     epoch = (await storage.claim(A)).epoch
@@ -180,7 +180,7 @@ async def test_the_root_does_not_grow_with_the_conversation(
         await storage.apply(A, accepted(epoch, position, body=b'"%s"' % (b"x" * 500)))
         await storage.apply(A, ended(epoch, position, set={"k": b"%d" % position}))
         if position in (20, 200):
-            root = (await documents_of(cosmos_kind, A))[ROOT_ID]
+            root = (await documents_of(cosmos_subject, A))[ROOT_ID]
             sizes.append(len(json.dumps(root)))
 
     assert sizes[1] < sizes[0] * 1.05
@@ -222,10 +222,10 @@ async def test_nothing_is_refused_by_what_was_known_before(open_cosmos: Open):
 
 
 async def test_values_and_version_that_are_read_belong_together(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
     reader = await open_cosmos()
-    writer = await open_cosmos(endpoint=cosmos_kind.server.endpoint)
+    writer = await open_cosmos(endpoint=cosmos_subject.server.endpoint)
     old = await writer.write_state(A, set={"x": b"1"})
     loop = asyncio.get_running_loop()
     new: list[str] = []
@@ -233,7 +233,7 @@ async def test_values_and_version_that_are_read_belong_together(
     async def write() -> None:
         new.append(await writer.write_state(A, set={"x": b"2"}, etag=old))
 
-    cosmos_kind.wire.run_before_query(
+    cosmos_subject.wire.run_before_query(
         lambda: asyncio.run_coroutine_threadsafe(write(), loop).result(10)
     )
 
@@ -243,18 +243,20 @@ async def test_values_and_version_that_are_read_belong_together(
 
 
 async def test_documents_of_a_deleted_actor_are_unseen_even_if_they_stay(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
     storage = await open_cosmos()
     epoch = (await storage.claim(A)).epoch
     await storage.apply(A, accepted(epoch, 1))
     await storage.apply(A, ended(epoch, 1, set={"k": b"1"}))
-    cosmos_kind.wire.refuse(403, after=1)  # the root's batch passes, the sweeping not
+    cosmos_subject.wire.refuse(
+        403, after=1
+    )  # the root's batch passes, the sweeping not
 
     assert await storage.delete_state(A) is True
 
-    cosmos_kind.wire.heal()
-    assert len(await documents_of(cosmos_kind, A)) == 3
+    cosmos_subject.wire.heal()
+    assert len(await documents_of(cosmos_subject, A)) == 3
     assert (await storage.read_state(A)).values == {}
     assert await storage.read_turns(A) == []
     assert await storage.find_turn(A, "m1") is None
@@ -262,23 +264,23 @@ async def test_documents_of_a_deleted_actor_are_unseen_even_if_they_stay(
     epoch = (await storage.claim(A)).epoch
     assert await storage.apply(A, accepted(epoch, 2)) == ()
     assert await storage.delete_state(A) is True
-    assert set(await documents_of(cosmos_kind, A)) == {ROOT_ID}
+    assert set(await documents_of(cosmos_subject, A)) == {ROOT_ID}
 
 
 # --- hosts
 
 
 async def test_a_host_lives_as_long_as_the_services_clock_says(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
     first, second = await open_cosmos("the first", lease=30), await open_cosmos()
     epoch = (await first.claim(A)).epoch
     await first.apply(A, accepted(epoch, 1))
-    cosmos_kind.wire.clock_ahead(20)
+    cosmos_subject.wire.clock_ahead(20)
     with pytest.raises(ActorOwnedElsewhere, match="the first"):
         await second.claim(A)
 
-    cosmos_kind.wire.clock_ahead(60)
+    cosmos_subject.wire.clock_ahead(60)
     claim = await second.claim(A)
 
     assert (claim.epoch, len(claim.open_turns)) == (epoch + 1, 1)
@@ -288,7 +290,7 @@ async def test_a_host_lives_as_long_as_the_services_clock_says(
 
 
 async def test_a_host_is_alive_from_its_first_renewal_to_its_release(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
     account = (await open_cosmos())._account
     service, lease = Service(account), CosmosHostLease(account, HOST, 30)
@@ -306,14 +308,14 @@ async def test_a_host_is_alive_from_its_first_renewal_to_its_release(
 
 
 async def test_an_opening_whose_lease_is_refused_leaves_nothing_behind(
-    cosmos_kind: CosmosKind,
+    cosmos_subject: CosmosSubject,
 ):
     open_before = open_sessions()
     refusals = 0
 
     for passing in range(12):  # requests of an opening that are answered
-        cosmos_kind.wire.refuse(403, after=passing, batches_only=False)
-        storage = storage_on(cosmos_kind)
+        cosmos_subject.wire.refuse(403, after=passing, batches_only=False)
+        storage = storage_on(cosmos_subject)
         try:
             await storage.open(HOST)
         except Unavailable:
@@ -336,10 +338,10 @@ def open_sessions() -> int:
 
 
 async def test_a_root_that_is_no_root_is_corrupt_and_stays(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
     storage = await open_cosmos()
-    async with cosmos_kind.documents() as documents:
+    async with cosmos_subject.documents() as documents:
         garbage = {"id": ROOT_ID, "pk": partition_of(A), "kind": "actor"}
         await documents.upsert_item(garbage)
 
@@ -348,7 +350,7 @@ async def test_a_root_that_is_no_root_is_corrupt_and_stays(
             await call
     await storage.write_state(B, set={"k": b"1"})
 
-    assert "epoch" not in (await documents_of(cosmos_kind, A))[ROOT_ID]
+    assert "epoch" not in (await documents_of(cosmos_subject, A))[ROOT_ID]
 
 
 async def test_bytes_that_are_no_text_hurt_their_own_step_alone(open_cosmos: Open):

@@ -18,9 +18,9 @@ from agent_runtime_nb.exceptions import (
 from agent_runtime_nb.storage.cosmos import CosmosStateStorage
 from agent_runtime_nb.storage.cosmos.service import INDEXING_POLICY
 from agent_runtime_nb.storage_abstractions import HostInfo
-from tests.contracts.cosmos_kind import DATABASE, CosmosKind
+from tests.contracts.cosmos_subject import DATABASE, CosmosSubject
 from tests.servers.cosmos_server import CosmosServer
-from tests.storage.cosmos_places import (
+from tests.storage.cosmos_fixtures import (
     Open,
     storage_on,
 )
@@ -113,10 +113,10 @@ class FakeCredential:
         await self.close()
 
 
-async def test_a_credential_is_used_and_closed(cosmos_kind: CosmosKind):
+async def test_a_credential_is_used_and_closed(cosmos_subject: CosmosSubject):
     storage = storage_on(
-        cosmos_kind,
-        endpoint=cosmos_kind.server.endpoint,  # a token is never sent unencrypted
+        cosmos_subject,
+        endpoint=cosmos_subject.server.endpoint,  # a token is never sent unencrypted
         key=None,
         credential=FakeCredential,
     )
@@ -129,9 +129,9 @@ async def test_a_credential_is_used_and_closed(cosmos_kind: CosmosKind):
     assert "a-secret-token" not in str(refused.value)
 
 
-async def test_a_wrong_key_says_so_without_showing_it(cosmos_kind: CosmosKind):
+async def test_a_wrong_key_says_so_without_showing_it(cosmos_subject: CosmosSubject):
     wrong = "d3Jvbmcga2V5IHdyb25nIGtleQ=="
-    storage = storage_on(cosmos_kind, key=wrong)
+    storage = storage_on(cosmos_subject, key=wrong)
 
     with pytest.raises(Unavailable, match=r"the key or credential was refused \(401\)"):
         await storage.open(HOST)
@@ -140,9 +140,9 @@ async def test_a_wrong_key_says_so_without_showing_it(cosmos_kind: CosmosKind):
 
 
 async def test_what_is_missing_is_made_only_if_it_may(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
-    storage = storage_on(cosmos_kind, create=False)
+    storage = storage_on(cosmos_subject, create=False)
 
     with pytest.raises(Unavailable, match=r"make it, with the partition key /pk"):
         await storage.open(HOST)
@@ -152,13 +152,15 @@ async def test_what_is_missing_is_made_only_if_it_may(
     await storage.close()
 
 
-async def test_a_container_of_another_kind_is_refused(cosmos_kind: CosmosKind):
-    async with cosmos_kind.client() as client:
+async def test_a_container_of_another_kind_is_refused(cosmos_subject: CosmosSubject):
+    async with cosmos_subject.client() as client:
         database = await client.create_database_if_not_exists(DATABASE)
-        await database.create_container(cosmos_kind.container, PartitionKey("/other"))
+        await database.create_container(
+            cosmos_subject.container, PartitionKey("/other")
+        )
 
     with pytest.raises(Unavailable, match=r"partition key is \['/other'\]; make one"):
-        await storage_on(cosmos_kind).open(HOST)
+        await storage_on(cosmos_subject).open(HOST)
 
 
 def test_the_docs_show_the_indexes_that_are_made():

@@ -15,8 +15,8 @@ from agent_runtime_nb.exceptions import (
 )
 from agent_runtime_nb.runtime_abstractions import ActorId
 from agent_runtime_nb.storage_abstractions import ActorChange, HostInfo
-from tests.contracts.cosmos_kind import CosmosKind
-from tests.storage.cosmos_places import A, B, Open, accepted, ended, storage_on
+from tests.contracts.cosmos_subject import CosmosSubject
+from tests.storage.cosmos_fixtures import A, B, Open, accepted, ended, storage_on
 
 BOUND = 10.0
 
@@ -24,9 +24,9 @@ BOUND = 10.0
 
 
 async def test_the_time_that_the_service_asks_for_is_waited(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
-    storage, wire = await open_cosmos(), cosmos_kind.wire
+    storage, wire = await open_cosmos(), cosmos_subject.wire
     epoch = (await storage.claim(A)).epoch
     before = len(wire.batches)
     wire.refuse(429, times=2, retry_after=0.4)
@@ -40,9 +40,9 @@ async def test_the_time_that_the_service_asks_for_is_waited(
 
 
 async def test_a_throttled_actor_does_not_hold_others_up(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
-    storage, wire = await open_cosmos(), cosmos_kind.wire
+    storage, wire = await open_cosmos(), cosmos_subject.wire
     epochs = [(await storage.claim(one)).epoch for one in (A, B)]
     wire.refuse(429, times=1, retry_after=2.0)
 
@@ -55,9 +55,9 @@ async def test_a_throttled_actor_does_not_hold_others_up(
 
 
 async def test_a_service_that_only_throttles_is_unavailable_in_time(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
-    storage, wire = await open_cosmos(timeout=2 * BOUND), cosmos_kind.wire
+    storage, wire = await open_cosmos(timeout=2 * BOUND), cosmos_subject.wire
     epoch = (await storage.claim(A)).epoch
     before = len(wire.batches)
     wire.refuse(429, retry_after=5 * BOUND)
@@ -75,9 +75,9 @@ async def test_a_service_that_only_throttles_is_unavailable_in_time(
 
 @pytest.mark.parametrize("status", [408, 410, 449, 500, 503])
 async def test_a_passing_trouble_of_the_service_is_not_seen(
-    cosmos_kind: CosmosKind, open_cosmos: Open, status: int
+    cosmos_subject: CosmosSubject, open_cosmos: Open, status: int
 ):
-    storage, wire = await open_cosmos(), cosmos_kind.wire
+    storage, wire = await open_cosmos(), cosmos_subject.wire
     epoch = (await storage.claim(A)).epoch
     wire.refuse(status, times=2)
 
@@ -86,8 +86,8 @@ async def test_a_passing_trouble_of_the_service_is_not_seen(
     assert [turn.attempts for turn in await storage.read_turns(A)] == [0]
 
 
-async def test_reads_survive_it_too(cosmos_kind: CosmosKind, open_cosmos: Open):
-    storage, wire = await open_cosmos(), cosmos_kind.wire
+async def test_reads_survive_it_too(cosmos_subject: CosmosSubject, open_cosmos: Open):
+    storage, wire = await open_cosmos(), cosmos_subject.wire
     await storage.write_state(A, set={"k": b"1"})
 
     for status in (429, 503):
@@ -97,9 +97,9 @@ async def test_reads_survive_it_too(cosmos_kind: CosmosKind, open_cosmos: Open):
 
 
 async def test_a_service_that_stays_broken_is_unavailable_and_nothing_is_written(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
-    storage, wire = await open_cosmos(timeout=0.5), cosmos_kind.wire
+    storage, wire = await open_cosmos(timeout=0.5), cosmos_subject.wire
     epoch = (await storage.claim(A)).epoch
     wire.refuse(503)
 
@@ -119,9 +119,9 @@ async def test_a_service_that_stays_broken_is_unavailable_and_nothing_is_written
 
 
 async def test_a_commit_whose_answer_was_lost_is_made_once(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
-    storage, wire = await open_cosmos(), cosmos_kind.wire
+    storage, wire = await open_cosmos(), cosmos_subject.wire
     epoch = (await storage.claim(A)).epoch
     await storage.apply(A, accepted(epoch, 1))
     before = len(wire.batches)
@@ -139,9 +139,9 @@ async def test_a_commit_whose_answer_was_lost_is_made_once(
 
 
 async def test_a_commit_that_was_never_answered_is_found_by_its_root(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
-    storage, wire = await open_cosmos(timeout=1.0), cosmos_kind.wire
+    storage, wire = await open_cosmos(timeout=1.0), cosmos_subject.wire
     epoch = (await storage.claim(A)).epoch
     done = wire.cut_after_commit(times=10**9, hang=True)
 
@@ -153,11 +153,11 @@ async def test_a_commit_that_was_never_answered_is_found_by_its_root(
 
 
 async def test_a_lost_answer_is_resolved_though_another_host_has_written_since(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
-    wire = cosmos_kind.wire
+    wire = cosmos_subject.wire
     owner = await open_cosmos()
-    other = await open_cosmos(endpoint=cosmos_kind.server.endpoint)
+    other = await open_cosmos(endpoint=cosmos_subject.server.endpoint)
     epoch = (await owner.claim(A)).epoch
     loop = asyncio.get_running_loop()
 
@@ -178,9 +178,9 @@ async def test_a_lost_answer_is_resolved_though_another_host_has_written_since(
 
 
 async def test_a_commit_whose_fate_cannot_be_learned_says_so(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
-    storage, wire = await open_cosmos(timeout=1.0), cosmos_kind.wire
+    storage, wire = await open_cosmos(timeout=1.0), cosmos_subject.wire
     epoch = (await storage.claim(A)).epoch
     wire.cut_after_commit_and(wire.refuse_connections)
 
@@ -195,9 +195,9 @@ async def test_a_commit_whose_fate_cannot_be_learned_says_so(
 
 
 async def test_a_service_that_goes_and_comes_back_serves_the_same_object(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
-    storage, wire = await open_cosmos(timeout=0.5), cosmos_kind.wire
+    storage, wire = await open_cosmos(timeout=0.5), cosmos_subject.wire
     epoch = (await storage.claim(A)).epoch
     wire.down()
 
@@ -222,9 +222,9 @@ async def test_a_service_that_goes_and_comes_back_serves_the_same_object(
 
 
 async def test_close_ends_in_time_though_nobody_answers(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
-    storage, wire = await open_cosmos(timeout=0.5), cosmos_kind.wire
+    storage, wire = await open_cosmos(timeout=0.5), cosmos_subject.wire
     epoch = (await storage.claim(A)).epoch
     wire.down()
 
@@ -240,13 +240,13 @@ async def test_close_ends_in_time_though_nobody_answers(
 
 
 async def test_a_read_that_waits_while_the_storage_is_closed_is_told(
-    cosmos_kind: CosmosKind, open_cosmos: Open
+    cosmos_subject: CosmosSubject, open_cosmos: Open
 ):
     storage = await open_cosmos(timeout=20.0)
-    cosmos_kind.wire.slow(BOUND, method="GET")
-    seen = len(cosmos_kind.wire.seen)
+    cosmos_subject.wire.slow(BOUND, method="GET")
+    seen = len(cosmos_subject.wire.seen)
     reading = asyncio.gather(storage.read_turns(A), return_exceptions=True)
-    await cosmos_kind.wire.until(lambda: len(cosmos_kind.wire.seen) > seen)
+    await cosmos_subject.wire.until(lambda: len(cosmos_subject.wire.seen) > seen)
 
     await storage.close()
 
@@ -258,15 +258,15 @@ async def test_a_read_that_waits_while_the_storage_is_closed_is_told(
 
 
 async def test_an_opening_that_is_cancelled_leaves_nothing_behind(
-    cosmos_kind: CosmosKind,
+    cosmos_subject: CosmosSubject,
 ):
-    storage = storage_on(cosmos_kind)
-    cosmos_kind.wire.slow(5.0)
+    storage = storage_on(cosmos_subject)
+    cosmos_subject.wire.slow(5.0)
 
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(storage.open(HostInfo("h", "h")), 0.3)
 
-    cosmos_kind.wire.heal()
+    cosmos_subject.wire.heal()
     with pytest.raises(StorageClosed):
         await storage.read_state(A)
     await storage.open(HostInfo("h", "h"))
@@ -279,20 +279,20 @@ async def test_an_opening_that_is_cancelled_leaves_nothing_behind(
     [(0, "cannot be reached"), (503, "it answers 503"), (403, "it answers 403")],
 )
 async def test_an_account_that_cannot_be_entered_says_why_in_time(
-    cosmos_kind: CosmosKind, status: int, said: str
+    cosmos_subject: CosmosSubject, status: int, said: str
 ):
-    storage = storage_on(cosmos_kind, timeout=4.0)
+    storage = storage_on(cosmos_subject, timeout=4.0)
     if status:
-        cosmos_kind.wire.refuse(status, batches_only=False)
+        cosmos_subject.wire.refuse(status, batches_only=False)
     else:
-        cosmos_kind.wire.down()
+        cosmos_subject.wire.down()
 
     begun = time.monotonic()
     with pytest.raises(Unavailable, match=said) as refused:
         await storage.open(HostInfo("h", "h"))
 
     assert time.monotonic() - begun < BOUND
-    assert cosmos_kind.server.key not in str(refused.value)
+    assert cosmos_subject.server.key not in str(refused.value)
 
 
 async def test_steps_before_a_claim_by_force_are_fenced_after_it(open_cosmos: Open):

@@ -8,15 +8,15 @@ from agent_runtime_nb.exceptions import ActorOwnedElsewhere, StaleEpoch, Storage
 from agent_runtime_nb.runtime.client import InProcessActorClient
 from agent_runtime_nb.runtime_abstractions import RequestStatus
 from agent_runtime_nb.settings import RuntimeSettings
-from tests.contracts.cosmos_kind import CosmosKind
+from tests.contracts.cosmos_subject import CosmosSubject
 from tests.fakes import ONE, Gate, StartRuntime, ask, count
-from tests.storage.cosmos_places import B, storage_on
+from tests.storage.cosmos_fixtures import B, storage_on
 
 
 async def test_turns_of_many_actors_at_once_are_all_stored(
-    cosmos_kind: CosmosKind, start: StartRuntime
+    cosmos_subject: CosmosSubject, start: StartRuntime
 ):
-    storage = storage_on(cosmos_kind, timeout=20.0)
+    storage = storage_on(cosmos_subject, timeout=20.0)
     runtime = await start(count, storage)
     actors = [ONE, B]
 
@@ -32,12 +32,12 @@ async def test_turns_of_many_actors_at_once_are_all_stored(
 
 
 async def test_the_runtime_does_not_notice_a_lost_answer(
-    cosmos_kind: CosmosKind, start: StartRuntime
+    cosmos_subject: CosmosSubject, start: StartRuntime
 ):
-    storage = storage_on(cosmos_kind, timeout=20.0)
+    storage = storage_on(cosmos_subject, timeout=20.0)
     runtime = await start(count, storage)
     await ask(runtime)
-    cut = cosmos_kind.wire.cut_after_commit(times=2)
+    cut = cosmos_subject.wire.cut_after_commit(times=2)
 
     answer = await ask(runtime)
     after = await ask(runtime)
@@ -49,10 +49,10 @@ async def test_the_runtime_does_not_notice_a_lost_answer(
 
 
 async def test_the_runtime_is_slower_but_right_while_it_is_throttled(
-    cosmos_kind: CosmosKind, start: StartRuntime
+    cosmos_subject: CosmosSubject, start: StartRuntime
 ):
-    runtime = await start(count, storage_on(cosmos_kind, timeout=20.0))
-    cosmos_kind.wire.refuse(429, times=4, retry_after=0.05)
+    runtime = await start(count, storage_on(cosmos_subject, timeout=20.0))
+    cosmos_subject.wire.refuse(429, times=4, retry_after=0.05)
 
     answers = [await ask(runtime) for _ in range(3)]
 
@@ -60,33 +60,33 @@ async def test_the_runtime_is_slower_but_right_while_it_is_throttled(
 
 
 async def test_the_runtime_goes_on_when_the_service_is_back(
-    cosmos_kind: CosmosKind, start: StartRuntime
+    cosmos_subject: CosmosSubject, start: StartRuntime
 ):
-    storage = storage_on(cosmos_kind, timeout=0.5)
+    storage = storage_on(cosmos_subject, timeout=0.5)
     settings = RuntimeSettings(commit_retries=(0.05,) * 20)
     runtime = await start(count, storage, settings=settings)
     await ask(runtime)
 
-    cosmos_kind.wire.down()
+    cosmos_subject.wire.down()
     with pytest.raises(StorageError) as refused:
         await ask(runtime)
-    cosmos_kind.wire.heal()
+    cosmos_subject.wire.heal()
 
     assert refused.value.retryable
     assert (await ask(runtime)).data == 2
 
 
 async def test_a_restart_interrupts_what_ran_and_goes_on_with_the_conversation(
-    cosmos_kind: CosmosKind, start: StartRuntime
+    cosmos_subject: CosmosSubject, start: StartRuntime
 ):
-    storage, gate = storage_on(cosmos_kind, timeout=20.0), Gate()
+    storage, gate = storage_on(cosmos_subject, timeout=20.0), Gate()
     first = await start(gate, storage)
     client = InProcessActorClient(first)
     await client.send_request(ONE, "run", "hello", "was-running")
     await gate.begun.get()
-    await cosmos_kind.kill(storage)
+    await cosmos_subject.kill(storage)
 
-    again = storage_on(cosmos_kind, timeout=20.0)
+    again = storage_on(cosmos_subject, timeout=20.0)
     second = await start(count, again)
 
     handle = await InProcessActorClient(second).get_response(ONE, "was-running")
@@ -98,12 +98,12 @@ async def test_a_restart_interrupts_what_ran_and_goes_on_with_the_conversation(
 
 
 async def test_two_hosts_share_a_container_and_each_keeps_its_own(
-    cosmos_kind: CosmosKind, start: StartRuntime
+    cosmos_subject: CosmosSubject, start: StartRuntime
 ):
     first = await start(
-        count, storage_on(cosmos_kind, timeout=20.0), host_name="the first"
+        count, storage_on(cosmos_subject, timeout=20.0), host_name="the first"
     )
-    second = await start(count, storage_on(cosmos_kind, timeout=20.0))
+    second = await start(count, storage_on(cosmos_subject, timeout=20.0))
     await ask(first)
 
     with pytest.raises(ActorOwnedElsewhere, match="the first"):

@@ -44,27 +44,27 @@ def server() -> Server:
 
 
 @pytest.fixture
-async def keeper(server: Server) -> AsyncIterator[LeaseRenewer]:
-    keeper = LeaseRenewer(
+async def renewer(server: Server) -> AsyncIterator[LeaseRenewer]:
+    renewer = LeaseRenewer(
         server.renew, ttl=0.09, where="the server", release=server.release
     )
-    yield keeper
-    await keeper.close()
+    yield renewer
+    await renewer.close()
 
 
-async def test_the_lease_is_held_once_started(server: Server, keeper: LeaseRenewer):
-    assert not keeper.held
+async def test_the_lease_is_held_once_started(server: Server, renewer: LeaseRenewer):
+    assert not renewer.held
 
-    await keeper.start()
+    await renewer.start()
 
-    assert keeper.held
+    assert renewer.held
     assert server.renewals == 1
 
 
 async def test_a_blocked_loop_does_not_let_the_lease_run_out(
-    server: Server, keeper: LeaseRenewer
+    server: Server, renewer: LeaseRenewer
 ):
-    await keeper.start()
+    await renewer.start()
 
     server.await_until(lambda: server.renewals >= 4)  # blocks this loop
 
@@ -72,32 +72,32 @@ async def test_a_blocked_loop_does_not_let_the_lease_run_out(
 
 
 async def test_what_the_first_renewal_raises_is_raised_by_start(
-    server: Server, keeper: LeaseRenewer
+    server: Server, renewer: LeaseRenewer
 ):
     server.error = OSError("refused")
 
     with pytest.raises(OSError, match="refused"):
-        await keeper.start()
+        await renewer.start()
 
-    await keeper.close()
+    await renewer.close()
     assert (server.renewals, server.released) == (1, 0)
 
 
 async def test_a_server_that_is_away_is_told_once_and_so_is_its_return(
-    server: Server, keeper: LeaseRenewer, caplog: pytest.LogCaptureFixture
+    server: Server, renewer: LeaseRenewer, caplog: pytest.LogCaptureFixture
 ):
-    await keeper.start()
+    await renewer.start()
     server.error = OSError("gone")
     seen = server.renewals
     server.await_until(lambda: server.renewals >= seen + 8)
-    lost = keeper.held
+    lost = renewer.held
     server.error = None
     server.await_until(lambda: server.renewals >= seen + 11)
 
     told = [record.getMessage() for record in caplog.records]
 
     assert lost is False
-    assert keeper.held
+    assert renewer.held
     assert told == [
         "the lease at the server could not be renewed: gone",
         (
@@ -108,26 +108,28 @@ async def test_a_server_that_is_away_is_told_once_and_so_is_its_return(
     ]
 
 
-async def test_close_releases_once(server: Server, keeper: LeaseRenewer):
-    await keeper.start()
+async def test_close_releases_once(server: Server, renewer: LeaseRenewer):
+    await renewer.start()
 
-    await keeper.close()
-    await keeper.close()
+    await renewer.close()
+    await renewer.close()
 
     assert server.released == 1
 
 
-async def test_close_before_start_does_nothing(server: Server, keeper: LeaseRenewer):
-    await keeper.close()
+async def test_close_before_start_does_nothing(server: Server, renewer: LeaseRenewer):
+    await renewer.close()
 
     assert server.released == 0
 
 
-async def test_an_abandoned_lease_is_not_released(server: Server, keeper: LeaseRenewer):
-    await keeper.start()
+async def test_an_abandoned_lease_is_not_released(
+    server: Server, renewer: LeaseRenewer
+):
+    await renewer.start()
 
-    keeper.abandon()
-    await keeper.close()
+    renewer.abandon()
+    await renewer.close()
 
     assert server.released == 0
 
@@ -139,14 +141,14 @@ async def test_a_release_that_hangs_does_not_hold_close(server: Server):
         begun.set()
         await asyncio.get_running_loop().run_in_executor(None, end.wait, PATIENCE)
 
-    keeper = LeaseRenewer(server.renew, ttl=60.0, where="the server", release=hang)
-    await keeper.start()
+    renewer = LeaseRenewer(server.renew, ttl=60.0, where="the server", release=hang)
+    await renewer.start()
 
-    await asyncio.wait_for(keeper.close(timeout=0.05), PATIENCE)
+    await asyncio.wait_for(renewer.close(timeout=0.05), PATIENCE)
 
     assert begun.wait(PATIENCE)
     end.set()
-    await keeper.close()
+    await renewer.close()
 
 
 async def test_a_renewal_that_hangs_is_given_up_and_tried_again(
@@ -159,9 +161,9 @@ async def test_a_renewal_that_hangs_is_given_up_and_tried_again(
         if server.renewals > 1:
             await asyncio.Event().wait()
 
-    keeper = LeaseRenewer(hang_after_the_first, ttl=0.09, where="the server")
-    await keeper.start()
+    renewer = LeaseRenewer(hang_after_the_first, ttl=0.09, where="the server")
+    await renewer.start()
 
     server.await_until(lambda: server.renewals >= 4)
 
-    await keeper.close()
+    await renewer.close()

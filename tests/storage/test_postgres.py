@@ -20,7 +20,7 @@ from agent_runtime_nb.storage.postgres.storage import PostgresStateStorage
 from agent_runtime_nb.storage_abstractions import ActorChange
 from tests.servers.transaction_pooler import TransactionPooler
 from tests.storage.conftest import ROOT
-from tests.storage.postgres_places import A, B, PostgresPlace, accepted, ended
+from tests.storage.postgres_fixtures import A, B, PostgresSchema, accepted, ended
 
 SECRET = "s3cret-pass"  # noqa: S105 - to be looked for
 
@@ -80,7 +80,7 @@ def test_a_url_that_makes_no_sense_is_refused_without_its_secret(url: str):
 
 
 async def test_a_wrong_password_is_said_and_not_shown(
-    postgres: PostgresPlace, caplog: pytest.LogCaptureFixture
+    postgres: PostgresSchema, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level(logging.DEBUG)
     storage = postgres.make(postgres.server.url(password=SECRET))
@@ -93,7 +93,7 @@ async def test_a_wrong_password_is_said_and_not_shown(
     assert postgres.server.password not in shown(refused.value) + caplog.text
 
 
-async def test_a_missing_database_is_named(postgres: PostgresPlace):
+async def test_a_missing_database_is_named(postgres: PostgresSchema):
     storage = postgres.make(postgres.server.url(database="nowhere"))
 
     with pytest.raises(Unavailable, match='database "nowhere" does not exist') as no:
@@ -103,7 +103,7 @@ async def test_a_missing_database_is_named(postgres: PostgresPlace):
 
 
 async def test_an_option_that_the_client_does_not_know_is_unavailable(
-    postgres: PostgresPlace,
+    postgres: PostgresSchema,
 ):
     storage = postgres.make(postgres.server.url() + "?sslmode=" + SECRET)
 
@@ -135,7 +135,7 @@ def test_without_the_extra_its_name_is_said():
 
 @pytest.mark.parametrize("odd", ["\0", "\ud800"])
 async def test_a_text_that_no_id_has_is_still_a_place_in_the_order(
-    postgres: PostgresPlace, odd: str
+    postgres: PostgresSchema, odd: str
 ):
     storage = await postgres.open()
     for actor_id in (A, B):
@@ -152,7 +152,7 @@ async def test_a_text_that_no_id_has_is_still_a_place_in_the_order(
 # --- behind a transaction pooler
 
 
-async def test_nothing_of_a_session_is_needed(postgres: PostgresPlace):
+async def test_nothing_of_a_session_is_needed(postgres: PostgresSchema):
     async with TransactionPooler(postgres.server.socket) as pooler:
         url = f"postgresql://postgres@127.0.0.1:{pooler.port}/postgres"
         one, two = await postgres.open(url), await postgres.open(url, name="two")
@@ -165,7 +165,7 @@ async def test_nothing_of_a_session_is_needed(postgres: PostgresPlace):
 
 
 async def test_the_pooler_of_these_tests_does_break_who_needs_a_session(
-    postgres: PostgresPlace,
+    postgres: PostgresSchema,
 ):
     async with TransactionPooler(postgres.server.socket) as pooler:
         url = f"postgresql://postgres@127.0.0.1:{pooler.port}/postgres"
@@ -206,7 +206,7 @@ async def use_all_verbs(one: PostgresStateStorage, two: PostgresStateStorage) ->
 
 
 async def test_pgbouncer_in_transaction_mode_is_enough(
-    postgres: PostgresPlace, pgbouncer: int
+    postgres: PostgresSchema, pgbouncer: int
 ):
     url = f"postgresql://postgres@127.0.0.1:{pgbouncer}/postgres"
     one, two = await postgres.open(url), await postgres.open(url, name="two")
@@ -221,7 +221,7 @@ async def test_pgbouncer_in_transaction_mode_is_enough(
 
 
 async def test_opening_that_is_cancelled_leaves_nothing_behind(
-    postgres: PostgresPlace,
+    postgres: PostgresSchema,
 ):
     await (await postgres.open()).close()
     storage, host = postgres.make(postgres.wire_url), postgres.host()
@@ -240,7 +240,7 @@ async def test_opening_that_is_cancelled_leaves_nothing_behind(
     await again.claim(A)
 
 
-async def test_a_cancelled_read_does_not_hurt_the_next(postgres: PostgresPlace):
+async def test_a_cancelled_read_does_not_hurt_the_next(postgres: PostgresSchema):
     storage = await postgres.open(postgres.wire_url, readers=1)
     await storage.write_state(A, set={"k": b"1"})
     postgres.wire.slow(0.3)
@@ -254,7 +254,7 @@ async def test_a_cancelled_read_does_not_hurt_the_next(postgres: PostgresPlace):
     assert (await storage.read_state(A)).values == {"k": b"1"}
 
 
-async def test_its_connections_are_few_and_go_with_it(postgres: PostgresPlace):
+async def test_its_connections_are_few_and_go_with_it(postgres: PostgresSchema):
     storage = await postgres.open(readers=3)
     await asyncio.gather(
         *(storage.read_state(ActorId("t", str(n))) for n in range(50)),
@@ -315,7 +315,7 @@ asyncio.run(main())
 
 
 async def test_a_forked_child_is_refused_and_its_parent_goes_on(
-    postgres: PostgresPlace,
+    postgres: PostgresSchema,
 ):
     command = [sys.executable, "-c", _FORKING, postgres.server.local_url]
     process = start([*command, postgres.schema])

@@ -20,7 +20,7 @@ from agent_runtime_nb.storage.postgres import driver
 from agent_runtime_nb.storage.postgres.errors import translate
 from agent_runtime_nb.storage.postgres.target import parse_target
 from tests.fakes import background
-from tests.storage.postgres_places import A, B, PostgresPlace, accepted
+from tests.storage.postgres_fixtures import A, B, PostgresSchema, accepted
 
 TARGET = parse_target("postgresql://me:s3cret%2Fpass@server/db")
 
@@ -107,7 +107,7 @@ def test_an_error_that_says_a_secret_is_told_without_it(secret: str):
     assert "s3cret" not in shown
 
 
-async def test_a_deadlock_with_somebody_else_is_tried_again(postgres: PostgresPlace):
+async def test_a_deadlock_with_somebody_else_is_tried_again(postgres: PostgresSchema):
     storage = await postgres.open()
     epochs = [(await storage.claim(actor_id)).epoch for actor_id in (A, B)]
     lock = "select from {s}.actor where instance = '{name}' for update"
@@ -133,7 +133,7 @@ async def test_a_deadlock_with_somebody_else_is_tried_again(postgres: PostgresPl
     assert len(await storage.read_turns(A)) == 2
 
 
-async def test_a_read_whose_connection_ends_is_asked_again(postgres: PostgresPlace):
+async def test_a_read_whose_connection_ends_is_asked_again(postgres: PostgresSchema):
     storage = await postgres.open(postgres.wire_url)
     await storage.write_state(A, set={"k": b"1"})
     await storage.read_state(A)

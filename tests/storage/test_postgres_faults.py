@@ -25,7 +25,7 @@ from agent_runtime_nb.storage.postgres.driver import connect
 from agent_runtime_nb.storage.postgres.storage import PostgresStateStorage
 from tests.fakes import background
 from tests.servers.postgres_server import PostgresServer
-from tests.storage.postgres_places import A, B, PostgresPlace, accepted, ended
+from tests.storage.postgres_fixtures import A, B, PostgresSchema, accepted, ended
 
 MIB = 1024 * 1024
 BOUND = 12.0
@@ -48,7 +48,7 @@ async def outcomes_of_verbs(storage: PostgresStateStorage, epoch: int) -> set[ty
 
 
 async def test_a_frozen_server_is_given_up_in_time_and_holds_no_loop(
-    postgres: PostgresPlace,
+    postgres: PostgresSchema,
 ):
     given_up_after = 4.0
     storage = await postgres.open(
@@ -73,7 +73,7 @@ async def test_a_frozen_server_is_given_up_in_time_and_holds_no_loop(
 
 
 async def test_a_server_that_loses_power_is_met_again_with_everything(
-    postgres: PostgresPlace,
+    postgres: PostgresSchema,
 ):
     storage = await postgres.open(connect_timeout=1.0)
     epoch = (await storage.claim(A)).epoch
@@ -91,7 +91,7 @@ async def test_a_server_that_loses_power_is_met_again_with_everything(
 
 
 async def test_an_idle_storage_does_not_notice_that_its_server_was_restarted(
-    postgres: PostgresPlace,
+    postgres: PostgresSchema,
 ):
     storage = await postgres.open()
     epoch = (await storage.claim(A)).epoch
@@ -106,7 +106,7 @@ async def test_an_idle_storage_does_not_notice_that_its_server_was_restarted(
 
 
 async def test_a_server_without_connections_left_is_unavailable(
-    postgres: PostgresPlace,
+    postgres: PostgresSchema,
 ):
     user = f"u_{postgres.schema}"
     await postgres.sql(
@@ -125,7 +125,7 @@ async def test_a_server_without_connections_left_is_unavailable(
 
 
 async def test_whoever_keeps_an_actors_row_locked_is_not_waited_for_without_end(
-    postgres: PostgresPlace,
+    postgres: PostgresSchema,
 ):
     storage = await postgres.open(timeout=2.0)
     epoch = (await storage.claim(A)).epoch
@@ -144,7 +144,7 @@ async def test_whoever_keeps_an_actors_row_locked_is_not_waited_for_without_end(
 # --- the wire
 
 
-async def test_a_slow_server_is_given_up_at_the_deadline(postgres: PostgresPlace):
+async def test_a_slow_server_is_given_up_at_the_deadline(postgres: PostgresSchema):
     storage = await postgres.open(postgres.wire_url, timeout=1.0, connect_timeout=1.0)
     epoch = (await storage.claim(A)).epoch
     await storage.read_state(A)
@@ -162,7 +162,7 @@ async def test_a_slow_server_is_given_up_at_the_deadline(postgres: PostgresPlace
 
 
 async def test_a_commit_without_an_answer_is_unknown_for_each_of_its_steps(
-    postgres: PostgresPlace,
+    postgres: PostgresSchema,
 ):
     storage = await postgres.open(postgres.wire_url)
     epochs = [(await storage.claim(actor_id)).epoch for actor_id in (A, B)]
@@ -186,7 +186,7 @@ async def test_a_commit_without_an_answer_is_unknown_for_each_of_its_steps(
 
 
 async def test_a_wire_that_breaks_before_the_commit_is_as_if_nothing_was_called(
-    postgres: PostgresPlace,
+    postgres: PostgresSchema,
 ):
     storage = await postgres.open(postgres.wire_url)
     epoch = (await storage.claim(A)).epoch
@@ -222,7 +222,7 @@ def small_disk(postgres_server: PostgresServer) -> Iterator[Path]:
 
 
 async def test_a_full_disk_is_full_and_the_same_storage_goes_on_with_space(
-    postgres: PostgresPlace, small_disk: Path
+    postgres: PostgresSchema, small_disk: Path
 ):
     await postgres.sql(f"create tablespace small location '{small_disk}'")
     url = f"{postgres.server.local_url}&default_tablespace=small"
@@ -256,14 +256,14 @@ async def test_a_full_disk_is_full_and_the_same_storage_goes_on_with_space(
 
 
 async def test_the_actors_of_a_host_that_died_are_free_when_its_lease_is_over(
-    postgres: PostgresPlace,
+    postgres: PostgresSchema,
 ):
     dead = await postgres.open(name="the dead", lease=1.5)
     other = await postgres.open()
     epoch = (await dead.claim(A)).epoch
     await dead.apply(A, accepted(epoch, 1))
     assert dead._session is not None
-    dead._session.keeper.abandon()
+    dead._session.renewer.abandon()
 
     with pytest.raises(ActorOwnedElsewhere, match="the dead"):
         await other.claim(A)
@@ -283,7 +283,7 @@ async def claimed_soon(storage: PostgresStateStorage) -> Any:
             assert time.monotonic() < until
 
 
-async def test_a_loop_that_is_blocked_does_not_lose_the_lease(postgres: PostgresPlace):
+async def test_a_loop_that_is_blocked_does_not_lose_the_lease(postgres: PostgresSchema):
     storage = await postgres.open(lease=1.0)
     other = await postgres.open()
     await storage.claim(A)
@@ -294,7 +294,7 @@ async def test_a_loop_that_is_blocked_does_not_lose_the_lease(postgres: Postgres
         await other.claim(A)
 
 
-async def test_a_host_id_is_alive_only_once(postgres: PostgresPlace):
+async def test_a_host_id_is_alive_only_once(postgres: PostgresSchema):
     host = postgres.host()
     one, two = postgres.make(), postgres.make()
     await one.open(host)

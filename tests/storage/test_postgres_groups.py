@@ -17,7 +17,7 @@ from agent_runtime_nb.storage.postgres.storage import PostgresStateStorage
 from agent_runtime_nb.storage_abstractions import ActorChange
 from tests.effort import amount
 from tests.servers.postgres_server import PostgresServer
-from tests.storage.postgres_places import A, PostgresPlace, accepted, ended
+from tests.storage.postgres_fixtures import A, PostgresSchema, accepted, ended
 from tests.storage.test_same_behaviour import Op, batches, outcomes_of
 
 ACTORS = [ActorId("echo", f"c{n}") for n in range(64)]
@@ -53,7 +53,7 @@ def test_postgres_in_groups_does_what_memory_does_one_by_one(
     assert found == expected
 
 
-async def test_what_waits_goes_in_few_transactions(postgres: PostgresPlace):
+async def test_what_waits_goes_in_few_transactions(postgres: PostgresSchema):
     storage = await postgres.open()
     claims = await asyncio.gather(*map(storage.claim, ACTORS))
     before = await transactions(storage)
@@ -72,7 +72,9 @@ async def test_what_waits_goes_in_few_transactions(postgres: PostgresPlace):
         assert len(await storage.read_turns(actor_id)) == 5
 
 
-async def test_steps_of_a_group_see_what_those_before_them_did(postgres: PostgresPlace):
+async def test_steps_of_a_group_see_what_those_before_them_did(
+    postgres: PostgresSchema,
+):
     storage = await postgres.open()
 
     claimed = storage.claim(A)
@@ -97,7 +99,7 @@ async def test_steps_of_a_group_see_what_those_before_them_did(postgres: Postgre
 
 
 async def test_a_delete_before_the_first_claim_of_its_group_does_nothing(
-    postgres: PostgresPlace,
+    postgres: PostgresSchema,
 ):
     storage = await postgres.open()
 
@@ -107,7 +109,7 @@ async def test_a_delete_before_the_first_claim_of_its_group_does_nothing(
 
 
 async def test_what_a_group_has_deleted_is_unknown_to_its_later_steps(
-    postgres: PostgresPlace,
+    postgres: PostgresSchema,
 ):
     storage = await postgres.open()
     epoch = (await storage.claim(A)).epoch
@@ -130,7 +132,7 @@ async def test_what_a_group_has_deleted_is_unknown_to_its_later_steps(
 
 
 async def test_what_the_server_refuses_of_one_step_does_not_hurt_its_neighbours(
-    postgres: PostgresPlace, caplog: pytest.LogCaptureFixture
+    postgres: PostgresSchema, caplog: pytest.LogCaptureFixture
 ):
     storage = await postgres.open()
     epochs = [
@@ -154,7 +156,7 @@ async def test_what_the_server_refuses_of_one_step_does_not_hurt_its_neighbours(
 
 
 async def test_two_hosts_that_write_the_same_actors_never_wait_in_a_circle(
-    postgres: PostgresPlace, caplog: pytest.LogCaptureFixture
+    postgres: PostgresSchema, caplog: pytest.LogCaptureFixture
 ):
     storages = [await postgres.open(), await postgres.open()]
     source = random.Random(7)  # noqa: S311 - an order

@@ -10,9 +10,9 @@ from agent_runtime_nb.runtime_abstractions import ActorId
 from agent_runtime_nb.storage.postgres.storage import PostgresStateStorage
 from agent_runtime_nb.testing.storage_kit.cases import CASES
 from agent_runtime_nb.testing.storage_kit.check import run_case
-from tests.contracts.postgres_kind import PostgresKind
+from tests.contracts.postgres_subject import PostgresSubject
 from tests.effort import amount
-from tests.storage.postgres_places import PostgresPlace, accepted, ended
+from tests.storage.postgres_fixtures import PostgresSchema, accepted, ended
 
 pytestmark = pytest.mark.kill
 
@@ -70,7 +70,7 @@ class Talk:
             self._heard.notify_all()
 
 
-async def kill_servers(postgres: PostgresPlace, times: int) -> None:
+async def kill_servers(postgres: PostgresSchema, times: int) -> None:
     storage = await postgres.open(connect_timeout=1.0)
     talk = Talk(storage)
     async with asyncio.TaskGroup() as tasks:
@@ -99,7 +99,7 @@ async def kill_servers(postgres: PostgresPlace, times: int) -> None:
 @pytest.mark.scales
 @pytest.mark.timeout(amount(60, quick=60, long=300))
 async def test_a_killed_server_loses_nothing_that_was_acknowledged(
-    postgres: PostgresPlace,
+    postgres: PostgresSchema,
 ):
     await kill_servers(postgres, amount(2, quick=1, long=10))
 
@@ -107,7 +107,7 @@ async def test_a_killed_server_loses_nothing_that_was_acknowledged(
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 async def test_100_killed_servers_lose_nothing_that_was_acknowledged(
-    postgres: PostgresPlace,
+    postgres: PostgresSchema,
 ):
     await kill_servers(postgres, 100)
 
@@ -115,21 +115,21 @@ async def test_100_killed_servers_lose_nothing_that_was_acknowledged(
 @pytest.mark.scales
 @pytest.mark.timeout(300)
 async def test_killed_hosts_lose_nothing_that_was_acknowledged(
-    postgres_kind: PostgresKind,
+    postgres_subject: PostgresSubject,
 ):
-    await kill(postgres_kind, amount(8, quick=2, long=25))
+    await kill(postgres_subject, amount(8, quick=2, long=25))
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("part", range(20))
 async def test_500_killed_hosts_lose_nothing_that_was_acknowledged(
-    postgres_kind: PostgresKind, part: int
+    postgres_subject: PostgresSubject, part: int
 ):
-    await kill(postgres_kind, 25)
+    await kill(postgres_subject, 25)
 
 
-async def kill(kind: PostgresKind, times: int) -> None:
+async def kill(kind: PostgresSubject, times: int) -> None:
     name = "what_was_acknowledged_survives_sigkill"
     (case,) = [case for case in CASES if case.name == name]
     kind.kills = times

@@ -20,11 +20,11 @@ from agent_runtime_nb.runtime_abstractions import (
 )
 from agent_runtime_nb.settings import RuntimeSettings
 from tests.fakes import ONE, Gate, StartRuntime, ask, background, count, soon
-from tests.storage.postgres_places import PostgresPlace
+from tests.storage.postgres_fixtures import PostgresSchema
 
 
 async def test_the_runtime_finds_a_commit_whose_answer_was_lost(
-    postgres: PostgresPlace, start: StartRuntime
+    postgres: PostgresSchema, start: StartRuntime
 ):
     cuts: list[threading.Event] = []
 
@@ -43,7 +43,7 @@ async def test_the_runtime_finds_a_commit_whose_answer_was_lost(
 
 
 async def test_the_runtime_finds_an_accept_whose_answer_was_lost(
-    postgres: PostgresPlace, start: StartRuntime
+    postgres: PostgresSchema, start: StartRuntime
 ):
     runtime = await start(count, postgres.make(postgres.wire_url))
     await ask(runtime)
@@ -59,7 +59,7 @@ async def test_the_runtime_finds_an_accept_whose_answer_was_lost(
 
 
 async def test_the_runtime_goes_on_when_the_server_is_back(
-    postgres: PostgresPlace, start: StartRuntime
+    postgres: PostgresSchema, start: StartRuntime
 ):
     runtime = await start(count, postgres.make(connect_timeout=1.0))
     await ask(runtime)
@@ -71,7 +71,7 @@ async def test_the_runtime_goes_on_when_the_server_is_back(
 
 
 async def test_a_turn_that_ends_while_the_server_is_away_is_kept(
-    postgres: PostgresPlace, start: StartRuntime
+    postgres: PostgresSchema, start: StartRuntime
 ):
     gate = Gate()
     settings = RuntimeSettings(commit_retries=(0.2,) * 50)
@@ -90,7 +90,7 @@ async def test_a_turn_that_ends_while_the_server_is_away_is_kept(
 
 
 async def test_a_turn_of_a_host_that_died_is_interrupted_for_the_next(
-    postgres: PostgresPlace, start: StartRuntime
+    postgres: PostgresSchema, start: StartRuntime
 ):
     gate = Gate()
     storage = postgres.make(lease=1.0)
@@ -98,8 +98,8 @@ async def test_a_turn_of_a_host_that_died_is_interrupted_for_the_next(
     handle = await InProcessActorClient(first).send_request(ONE, "run", "hello")
     await soon(gate.begun.get())
     assert storage._session is not None
-    storage._session.keeper.abandon()
-    await asyncio.wrap_future(storage._session.keeper._ended)
+    storage._session.renewer.abandon()
+    await asyncio.wrap_future(storage._session.renewer._ended)
     await postgres.sql("update {s}.host set expires_at = '-infinity'")
 
     second = await start(count, postgres.make())
@@ -110,7 +110,7 @@ async def test_a_turn_of_a_host_that_died_is_interrupted_for_the_next(
     assert (await ask(second)).data == 1
 
 
-async def test_a_conversation_goes_on_in_the_next_host(postgres: PostgresPlace):
+async def test_a_conversation_goes_on_in_the_next_host(postgres: PostgresSchema):
     url = f"{postgres.server.url()}?schema={postgres.schema}"
     actor_id = ActorId("echo", "c1")
 

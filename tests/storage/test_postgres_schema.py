@@ -10,7 +10,7 @@ from agent_runtime_nb.exceptions import Corrupt, SchemaTooNew, Unavailable
 from agent_runtime_nb.storage.postgres import schema
 from agent_runtime_nb.storage.postgres.driver import connect
 from tests.storage.conftest import ROOT
-from tests.storage.postgres_places import A, PostgresPlace, accepted
+from tests.storage.postgres_fixtures import A, PostgresSchema, accepted
 
 SECRET = "s3cret-pass"  # noqa: S105 - of a user
 
@@ -20,7 +20,7 @@ def start(command: list[str]) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
 
 
-async def test_two_schemas_of_a_database_are_two_storages(postgres: PostgresPlace):
+async def test_two_schemas_of_a_database_are_two_storages(postgres: PostgresSchema):
     one = await postgres.open()
     two = await postgres.open(schema=f"{postgres.schema}_b")
 
@@ -30,7 +30,7 @@ async def test_two_schemas_of_a_database_are_two_storages(postgres: PostgresPlac
     assert (await two.claim(A)).epoch == 1
 
 
-async def test_five_hosts_that_open_at_once_make_one_schema(postgres: PostgresPlace):
+async def test_five_hosts_that_open_at_once_make_one_schema(postgres: PostgresSchema):
     program = (
         "import asyncio, sys\n"
         "from agent_runtime_nb.storage.postgres.storage import PostgresStateStorage\n"
@@ -65,7 +65,7 @@ async def test_five_hosts_that_open_at_once_make_one_schema(postgres: PostgresPl
 
 
 async def test_an_older_schema_is_brought_up_to_date(
-    postgres: PostgresPlace, monkeypatch: pytest.MonkeyPatch
+    postgres: PostgresSchema, monkeypatch: pytest.MonkeyPatch
 ):
     storage = await postgres.open()
     epoch = (await storage.claim(A)).epoch
@@ -85,7 +85,7 @@ async def test_an_older_schema_is_brought_up_to_date(
 
 
 async def test_a_migration_that_fails_leaves_everything_as_it_was(
-    postgres: PostgresPlace, monkeypatch: pytest.MonkeyPatch
+    postgres: PostgresSchema, monkeypatch: pytest.MonkeyPatch
 ):
     storage = await postgres.open()
     await storage.write_state(A, set={"k": b"1"})
@@ -102,7 +102,7 @@ async def test_a_migration_that_fails_leaves_everything_as_it_was(
     assert (await again.read_state(A)).values == {"k": b"1"}
 
 
-async def test_a_newer_schema_is_left_untouched(postgres: PostgresPlace):
+async def test_a_newer_schema_is_left_untouched(postgres: PostgresSchema):
     await (await postgres.open()).close()
     await postgres.sql("update {s}.schema_version set version = 7")
 
@@ -113,7 +113,7 @@ async def test_a_newer_schema_is_left_untouched(postgres: PostgresPlace):
     assert await postgres.sql("select count(*) from {s}.host") == 1
 
 
-async def test_a_schema_of_another_program_is_left_untouched(postgres: PostgresPlace):
+async def test_a_schema_of_another_program_is_left_untouched(postgres: PostgresSchema):
     await postgres.sql(
         "create schema {s}",
         "create table {s}.turn(a integer)",
@@ -128,7 +128,7 @@ async def test_a_schema_of_another_program_is_left_untouched(postgres: PostgresP
 
 
 async def test_a_user_without_rights_in_the_database_can_have_a_schema_made_for_it(
-    postgres: PostgresPlace,
+    postgres: PostgresSchema,
 ):
     user = f"u_{postgres.schema}"
     await postgres.sql(f"create role {user} login password '{SECRET}'")
@@ -144,7 +144,7 @@ async def test_a_user_without_rights_in_the_database_can_have_a_schema_made_for_
 
 
 async def test_ids_sort_by_code_point_whatever_the_database_does(
-    postgres: PostgresPlace,
+    postgres: PostgresSchema,
 ):
     await postgres.open()
 
@@ -158,7 +158,7 @@ async def test_ids_sort_by_code_point_whatever_the_database_does(
 
 
 async def test_a_database_that_cannot_keep_every_text_is_refused(
-    postgres: PostgresPlace,
+    postgres: PostgresSchema,
 ):
     name = f"d_{postgres.schema}"
     await postgres.sql(
@@ -172,7 +172,7 @@ async def test_a_database_that_cannot_keep_every_text_is_refused(
 
 
 async def test_a_database_that_acknowledges_too_early_is_named_once(
-    postgres: PostgresPlace, caplog: pytest.LogCaptureFixture
+    postgres: PostgresSchema, caplog: pytest.LogCaptureFixture
 ):
     await (await postgres.open()).close()
     quiet = list(caplog.messages)

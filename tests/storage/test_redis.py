@@ -28,7 +28,7 @@ from agent_runtime_nb.storage_abstractions import (
     HostInfo,
 )
 from tests.servers.redis_server import PASSWORD, RedisServer, required
-from tests.storage.redis_places import A, Open, accepted
+from tests.storage.redis_fixtures import A, Open, accepted
 
 HOST = HostInfo("h1", "the first")
 SECRET = "s3cret/pass"  # noqa: S105 - to be looked for

@@ -17,7 +17,7 @@ from agent_runtime_nb.storage.redis.storage import RedisStateStorage
 from agent_runtime_nb.storage_abstractions import HostInfo
 from agent_runtime_nb.testing.storage_kit.check import check_storage
 from tests.servers.redis_server import PASSWORD, RedisServer
-from tests.storage.redis_places import A, Open, accepted, ended
+from tests.storage.redis_fixtures import A, Open, accepted, ended
 
 NODES = 3
 SLOTS = 16384

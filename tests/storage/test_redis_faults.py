@@ -31,7 +31,7 @@ from agent_runtime_nb.storage_abstractions import (
 from tests.fakes import ONE, Gate, StartRuntime, ask, count
 from tests.servers.redis_server import RedisServer
 from tests.servers.tcp_faults import TcpFaults
-from tests.storage.redis_places import A, Open, accepted, die, ended, url_of
+from tests.storage.redis_fixtures import A, Open, accepted, die, ended, url_of
 
 B = ActorId("worker", "two")
 BOUND = 8.0

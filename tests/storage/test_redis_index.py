@@ -17,7 +17,7 @@ from agent_runtime_nb.storage.redis.scripts import DROP, SEAL
 from agent_runtime_nb.storage.redis.steps import ApplyStep
 from agent_runtime_nb.storage.redis.storage import RedisStateStorage
 from tests.servers.redis_server import RedisServer
-from tests.storage.redis_places import A, Open, accepted, ended
+from tests.storage.redis_fixtures import A, Open, accepted, ended
 
 
 async def entries(storage: RedisStateStorage, server: RedisServer) -> list[bytes]:

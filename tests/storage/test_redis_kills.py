@@ -19,10 +19,10 @@ from agent_runtime_nb.storage_abstractions import (
 )
 from agent_runtime_nb.testing.storage_kit.cases import CASES
 from agent_runtime_nb.testing.storage_kit.check import run_case
-from tests.contracts.redis_kind import RedisKind
+from tests.contracts.redis_subject import RedisSubject
 from tests.effort import amount
 from tests.servers.redis_server import RedisServer
-from tests.storage.redis_places import Open, accepted, ended
+from tests.storage.redis_fixtures import Open, accepted, ended
 
 pytestmark = pytest.mark.kill
 
@@ -161,14 +161,14 @@ async def test_the_witness_sees_what_a_server_without_a_log_loses(
 @pytest.mark.scales
 @pytest.mark.timeout(300)
 async def test_killed_hosts_lose_nothing_that_was_acknowledged(
-    redis_kind: RedisKind,
+    redis_subject: RedisSubject,
 ):
     (case,) = [
         case for case in CASES if case.name == "what_was_acknowledged_survives_sigkill"
     ]
-    redis_kind.kills = amount(8, quick=2, long=25)
+    redis_subject.kills = amount(8, quick=2, long=25)
 
-    await run_case(case, redis_kind)
+    await run_case(case, redis_subject)
 
 
 @pytest.mark.soak

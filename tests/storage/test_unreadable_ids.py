@@ -29,11 +29,11 @@ from agent_runtime_nb.storage_abstractions import (
     TurnRecord,
 )
 from agent_runtime_nb.testing.storage_kit.subject import StorageUnderTest
-from tests.contracts.state_storages import KINDS
+from tests.contracts.state_storages import STORAGES
 from tests.fakes import HandlingActor, echo
 from tests.servers.redis_server import RedisServer
-from tests.storage.postgres_places import PostgresPlace
-from tests.storage.redis_places import Open
+from tests.storage.postgres_fixtures import PostgresSchema
+from tests.storage.redis_fixtures import Open
 
 GOOD = ActorId("echo", "good")
 BROKEN = [StoredId("echo", f"c\n{n}") for n in range(3)] + [StoredId("e/", "x")]
@@ -62,11 +62,13 @@ async def unreadable(storage: IActorStateStorage) -> list[StoredId]:
     return sorted(found)
 
 
-@pytest.mark.parametrize("name", [name for name in KINDS if name != "sqlite-network"])
+@pytest.mark.parametrize(
+    "name", [name for name in STORAGES if name != "sqlite-network"]
+)
 async def test_a_runtime_starts_lists_and_works_beside_what_is_under_no_id(
     name: str, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
 ) -> None:
-    subject: StorageUnderTest = KINDS[name](request)
+    subject: StorageUnderTest = STORAGES[name](request)
     await write_as_if_valid(subject.make(), GOOD, *BROKEN)
     storage = subject.make()
     runtime = InProcessActorRuntime(storage)
@@ -128,7 +130,7 @@ def plant_in_sqlite(path: Path, *instances: str) -> None:
 
 
 async def test_a_row_that_somebody_wrote_into_a_table_ends_no_list(
-    postgres: PostgresPlace,
+    postgres: PostgresSchema,
 ) -> None:
     storage = await postgres.open()
     await storage.write_state(GOOD, set={"k": b"1"})

@@ -11,25 +11,25 @@ import pytest
 from agent_runtime_nb import TurnView
 from agent_runtime_nb.conversations.entries import text_of, turn_entries
 from tests.upgrades.actors import Agents, Gate, runtime_on
-from tests.upgrades.places import (
-    CosmosPlace,
-    Place,
-    PostgresPlace,
-    RedisPlace,
-    SqlitePlace,
+from tests.upgrades.databases import (
+    CosmosDatabase,
+    Database,
+    PostgresDatabase,
+    RedisDatabase,
+    SqliteDatabase,
 )
 from tests.upgrades.story import Scene
 
 FOLDER = Path(__file__).parent
 VERSIONS = sorted(path.parent.name for path in FOLDER.glob("*/expected.json"))
 
-BACKENDS: Mapping[str, Callable[[pytest.FixtureRequest], Place]] = {
-    "sqlite": lambda request: SqlitePlace(request.getfixturevalue("tmp_path")),
-    "postgres": lambda request: PostgresPlace(
+BACKENDS: Mapping[str, Callable[[pytest.FixtureRequest], Database]] = {
+    "sqlite": lambda request: SqliteDatabase(request.getfixturevalue("tmp_path")),
+    "postgres": lambda request: PostgresDatabase(
         request.getfixturevalue("postgres_server")
     ),
-    "redis": lambda request: RedisPlace(request.getfixturevalue("redis_server")),
-    "cosmos": lambda request: CosmosPlace(request.getfixturevalue("cosmos_server")),
+    "redis": lambda request: RedisDatabase(request.getfixturevalue("redis_server")),
+    "cosmos": lambda request: CosmosDatabase(request.getfixturevalue("cosmos_server")),
 }
 
 NEXT_OF_MOCK = "I am only a mock, but I would say: try it and look what happens."
@@ -51,21 +51,21 @@ def expected(version: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(params=BACKENDS)
-async def place(request: pytest.FixtureRequest, version: Path) -> Place:
-    """A place with what that version has stored in this backend."""
-    place = BACKENDS[request.param](request)
-    await place.load((version / place.file_name).read_bytes())
-    return place
+async def database(request: pytest.FixtureRequest, version: Path) -> Database:
+    """A database with what that version has stored in this backend."""
+    database = BACKENDS[request.param](request)
+    await database.load((version / database.file_name).read_bytes())
+    return database
 
 
 @pytest.fixture
-def later(place: Place) -> Later:
+def later(database: Database) -> Later:
     """A host of the code as it is, on what is stored; given more types of workers."""
 
     @asynccontextmanager
     async def later(*more: str) -> AsyncGenerator[tuple[Scene, Agents]]:
         gate = Gate(is_open=True)
-        runtime, agents = runtime_on(place.storage(), gate, host="later", more=more)
+        runtime, agents = runtime_on(database.storage(), gate, host="later", more=more)
         await runtime.start()
         try:
             yield Scene(runtime), agents

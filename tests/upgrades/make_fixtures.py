@@ -22,12 +22,12 @@ from tests.servers.postgres_server import running_server
 from tests.servers.redis_server import RedisServer, find_program
 from tests.upgrades import story
 from tests.upgrades.actors import Gate, runtime_on
-from tests.upgrades.places import (
-    CosmosPlace,
-    Place,
-    PostgresPlace,
-    RedisPlace,
-    SqlitePlace,
+from tests.upgrades.databases import (
+    CosmosDatabase,
+    Database,
+    PostgresDatabase,
+    RedisDatabase,
+    SqliteDatabase,
 )
 
 FOLDER = Path(__file__).parent
@@ -42,8 +42,8 @@ SESSION = "session"
 
 
 @contextlib.contextmanager
-def all_backends() -> Generator[list[Callable[[], Place]]]:
-    """What makes an empty place, for each backend; the servers run meanwhile."""
+def all_backends() -> Generator[list[Callable[[], Database]]]:
+    """What makes an empty database, for each backend; the servers run meanwhile."""
     program = find_program()
     if program is None:
         raise SystemExit("there is no redis-server")
@@ -53,10 +53,10 @@ def all_backends() -> Generator[list[Callable[[], Place]]]:
         redis = stack.enter_context(RedisServer(program))
         cosmos = stack.enter_context(CosmosServer())
         yield [
-            lambda: SqlitePlace(folder),
-            lambda: PostgresPlace(postgres),
-            lambda: RedisPlace(redis),
-            lambda: CosmosPlace(cosmos),
+            lambda: SqliteDatabase(folder),
+            lambda: PostgresDatabase(postgres),
+            lambda: RedisDatabase(redis),
+            lambda: CosmosDatabase(cosmos),
         ]
 
 
@@ -74,9 +74,9 @@ def write_exports(folder: Path, name: str, conversation: Conversation) -> None:
     (folder / f"{name}.md").write_text(markdown, encoding="utf-8")
 
 
-async def write_files(place: Place, folder: Path) -> None:
-    """Exports and session snapshots of what is stored at a place."""
-    storage = place.storage()
+async def write_files(database: Database, folder: Path) -> None:
+    """Exports and session snapshots of what is stored at a database."""
+    storage = database.storage()
     runtime, _ = runtime_on(storage, Gate(is_open=True), host="the third host")
     await runtime.start()
     try:

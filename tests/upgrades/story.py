@@ -16,7 +16,7 @@ from agent_runtime_nb import (
 from agent_runtime_nb.conversations.json_format import import_conversation, to_json
 from agent_runtime_nb.conversations.reading import read_conversation
 from tests.upgrades.actors import Gate, approval_answers, runtime_on
-from tests.upgrades.places import Place
+from tests.upgrades.databases import Database
 
 TALK = ActorId("scripted", "Grüße 🌍 {1}/%")
 LARGE = ActorId("scripted", "large")
@@ -119,8 +119,8 @@ class Scene:
         await self.ask(actor_id, message_id, params)
 
 
-async def tell_story(first: Place, second: Place) -> tuple[dict[str, Any], bytes]:
-    """Fill two places; returns what must be found, and what the second one stored."""
+async def tell_story(first: Database, second: Database) -> tuple[dict[str, Any], bytes]:
+    """Fill two databases; returns what must be found, and what the second one stored."""
     await second.load(await _first_life(first))
     expected, gate = Expected(), Gate(is_open=False)
     storage = second.storage()
@@ -141,9 +141,9 @@ async def tell_story(first: Place, second: Place) -> tuple[dict[str, Any], bytes
         await runtime.stop(drain=0)
 
 
-async def _first_life(place: Place) -> bytes:
+async def _first_life(database: Database) -> bytes:
     gate = Gate(is_open=False)
-    runtime, _ = runtime_on(place.storage(), gate, host="the first host")
+    runtime, _ = runtime_on(database.storage(), gate, host="the first host")
     await runtime.start()
     try:
         scene = Scene(runtime)
@@ -152,7 +152,7 @@ async def _first_life(place: Place) -> bytes:
         await scene.send(BROKEN, "broken-1", "slow story")
         await gate.reached()
         await scene.send(BROKEN, "broken-2", "and then?")
-        return await place.dump()
+        return await database.dump()
     finally:
         await runtime.stop(drain=0)
 

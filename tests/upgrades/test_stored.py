@@ -9,7 +9,7 @@ from agent_runtime_nb.conversations.entries import text_of, turn_entries
 from agent_runtime_nb.conversations.reading import list_conversations, read_conversation
 from agent_runtime_nb.storage_abstractions import HostInfo
 from tests.upgrades.conftest import NEXT_OF_MOCK, VERSIONS, Later, check_turn
-from tests.upgrades.places import Place
+from tests.upgrades.databases import Database
 from tests.upgrades.story import Scene, message
 
 
@@ -26,9 +26,9 @@ def test_there_are_fixtures():
 
 
 async def test_every_turn_is_stored_where_it_was(
-    place: Place, expected: dict[str, Any]
+    database: Database, expected: dict[str, Any]
 ):
-    storage, made = place.storage(), expected["made"]
+    storage, made = database.storage(), expected["made"]
     await storage.open(HostInfo("reader", "reader"))
     known = conversations(expected)
 

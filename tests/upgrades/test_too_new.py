@@ -15,33 +15,39 @@ from agent_runtime_nb.conversations.reading import list_conversations
 from agent_runtime_nb.exceptions import SchemaTooNew
 from agent_runtime_nb.storage_abstractions import HostInfo
 from tests.upgrades.actors import Gate, runtime_on
-from tests.upgrades.places import Place
+from tests.upgrades.databases import Database
 from tests.upgrades.story import MOCK, Scene
 
 TOO_NEW = 1000
 
 
-async def test_a_storage_of_a_newer_version_is_refused_and_left_as_it_is(place: Place):
-    await place.set_version(TOO_NEW)
-    before = await place.everything()
+async def test_a_storage_of_a_newer_version_is_refused_and_left_as_it_is(
+    database: Database,
+):
+    await database.set_version(TOO_NEW)
+    before = await database.everything()
 
     with pytest.raises(SchemaTooNew) as refused:
-        await place.storage().open(HostInfo("older", "an older host"))
+        await database.storage().open(HostInfo("older", "an older host"))
 
     assert refused.value.found == TOO_NEW
-    assert await place.everything() == before
+    assert await database.everything() == before
 
 
-async def test_a_runtime_on_a_storage_of_a_newer_version_does_not_start(place: Place):
-    await place.set_version(TOO_NEW)
-    before = await place.everything()
-    runtime, _ = runtime_on(place.storage(), Gate(is_open=True), host="an older host")
+async def test_a_runtime_on_a_storage_of_a_newer_version_does_not_start(
+    database: Database,
+):
+    await database.set_version(TOO_NEW)
+    before = await database.everything()
+    runtime, _ = runtime_on(
+        database.storage(), Gate(is_open=True), host="an older host"
+    )
 
     with pytest.raises(SchemaTooNew):
         await runtime.start()
 
     assert runtime.state == "not started"
-    assert await place.everything() == before
+    assert await database.everything() == before
 
 
 async def test_an_export_of_a_newer_version_is_refused_and_nothing_is_imported(

@@ -1,13 +1,13 @@
 """`CosmosStateStorage`: an Azure Cosmos DB container (NoSQL API). Experimental.
 
 documents.py   what is stored
-draft.py       what steps of one actor come to, as one batch
+batch.py       what steps of one actor come to, as one batch
 writer.py      runs the steps of one actor
-chains.py      steps in call order, on a thread with a loop for the client
+queues.py      a queue of steps for each actor, in call order
 reads.py       what is read
 hosts.py       which hosts live
 service.py     requests with a deadline, sent again where that is safe
-troubles.py    what can go wrong with a request, judged
+errors.py      what can go wrong with a request, and whether it may have happened
 url.py         cosmos://...
 """
 

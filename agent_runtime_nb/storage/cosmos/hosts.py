@@ -65,6 +65,6 @@ def host_document(host: HostInfo, seconds: float) -> Document:
 
 def _age(stored: Stored) -> float:
     """Seconds; both clocks tell whole ones, so it may be one too many."""
-    told = stored.headers.get("date")
-    now = parsedate_to_datetime(told).timestamp() if told else time.time()
+    date = stored.headers.get("date")
+    now = parsedate_to_datetime(date).timestamp() if date else time.time()
     return now - stored.document["_ts"]

@@ -26,18 +26,18 @@ from agent_runtime_nb.exceptions import (
     StorageError,
     Unavailable,
 )
+from agent_runtime_nb.storage.cosmos.batch import Operation
 from agent_runtime_nb.storage.cosmos.documents import (
     PARTITION_PATH,
     Document,
 )
-from agent_runtime_nb.storage.cosmos.draft import Operation
-from agent_runtime_nb.storage.cosmos.troubles import (
+from agent_runtime_nb.storage.cosmos.errors import (
     SILENCE,
     CosmosRefusal,
     Fate,
-    Trouble,
+    RequestFailed,
     Unanswered,
-    judged,
+    classified,
 )
 
 T = TypeVar("T")
@@ -255,17 +255,17 @@ class Service:
         deadline = time.monotonic() + (within or self.account.timeout)
         pause = _FIRST_PAUSE
         fates: set[Fate] = {"not done"}
-        said: Trouble | None = None  # the last that is more than silence
+        said: RequestFailed | None = None  # the last that is more than silence
         while True:
             try:
                 return await self._try(make, deadline - time.monotonic())
             except CosmosRefusal as refused:
                 refused.in_doubt = len(fates) > 1
                 raise
-            except Trouble as trouble:
-                fates.add(trouble.fate)
-                wait = pause if trouble.retry_after is None else trouble.retry_after
-                said = trouble if said is None or trouble.said else said
+            except RequestFailed as failure:
+                fates.add(failure.fate)
+                wait = pause if failure.retry_after is None else failure.retry_after
+                said = failure if said is None or failure.said else said
             if time.monotonic() + wait >= deadline:
                 if writing and len(fates) > 1:
                     over = "perhaps still under way" not in fates
@@ -280,9 +280,9 @@ class Service:
             async with asyncio.timeout(min(left, _ANSWER_WITHIN)):
                 return await make()
         except TimeoutError as error:
-            raise Trouble(SILENCE, "perhaps still under way") from error
+            raise RequestFailed(SILENCE, "perhaps still under way") from error
         except AzureError as error:
-            raise judged(error, self.account.location) from error
+            raise classified(error, self.account.location) from error
 
     # --- the container
 

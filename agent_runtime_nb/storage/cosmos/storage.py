@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from agent_runtime_nb._base.extras import load
+from agent_runtime_nb._base.loop_thread import LoopThread
 from agent_runtime_nb._base.tasks import failed
 from agent_runtime_nb.exceptions import (
     AgentRuntimeError,
@@ -24,9 +25,9 @@ from agent_runtime_nb.runtime_abstractions import (
     Encoded,
     Page,
 )
-from agent_runtime_nb.storage.cosmos.chains import Chains, CosmosLoopThread, CosmosStep
 from agent_runtime_nb.storage.cosmos.documents import ABOUT, ROOT_ID, SCHEMA
 from agent_runtime_nb.storage.cosmos.hosts import CosmosHostLease
+from agent_runtime_nb.storage.cosmos.queues import CosmosStep, StepQueues
 from agent_runtime_nb.storage.cosmos.reads import (
     find_turn,
     list_actors,
@@ -35,7 +36,7 @@ from agent_runtime_nb.storage.cosmos.reads import (
     read_turns,
 )
 from agent_runtime_nb.storage.cosmos.service import Account, Service
-from agent_runtime_nb.storage.cosmos.url import KEY_VARIABLES, find_place
+from agent_runtime_nb.storage.cosmos.url import KEY_VARIABLES, find_location
 from agent_runtime_nb.storage.cosmos.writer import CosmosWriter
 from agent_runtime_nb.storage.lease import LeaseRenewer
 from agent_runtime_nb.storage.value_sizes import check_sizes, check_values
@@ -62,10 +63,10 @@ class _CosmosSession:
 
     host: HostInfo
     process: int
-    thread: CosmosLoopThread
+    thread: LoopThread
     service: Service
-    keeper: LeaseRenewer
-    chains: Chains
+    renewer: LeaseRenewer
+    queues: StepQueues
 
 
 class CosmosStateStorage(IActorStateStorage):
@@ -111,12 +112,12 @@ class CosmosStateStorage(IActorStateStorage):
         timeout: float = 20.0,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        place = find_place(endpoint, database, container, environ)
+        location = find_location(endpoint, database, container, environ)
         self._account = Account(
-            endpoint=place.endpoint,
-            database=place.database,
-            container=place.container,
-            credential=credential or _credential(key or place.key),
+            endpoint=location.endpoint,
+            database=location.database,
+            container=location.container,
+            credential=credential or _credential(key or location.key),
             timeout=timeout,
             create=create,
         )
@@ -145,7 +146,7 @@ class CosmosStateStorage(IActorStateStorage):
             if session.host == host:
                 return
             raise Unavailable(self.location, f"it is open for {session.host.name}")
-        thread = CosmosLoopThread(self.location)
+        thread = LoopThread(f"cosmos {self.location}")
         try:
             self._session = await self._open(host, thread)
         except BaseException:
@@ -159,11 +160,11 @@ class CosmosStateStorage(IActorStateStorage):
             return
         try:
             wait = self._account.timeout + _CLOSE_WITHIN
-            await session.thread.call(session.chains.close(wait))
-            await session.keeper.close()
-            await session.thread.call(session.service.close())
+            await session.thread.run(session.queues.close(wait))
+            await session.renewer.close()
+            await session.thread.run(session.service.close())
         finally:
-            await session.thread.stopped()
+            await session.thread.close()
 
     def claim(self, actor_id: ActorId, *, take_over: bool = False) -> "Future[Claim]":
         """See `IActorStateStorage.claim`."""
@@ -269,23 +270,23 @@ class CosmosStateStorage(IActorStateStorage):
 
     # --- opening
 
-    async def _open(self, host: HostInfo, thread: CosmosLoopThread) -> _CosmosSession:
+    async def _open(self, host: HostInfo, thread: LoopThread) -> _CosmosSession:
         service = Service(self._account)
-        keeper = None
+        renewer = None
         try:
-            await thread.call(_connect(service))
+            await thread.run(_connect(service))
             lease = CosmosHostLease(self._account, host, self._lease)
-            keeper = LeaseRenewer(
+            renewer = LeaseRenewer(
                 lease.renew,
                 ttl=self._lease,
                 where=self.location,
                 release=lease.release,
             )
-            await keeper.start()
+            await renewer.start()
         except BaseException:
-            if keeper is not None:
-                await keeper.close()
-            await thread.call(service.close())
+            if renewer is not None:
+                await renewer.close()
+            await thread.run(service.close())
             raise
         writer = CosmosWriter(service, host)
         return _CosmosSession(
@@ -293,8 +294,8 @@ class CosmosStateStorage(IActorStateStorage):
             process=os.getpid(),
             thread=thread,
             service=service,
-            keeper=keeper,
-            chains=Chains(thread, writer.run, self.location),
+            renewer=renewer,
+            queues=StepQueues(thread, writer.run, self.location),
         )
 
     def _require_open(self) -> _CosmosSession:
@@ -308,14 +309,14 @@ class CosmosStateStorage(IActorStateStorage):
 
     def _submit(self, actor_id: ActorId, step: CosmosStep) -> "Future[Any]":
         try:
-            return self._require_open().chains.submit(actor_id, step)
+            return self._require_open().queues.submit(actor_id, step)
         except StorageClosed as error:
             return failed(error)
 
     async def _read(self, read: Callable[[Service], Coroutine[Any, Any, T]]) -> T:
         session = self._require_open()
         try:
-            return await session.thread.call(read(session.service))
+            return await session.thread.run(read(session.service))
         except AgentRuntimeError:
             raise
         except Exception as error:

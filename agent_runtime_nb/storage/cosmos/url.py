@@ -10,7 +10,7 @@ from agent_runtime_nb.exceptions import InvalidRequest
 KEY_VARIABLES = ("COSMOS_KEY", "AZURE_COSMOS_KEY")
 
 _FORM = "cosmos://ACCOUNT.documents.azure.com/DATABASE/CONTAINER"
-_PLACE = re.compile(
+_LOCATION = re.compile(
     r"(?P<host>[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(:(?P<port>\d{1,5}))?"
     r"/(?P<database>[^/?#\\]{1,255})/(?P<container>[^/?#\\]{1,255})/?"
 )
@@ -25,7 +25,7 @@ class CosmosLocation(NamedTuple):
     key: str | None
 
 
-def find_place(
+def find_location(
     endpoint: str,
     database: str | None,
     container: str | None,
@@ -48,8 +48,8 @@ def find_place(
 def _parse_url(url: str, environ: Mapping[str, str]) -> CosmosLocation:
     """A key is accepted as it is, although it may have slashes, or percent-encoded."""
     scheme, _, rest = url.partition("://")
-    secret, at, place = rest.rpartition("@")
-    found = _PLACE.fullmatch(place)
+    secret, at, location = rest.rpartition("@")
+    found = _LOCATION.fullmatch(location)
     if scheme != "cosmos" or found is None:
         raise InvalidRequest("storage", f"this is no Cosmos DB URL; write {_FORM}")
     key = _unquoted(secret.rpartition(":")[2]) if at else ""

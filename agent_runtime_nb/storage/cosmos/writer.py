@@ -24,24 +24,24 @@ from agent_runtime_nb.runtime_abstractions import (
     Encoded,
     RequestStatus,
 )
-from agent_runtime_nb.storage.cosmos.chains import CosmosStep
+from agent_runtime_nb.storage.cosmos.batch import (
+    MOST_OPERATIONS,
+    NO_IDS,
+    Batch,
+    Operation,
+    owner_name,
+)
 from agent_runtime_nb.storage.cosmos.documents import (
     Document,
     Root,
     could_have_seen,
     partition_of,
 )
-from agent_runtime_nb.storage.cosmos.draft import (
-    MOST_OPERATIONS,
-    NO_IDS,
-    Draft,
-    Operation,
-    owner_name,
-)
+from agent_runtime_nb.storage.cosmos.errors import CosmosRefusal, Unanswered
 from agent_runtime_nb.storage.cosmos.hosts import is_alive
+from agent_runtime_nb.storage.cosmos.queues import CosmosStep
 from agent_runtime_nb.storage.cosmos.reads import read_root, read_snapshot
 from agent_runtime_nb.storage.cosmos.service import Service
-from agent_runtime_nb.storage.cosmos.troubles import CosmosRefusal, Unanswered
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
     Claim,
@@ -138,21 +138,21 @@ class CosmosWriter:
         for _ in range(_TRIES):
             if any(map(_names_values, steps)):
                 await self._find_values(actor_id, view)
-            draft = _draft_on(actor_id, view)
-            outcomes = _decide(draft, steps)
+            batch = _batch_on(actor_id, view)
+            outcomes = _decide(batch, steps)
             if not fresh and any(isinstance(one, StorageError) for one in outcomes):
                 view, fresh = await self._load(actor_id), True
                 continue
-            if not draft.unsure <= view.asked:
-                await self._find_known(actor_id, view, draft.unsure)
+            if not batch.unsure <= view.asked:
+                await self._find_known(actor_id, view, batch.unsure)
                 continue
-            if not draft.changed:
+            if not batch.changed:
                 return outcomes
             try:
-                written = await self._send(actor_id, view, draft)
+                written = await self._send(actor_id, view, batch)
             except Unanswered:
                 self._views.pop(actor_id, None)
-                return _all_unknown(actor_id, steps, outcomes, draft.commit)
+                return _all_unknown(actor_id, steps, outcomes, batch.commit)
             if written is None:
                 return outcomes
             view, fresh = written, True
@@ -165,9 +165,9 @@ class CosmosWriter:
             if root.owner == self._host.host_id:
                 return await self._claimed(actor_id)
             await self._check_owner(actor_id, root, take_over=take_over)
-            draft = _draft_on(actor_id, view)
-            draft.claim(self._host)
-            if await self._send(actor_id, view, draft) is None:
+            batch = _batch_on(actor_id, view)
+            batch.claim(self._host)
+            if await self._send(actor_id, view, batch) is None:
                 return await self._claimed(actor_id)
         raise Unavailable(self._where, f"too many claim {actor_id} at once")
 
@@ -200,10 +200,10 @@ class CosmosWriter:
                 if epoch is not None:
                     raise StaleEpoch(actor_id, epoch, owner_name(view.root))
                 return False
-            draft = _draft_on(actor_id, view)
-            existed = draft.delete(epoch)
-            if await self._send(actor_id, view, draft) is None:
-                await self._remove_older(actor_id, draft.root.generation)
+            batch = _batch_on(actor_id, view)
+            existed = batch.delete(epoch)
+            if await self._send(actor_id, view, batch) is None:
+                await self._remove_older(actor_id, batch.root.generation)
                 return existed
         raise Unavailable(self._where, f"too many write {actor_id} at once")
 
@@ -281,28 +281,28 @@ class CosmosWriter:
 
     # --- one batch
 
-    async def _send(self, actor_id: ActorId, view: _View, draft: Draft) -> _View | None:
-        """Write a draft: None if it is written, else what to decide it on anew.
+    async def _send(self, actor_id: ActorId, view: _View, batch: Batch) -> _View | None:
+        """Write a batch: None if it is written, else what to decide it on anew.
 
         Raises:
             Unanswered: it is not known whether it is written.
         """
         try:
-            etag = await self._service.batch(partition_of(actor_id), draft.operations())
+            etag = await self._service.batch(partition_of(actor_id), batch.operations())
         except CosmosRefusal as refused:
-            return await self._look_again(actor_id, view, draft, refused)
+            return await self._look_again(actor_id, view, batch, refused)
         except Unanswered as lost:
-            return await self._resolve(actor_id, draft, lost)
-        self._keep(actor_id, _View(draft.root, etag, _ids_after(view, draft)))
+            return await self._resolve(actor_id, batch, lost)
+        self._keep(actor_id, _View(batch.root, etag, _ids_after(view, batch)))
         return None
 
-    async def _resolve(self, actor_id: ActorId, draft: Draft, lost: Unanswered) -> None:
-        """Returns if the draft is found to be written."""
+    async def _resolve(self, actor_id: ActorId, batch: Batch, lost: Unanswered) -> None:
+        """Returns if the batch is found to be written."""
         try:
             found = await read_root(self._service, actor_id, within=_RESOLVE_WITHIN)
         except StorageError:
             raise lost from None
-        if draft.commit in found.root.recent:
+        if batch.commit in found.root.recent:
             self._views.pop(actor_id, None)
             return
         if not lost.over:
@@ -310,31 +310,31 @@ class CosmosWriter:
         raise Unavailable(self._where, lost.reason) from lost
 
     async def _look_again(
-        self, actor_id: ActorId, view: _View, draft: Draft, refused: CosmosRefusal
+        self, actor_id: ActorId, view: _View, batch: Batch, refused: CosmosRefusal
     ) -> _View | None:
         now = await self._load(actor_id)
-        if draft.commit in now.root.recent:  # an earlier sending has arrived
+        if batch.commit in now.root.recent:  # an earlier sending has arrived
             self._keep(actor_id, now)
             return None
         if refused.in_doubt and not could_have_seen(now.root, view.root.writes):
             raise Unanswered(over=False, reason="too many have written since")
         wanted = set(view.asked)  # each is asked for again, or two could take turns
         if refused.status == 409 and refused.index > 0:
-            wanted.update(draft.new_turn_ids)
+            wanted.update(batch.new_turn_ids)
         if wanted:
             await self._find_known(actor_id, now, wanted)
         return now
 
 
-def _draft_on(actor_id: ActorId, view: _View) -> Draft:
+def _batch_on(actor_id: ActorId, view: _View) -> Batch:
     ids = view.value_ids or NO_IDS
-    return Draft(actor_id, view.root, view.etag, ids, view.known)
+    return Batch(actor_id, view.root, view.etag, ids, view.known)
 
 
-def _ids_after(view: _View, draft: Draft) -> frozenset[str] | None:
-    if not draft.root.values:
+def _ids_after(view: _View, batch: Batch) -> frozenset[str] | None:
+    if not batch.root.values:
         return NO_IDS
-    return None if view.value_ids is None else draft.value_ids
+    return None if view.value_ids is None else batch.value_ids
 
 
 def _group_of(steps: list[CosmosStep]) -> _Group:
@@ -358,17 +358,17 @@ def _as_change(step: _Written) -> ActorChange:
     return ActorChange(epoch=0, set=values, remove=remove)
 
 
-def _decide(draft: Draft, steps: _Group) -> list[object]:
+def _decide(batch: Batch, steps: _Group) -> list[object]:
     """The outcomes of the first steps, as many as fit in one batch."""
     outcomes: list[object] = []
     for step in steps:
-        if outcomes and not draft.has_room(_as_change(step)):
+        if outcomes and not batch.has_room(_as_change(step)):
             break
         try:
             if isinstance(step, ActorChange):
-                outcomes.append(draft.apply(step))
+                outcomes.append(batch.apply(step))
             else:
-                outcomes.append(draft.write_state(*step))
+                outcomes.append(batch.write_state(*step))
         except StorageError as refusal:
             outcomes.append(refusal)
     return outcomes

@@ -1,4 +1,4 @@
-"""The door to asyncpg, which is an extra and says little about its types."""
+"""The one module that imports asyncpg, which is an extra and says little about its types."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -13,7 +13,7 @@ PostgresError: type[Exception] = _asyncpg.PostgresError
 InterfaceError: type[Exception] = _asyncpg.InterfaceError
 """What asyncpg itself says: mostly that the connection is gone."""
 DataError: type[Exception] = _asyncpg.DataError
-"""An argument that has no place in a statement; an `InterfaceError`."""
+"""An argument that does not fit its parameter; an `InterfaceError`."""
 
 
 class Connection(Protocol):

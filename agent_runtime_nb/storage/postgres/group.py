@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from agent_runtime_nb.exceptions import AgentRuntimeError
 from agent_runtime_nb.runtime_abstractions import ActorId, Encoded
 from agent_runtime_nb.storage.postgres.driver import Connection
-from agent_runtime_nb.storage.postgres.plan import Actor, Deferred, Place, Plan
+from agent_runtime_nb.storage.postgres.plan import Actor, Deferred, Plan, TurnKey
 from agent_runtime_nb.storage.postgres.statements import (
     Statements,
     decode_text,
@@ -118,26 +118,26 @@ class PostgresGroup:
     async def _read_turns(self, steps: list[PostgresStep]) -> None:
         """Which message ids are known, which turns are open, which position is next."""
         messages: list[tuple[int, str]] = []
-        places: list[Place] = []
+        keys: list[TurnKey] = []
         accepting: dict[int, Actor] = {}
         for step in steps:
             actor, change = self._plan.actors[step.actor_id], step.argument
             n = actor.n
             if n and isinstance(change, ActorChange):
                 messages += [(n, turn.message_id) for turn in change.accepted]
-                places += [(n, end.position) for end in change.ended]
-                places += [(n, position) for position in change.started]
+                keys += [(n, end.position) for end in change.ended]
+                keys += [(n, position) for position in change.started]
                 if change.checkpoint is not None:
-                    places.append((n, change.checkpoint[0]))
+                    keys.append((n, change.checkpoint[0]))
                 if change.accepted:
                     accepting[n] = actor
-        if not messages and not places:
+        if not messages and not keys:
             return
         encoded = [(n, encode_text(message_id)) for n, message_id in messages]
         rows = await self._connection.fetch(
             self._statements.read_turns,
             *_columns(encoded, 2),
-            *_columns(places, 2),
+            *_columns(keys, 2),
             list(accepting),
         )
         for kind, key, position in rows:

@@ -22,7 +22,7 @@ from agent_runtime_nb.storage_abstractions import (
     TurnRecord,
 )
 
-Place = tuple[int, int]
+TurnKey = tuple[int, int]
 """A turn: its actor's n, its position."""
 
 
@@ -78,12 +78,12 @@ class Plan:
         self._host_name = host_name
         self.actors: dict[ActorId, Actor] = {}
         self.known: dict[tuple[int, str], int] = {}  # positions by message id
-        self.open: set[Place] = set()
+        self.open: set[TurnKey] = set()
         self._clear()
 
     def _clear(self) -> None:
-        self._new: dict[Place, _NewTurn] = {}
-        self._changes: dict[Place, _Change] = {}
+        self._new: dict[TurnKey, _NewTurn] = {}
+        self._changes: dict[TurnKey, _Change] = {}
         self._values: dict[tuple[int, str], Encoded | None] = {}
         self._dirty: dict[int, Actor] = {}
 
@@ -152,7 +152,7 @@ class Plan:
         self._dirty[actor.n] = actor
         n = actor.n
         self.known = {known: at for known, at in self.known.items() if known[0] != n}
-        self.open = {place for place in self.open if place[0] != n}
+        self.open = {key for key in self.open if key[0] != n}
         return Deferred("delete", actor)
 
     def trim(self, actor_id: ActorId, keep: int) -> "Deferred | None":
@@ -195,16 +195,16 @@ class Plan:
                 raise Conflict(actor_id, f"an open turn {end.position}", "none")
 
     def _accept(self, actor: Actor, turn: TurnRecord) -> None:
-        place = actor.n, turn.position
-        self._new[place] = _NewTurn(turn)
+        key = actor.n, turn.position
+        self._new[key] = _NewTurn(turn)
         self.known[actor.n, turn.message_id] = turn.position
         actor.next_position = turn.position + 1
         if turn.status is RequestStatus.PENDING:
-            self.open.add(place)
+            self.open.add(key)
 
-    def _change(self, place: Place) -> _Change:
-        new = self._new.get(place)
-        return new.change if new else self._changes.setdefault(place, _Change())
+    def _change(self, key: TurnKey) -> _Change:
+        new = self._new.get(key)
+        return new.change if new else self._changes.setdefault(key, _Change())
 
     def _change_turns(self, n: int, change: ActorChange) -> None:
         for position in change.started:
@@ -247,12 +247,12 @@ class Plan:
         return rows
 
 
-def _new_row(place: Place, new: _NewTurn) -> tuple[Any, ...]:
+def _new_row(key: TurnKey, new: _NewTurn) -> tuple[Any, ...]:
     turn, change = new.record, new.change
     end = change.end or turn
     checkpoint = change.checkpoint
     return (
-        *place,
+        *key,
         encode_text(turn.message_id),
         end.status.value,
         turn.attempts + change.started,
@@ -265,12 +265,12 @@ def _new_row(place: Place, new: _NewTurn) -> tuple[Any, ...]:
     )
 
 
-def _changed_row(place: Place, change: _Change) -> tuple[Any, ...]:
+def _changed_row(key: TurnKey, change: _Change) -> tuple[Any, ...]:
     end = change.end
     if end is None:
-        return (*place, change.started, change.checkpoint, None, None, None, None)
+        return (*key, change.started, change.checkpoint, None, None, None, None)
     ended = (end.status.value, end.ended_at, end.result, end.entries)
-    return (*place, change.started, change.checkpoint, *ended)
+    return (*key, change.started, change.checkpoint, *ended)
 
 
 def _actor_row(actor: Actor) -> tuple[Any, ...]:

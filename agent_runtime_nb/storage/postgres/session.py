@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future as ThreadFuture
 from typing import Any, TypeVar
 
+from agent_runtime_nb._base.loop_thread import LoopEnded, LoopThread
 from agent_runtime_nb.exceptions import OutcomeUnknown, StorageClosed, Unavailable
 from agent_runtime_nb.storage.group_commit import GroupWorker
 from agent_runtime_nb.storage.lease import LeaseRenewer
@@ -23,7 +24,6 @@ from agent_runtime_nb.storage.postgres.group import (
     in_bounds,
 )
 from agent_runtime_nb.storage.postgres.host import PostgresHostLease, add_host
-from agent_runtime_nb.storage.postgres.loop_thread import LoopThread
 from agent_runtime_nb.storage.postgres.reads import Fetch
 from agent_runtime_nb.storage.postgres.schema import make_schema
 from agent_runtime_nb.storage.postgres.server import Server
@@ -62,7 +62,7 @@ class Session:
         self._server = server
         self._ttl = ttl
         lease = PostgresHostLease(server, statements, host, ttl)
-        self.keeper = LeaseRenewer(
+        self.renewer = LeaseRenewer(
             lease.renew, ttl=ttl, where=target.location, release=lease.release
         )
         self._thread = LoopThread(f"postgres {target.location}")
@@ -93,9 +93,9 @@ class Session:
         try:
             await self._server.open()
             await self._server.write(prepare)
-            await self.keeper.start()
+            await self.renewer.start()
         except BaseException as error:
-            self.keeper.abandon()
+            self.renewer.abandon()
             await self._server.close()
             found = error.__cause__ if isinstance(error, CommitUnknown) else error
             raise translate(found or error, self._target) from None
@@ -136,7 +136,7 @@ class Session:
     def _disconnect(self) -> None:
         """The last act, on the writer's thread."""
         try:
-            asyncio.run(self.keeper.close())
+            asyncio.run(self.renewer.close())
             self._thread.submit(self._server.close()).result()
         except Exception:
             _log.exception("leaving %s", self._target.location)
@@ -203,8 +203,10 @@ class Session:
         Raises:
             StorageError: if they cannot be had.
         """
-        reading = self._thread.submit(self._read(read))
-        return await asyncio.wrap_future(reading)
+        try:
+            return await self._thread.run(self._read(read))
+        except LoopEnded:
+            raise StorageClosed(self._target.location) from None
 
     async def _read(self, read: Callable[[Fetch], Awaitable[T]]) -> T:
         try:

@@ -14,7 +14,7 @@ _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A place in a PostgreSQL server; its repr and `location` have no secrets."""
+    """A database and schema in a PostgreSQL server; its repr and `location` have no secrets."""
 
     location: str
     schema: str

@@ -72,7 +72,7 @@ class _RedisSession:
     durable: bool
     writer: GroupWorker[RedisStep]
     reader: GroupWorker[Query | Procedure]
-    keeper: LeaseRenewer
+    renewer: LeaseRenewer
 
 
 class RedisStateStorage(IActorStateStorage):
@@ -154,7 +154,7 @@ class RedisStateStorage(IActorStateStorage):
                 await session.reader.close()
                 await session.writer.close()
             finally:
-                await session.keeper.close()
+                await session.renewer.close()
 
     def claim(self, actor_id: ActorId, *, take_over: bool = False) -> "Future[Claim]":
         """See `IActorStateStorage.claim`."""
@@ -271,7 +271,7 @@ class RedisStateStorage(IActorStateStorage):
             check_schema(writing, self._keys, self.location)
             durable = check_persistence(writing, self.location)
             reading = connect(self._endpoint)
-            keeper = self._start_lease(host)
+            renewer = self._start_lease(host)
         except BaseException:
             writing.close()
             raise
@@ -286,7 +286,7 @@ class RedisStateStorage(IActorStateStorage):
             durable=durable,
             writer=GroupWorker(writer.run, where=self.location, at_end=writing.close),
             reader=GroupWorker(read, where=self.location, at_end=reading.close),
-            keeper=keeper,
+            renewer=renewer,
         )
 
     def _start_lease(self, host: HostInfo) -> LeaseRenewer:
@@ -297,11 +297,11 @@ class RedisStateStorage(IActorStateStorage):
             self._token,
             self._lease,
         )
-        keeper = LeaseRenewer(
+        renewer = LeaseRenewer(
             lease.renew, ttl=self._lease, where=self.location, release=lease.release
         )
-        asyncio.run(keeper.start())
-        return keeper
+        asyncio.run(renewer.start())
+        return renewer
 
     def _require_open(self) -> _RedisSession:
         session = self._session
@@ -328,4 +328,4 @@ def _close_unwanted(opening: "Future[_RedisSession]") -> None:
         session = opening.result()
         session.reader.end()
         session.writer.end()
-        session.keeper.stop()
+        session.renewer.stop()

@@ -199,14 +199,14 @@ def is_damage(error: BaseException) -> bool:
     return code & 0xFF == sqlite3.SQLITE_CORRUPT
 
 
-def set_aside(path: Path) -> Path:
+def rename_damaged(path: Path) -> Path:
     """Rename the file, with what SQLite keeps beside it; its new path."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    place = path.with_name(f"{path.name}.corrupt-{stamp}")
+    renamed = path.with_name(f"{path.name}.corrupt-{stamp}")
     for side in ("", "-wal", "-shm", "-journal"):
         with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + side).rename(f"{place}{side}")
-    return place
+            path.with_name(path.name + side).rename(f"{renamed}{side}")
+    return renamed
 
 
 def _full(where: str, _: object) -> StorageError:

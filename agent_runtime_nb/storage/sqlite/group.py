@@ -222,7 +222,7 @@ class SqliteGroup:
         values = run("delete from value where actor = ?", (n,)).rowcount
         self._actors[actor_id] = _ActorRow(n, actor.epoch + 1)
         self._known = {known: at for known, at in self._known.items() if known[0] != n}
-        self._open = {place for place in self._open if place[0] != n}
+        self._open = {turn for turn in self._open if turn[0] != n}
         return turns + values > 0
 
     def trim(self, actor_id: ActorId, keep: int) -> None:
@@ -255,20 +255,20 @@ class SqliteGroup:
             self._actors[ids[i]] = _ActorRow(*row)
 
         messages: list[tuple[int, str]] = []
-        places: list[TurnKey] = []
+        keys: list[TurnKey] = []
         for step in steps:
             n = self._actors[step.actor_id].n
             change = step.argument
             if n and isinstance(change, ActorChange):
                 messages += [(n, turn.message_id) for turn in change.accepted]
-                places += [(n, end.position) for end in change.ended]
-                places += [(n, position) for position in change.started]
+                keys += [(n, end.position) for end in change.ended]
+                keys += [(n, position) for position in change.started]
                 if change.checkpoint is not None:
-                    places.append((n, change.checkpoint[0]))
-        self._prepare_turns(messages, places)
+                    keys.append((n, change.checkpoint[0]))
+        self._prepare_turns(messages, keys)
 
     def _prepare_turns(
-        self, messages: list[tuple[int, str]], places: list[TurnKey]
+        self, messages: list[tuple[int, str]], keys: list[TurnKey]
     ) -> None:
         if messages:
             pack = Pack()
@@ -276,10 +276,10 @@ class SqliteGroup:
                 pack.add((n,), message_id.encode())
             for i, position in self._read(READ_KNOWN, pack):
                 self._known[messages[i]] = position
-        if places:
+        if keys:
             pack = Pack()
-            for place in places:
-                pack.add(place)
+            for key in keys:
+                pack.add(key)
             self._open.update((n, at) for n, at in self._read(READ_OPEN, pack))
 
     def _read(self, statement: str, pack: Pack) -> list[list[Any]]:
@@ -298,9 +298,9 @@ class SqliteGroup:
         self, n: int, known: Iterable[TurnRecord]
     ) -> tuple[TurnRecord, ...]:
         self._changes.write()  # one of them may have been accepted by this very group
-        places = [(n, self._known[n, turn.message_id]) for turn in known]
+        keys = [(n, self._known[n, turn.message_id]) for turn in known]
         find = self._connection.execute
-        return tuple(record_of(find(FIND_TURN, at).fetchone()) for at in places)
+        return tuple(record_of(find(FIND_TURN, at).fetchone()) for at in keys)
 
     def _accept(self, n: int, turn: TurnRecord) -> None:
         self._changes.accept(n, turn)

@@ -30,7 +30,7 @@ from agent_runtime_nb.storage.sqlite.database import (
     make_file,
     open_reader,
     open_writer,
-    set_aside,
+    rename_damaged,
     translate,
 )
 from agent_runtime_nb.storage.sqlite.files import OpenFiles, check_not_inherited
@@ -263,8 +263,8 @@ class SqliteStateStorage(IActorStateStorage):
             begin_anew = self._on_corrupt == "fresh" and is_damage(error)
             if not begin_anew or not lock.is_alone():
                 raise
-            place = set_aside(path)
-            _log.warning("%s is damaged (%s): it is %s now", path, error, place)
+            backup = rename_damaged(path)
+            _log.warning("%s is damaged (%s): it is %s now", path, error, backup)
         make_file(path)
         return self._connect(path, host, lock)
 

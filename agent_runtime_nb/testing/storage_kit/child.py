@@ -181,13 +181,13 @@ WHAT: dict[str, Callable[[Job], Coroutine[Any, Any, None]]] = {
 }
 
 
-async def _work(told: dict[str, Any]) -> None:
-    recipe = Recipe(told["target"], tuple(told["arguments"]), told["options"])
+async def _work(order: dict[str, Any]) -> None:
+    recipe = Recipe(order["target"], tuple(order["arguments"]), order["options"])
     storage = recipe.make()
     await storage.open(HostInfo(f"process-{os.getpid()}", f"process {os.getpid()}"))
     try:
-        job = Job(storage, ActorId(*told["actor"]), told["times"])
-        await WHAT[told["what"]](job)
+        job = Job(storage, ActorId(*order["actor"]), order["times"])
+        await WHAT[order["what"]](job)
     finally:
         await storage.close()
 

@@ -2,7 +2,7 @@
 
     class TestMine(StorageConformance):
         def make(self):
-            return MyStorage("a place")
+            return MyStorage("a folder")
 
 Each case is one test method, for pytest or whoever else runs methods called `test_...`;
 nothing but the standard library is needed.

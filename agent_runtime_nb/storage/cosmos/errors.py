@@ -1,4 +1,4 @@
-"""What can go wrong with a request, judged: refused, denied, or worth another try.
+"""The errors of requests: refused, denied, or worth another try.
 
 The difference that matters is whether a write may have happened. Cosmos DB says so with
 most of its answers; without an answer it may be under way for long.
@@ -26,7 +26,7 @@ from agent_runtime_nb.exceptions import (
     TooLarge,
     Unavailable,
 )
-from agent_runtime_nb.storage.cosmos.draft import MOST_BYTES
+from agent_runtime_nb.storage.cosmos.batch import MOST_BYTES
 
 SILENCE = "it does not answer"
 
@@ -64,7 +64,7 @@ class Unanswered(Exception):
 Fate = Literal["not done", "perhaps done", "perhaps still under way"]
 
 
-class Trouble(Exception):
+class RequestFailed(Exception):
     """Worth another try: after `retry_after` seconds, if that is given."""
 
     def __init__(
@@ -76,19 +76,19 @@ class Trouble(Exception):
         self.retry_after = retry_after
 
 
-def judged(error: AzureError, where: str) -> Exception:
-    """What an error of the client means: Refused, Trouble or a StorageError."""
+def classified(error: AzureError, where: str) -> Exception:
+    """The error for one of the client: CosmosRefusal, RequestFailed or a StorageError."""
     if isinstance(error, CosmosHttpResponseError | CosmosBatchOperationError):
-        return _judged_answer(error, where)
+        return _classified_answer(error, where)
     if isinstance(error, ClientAuthenticationError):
         reason = f"the Azure credential was refused: {_first_line(error)}"
         return Unavailable(where, reason)
     if _was_not_sent(error):
-        return Trouble(_first_line(error), "not done")
-    return Trouble(_first_line(error), "perhaps still under way")
+        return RequestFailed(_first_line(error), "not done")
+    return RequestFailed(_first_line(error), "perhaps still under way")
 
 
-def _judged_answer(error: HttpResponseError, where: str) -> Exception:
+def _classified_answer(error: HttpResponseError, where: str) -> Exception:
     status = error.status_code or 0
     if status in (404, 409, 412):
         return CosmosRefusal(status, getattr(error, "error_index", None) or 0)
@@ -96,9 +96,9 @@ def _judged_answer(error: HttpResponseError, where: str) -> Exception:
         return _denied(status, error, where)
     if status in (429, 449):
         reason = "it has more requests than it was given throughput for"
-        return Trouble(reason, "not done", retry_after=_retry_after(error))
+        return RequestFailed(reason, "not done", retry_after=_retry_after(error))
     waits = status == _TIMED_OUT
-    return Trouble(
+    return RequestFailed(
         f"it answers {status}",
         "perhaps still under way" if waits else "perhaps done",
         retry_after=_retry_after(error),

@@ -23,7 +23,7 @@ from tests.servers.cosmos_server import CosmosServer
 DATABASE = "tests"
 
 
-class CosmosKind(StorageUnderTest):
+class CosmosSubject(StorageUnderTest):
     largest_value = MAX_VALUE
     refuses_larger = True
 
@@ -40,7 +40,7 @@ class CosmosKind(StorageUnderTest):
         assert isinstance(storage, CosmosStateStorage)
         session = storage._session
         if session is not None:
-            await session.keeper.close()  # nothing else of it is closed
+            await session.renewer.close()  # nothing else of it is closed
 
     def recipe(self) -> Recipe:
         arguments = (self.wire.endpoint, self.server.key, self.container, 3.0)
@@ -105,7 +105,7 @@ class CosmosKind(StorageUnderTest):
 def cosmos_storage(
     endpoint: str, key: str, container: str, lease: float = 15.0
 ) -> CosmosStateStorage:
-    """The storage of a `CosmosKind`, made here or by another process."""
+    """The storage of a `CosmosSubject`, made here or by another process."""
     return CosmosStateStorage(
         endpoint,
         database=DATABASE,
@@ -117,7 +117,7 @@ def cosmos_storage(
 
 
 @pytest.fixture
-def cosmos_kind(cosmos_server: CosmosServer) -> Iterator[CosmosKind]:
+def cosmos_subject(cosmos_server: CosmosServer) -> Iterator[CosmosSubject]:
     """A container of its own in the emulator of all tests."""
     with CosmosFaults(cosmos_server.endpoint) as wire:
-        yield CosmosKind(cosmos_server, wire)
+        yield CosmosSubject(cosmos_server, wire)

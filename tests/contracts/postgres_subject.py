@@ -23,7 +23,7 @@ from tests.servers.tcp_faults import TcpFaults
 _READ_ONLY = "alter database postgres set default_transaction_read_only = "
 
 
-class PostgresKind(StorageUnderTest):
+class PostgresSubject(StorageUnderTest):
     refuses_larger = True
     largest_value = MAX_VALUE
     skips = dict.fromkeys(
@@ -46,9 +46,9 @@ class PostgresKind(StorageUnderTest):
     async def kill(self, storage: IActorStateStorage) -> None:
         assert isinstance(storage, PostgresStateStorage)
         assert storage._session is not None
-        keeper = storage._session.keeper
-        keeper.abandon()
-        await asyncio.wrap_future(keeper._ended)
+        renewer = storage._session.renewer
+        renewer.abandon()
+        await asyncio.wrap_future(renewer._ended)
         host_id = storage._session.host.host_id
         change = "host set expires_at = '-infinity' where id = $1"
         await self._run(self._update(change), host_id)
@@ -108,12 +108,12 @@ class PostgresKind(StorageUnderTest):
 
 
 def postgres_storage(url: str, schema: str) -> IActorStateStorage:
-    """The storage of a `PostgresKind`, made here or by another process."""
+    """The storage of a `PostgresSubject`, made here or by another process."""
     return PostgresStateStorage(url, schema=schema, timeout=6.0, lease=9.0)
 
 
 @pytest.fixture
-def postgres_kind(postgres_server: PostgresServer) -> Iterator[PostgresKind]:
+def postgres_subject(postgres_server: PostgresServer) -> Iterator[PostgresSubject]:
     """A schema of its own in the server of all tests."""
     with TcpFaults(("127.0.0.1", postgres_server.port)) as wire:
-        yield PostgresKind(postgres_server, wire)
+        yield PostgresSubject(postgres_server, wire)

@@ -23,7 +23,7 @@ A = ActorId("echo", "c1")
 B = ActorId("echo", "c2")
 
 
-class PostgresPlace:
+class PostgresSchema:
     """An empty schema in a server, and a wire to it that can be made bad."""
 
     def __init__(self, server: PostgresServer, wire: TcpFaults) -> None:
@@ -34,7 +34,7 @@ class PostgresPlace:
         self._made: list[PostgresStateStorage] = []
 
     def make(self, url: str | None = None, **options: Any) -> PostgresStateStorage:
-        """A storage there, not open; closed with the place."""
+        """A storage there, not open; closed with the schema."""
         options.setdefault("schema", self.schema)
         storage = PostgresStateStorage(url or self.server.local_url, **options)
         self._made.append(storage)
@@ -79,12 +79,12 @@ class PostgresPlace:
 
 
 @pytest.fixture
-async def postgres(postgres_server: PostgresServer) -> AsyncGenerator[PostgresPlace]:
-    """A place of this test alone in the server of all tests."""
+async def postgres(postgres_server: PostgresServer) -> AsyncGenerator[PostgresSchema]:
+    """A schema of this test alone in the server of all tests."""
     with TcpFaults(("127.0.0.1", postgres_server.port)) as wire:
-        place = PostgresPlace(postgres_server, wire)
-        yield place
-        await place.close()
+        schema = PostgresSchema(postgres_server, wire)
+        yield schema
+        await schema.close()
 
 
 def accepted(epoch: int, position: int, body: bytes = b"{}") -> ActorChange:

@@ -19,7 +19,7 @@ from tests.servers.redis_server import PASSWORD, RedisServer
 from tests.servers.tcp_faults import TcpFaults
 
 
-class RedisKind(StorageUnderTest):
+class RedisSubject(StorageUnderTest):
     largest_value = MAX_VALUE
     refuses_larger = True
     secrets = (PASSWORD,)
@@ -40,8 +40,8 @@ class RedisKind(StorageUnderTest):
         assert isinstance(storage, RedisStateStorage)
         session = storage._session
         if session is not None:
-            session.keeper.abandon()
-            await session.keeper.close()
+            session.renewer.abandon()
+            await session.renewer.close()
             self._server.ask("DEL", storage._keys.host(session.host.host_id))
 
     def recipe(self) -> Recipe:
@@ -85,12 +85,12 @@ class RedisKind(StorageUnderTest):
 
 
 def redis_storage(url: str, prefix: str) -> RedisStateStorage:
-    """The storage of a `RedisKind`, made here or by another process."""
+    """The storage of a `RedisSubject`, made here or by another process."""
     return RedisStateStorage(url, prefix=prefix, lease=6.0)
 
 
 @pytest.fixture
-def redis_kind(redis_server: RedisServer) -> Iterator[RedisKind]:
+def redis_subject(redis_server: RedisServer) -> Iterator[RedisSubject]:
     """A storage of its own in the server of all tests."""
     with TcpFaults(redis_server.socket) as wire:
-        yield RedisKind(redis_server, wire)
+        yield RedisSubject(redis_server, wire)

@@ -17,7 +17,7 @@ from agent_runtime_nb.storage_abstractions import (
     TurnEnd,
     TurnRecord,
 )
-from tests.contracts.cosmos_kind import DATABASE, CosmosKind
+from tests.contracts.cosmos_subject import DATABASE, CosmosSubject
 
 A = ActorId("worker", "one")
 B = ActorId("worker", "two")
@@ -31,7 +31,7 @@ class Open(Protocol):
     ) -> CosmosStateStorage: ...
 
 
-def storage_on(kind: CosmosKind, **options: Any) -> CosmosStateStorage:
+def storage_on(kind: CosmosSubject, **options: Any) -> CosmosStateStorage:
     """A storage on the container of a test, through its wire unless told else."""
     endpoint = options.pop("endpoint", kind.wire.endpoint)
     given: dict[str, Any] = {
@@ -45,23 +45,23 @@ def storage_on(kind: CosmosKind, **options: Any) -> CosmosStateStorage:
 
 
 @pytest.fixture
-async def open_cosmos(cosmos_kind: CosmosKind) -> AsyncIterator[Open]:
+async def open_cosmos(cosmos_subject: CosmosSubject) -> AsyncIterator[Open]:
     """See `Open`."""
     storages: list[CosmosStateStorage] = []
 
     async def open_one(name: str = "host", **options: Any) -> CosmosStateStorage:
-        storage = storage_on(cosmos_kind, **options)
+        storage = storage_on(cosmos_subject, **options)
         storages.append(storage)
         await storage.open(HostInfo(f"{name}-{len(storages)}", name))
         return storage
 
     yield open_one
-    cosmos_kind.wire.heal()
+    cosmos_subject.wire.heal()
     for storage in storages:
         await storage.close()
 
 
-async def documents_of(kind: CosmosKind, actor_id: ActorId) -> dict[str, Any]:
+async def documents_of(kind: CosmosSubject, actor_id: ActorId) -> dict[str, Any]:
     """All documents of an actor by their ids, as they are stored."""
     async with kind.documents() as documents:
         found = documents.query_items(

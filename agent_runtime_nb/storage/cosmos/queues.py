@@ -1,8 +1,7 @@
-"""A thread with a loop for the client, and the steps of each actor in call order on it.
+"""A queue of steps for each actor.
 
-The client belongs to one loop, callers come from any, and a cell that blocks the
-runtime's loop must not stop what is on its way. Steps of one actor wait for each other,
-those that wait together go together; actors do not wait for one another.
+Steps of one actor wait for each other, those that wait together go together; actors do
+not wait for one another.
 """
 
 import asyncio
@@ -10,17 +9,15 @@ import contextlib
 import threading
 from asyncio import AbstractEventLoop, Future
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
 
+from agent_runtime_nb._base.loop_thread import LoopThread
 from agent_runtime_nb._base.tasks import TaskOwner
 from agent_runtime_nb.exceptions import OutcomeUnknown, StorageClosed
 from agent_runtime_nb.runtime_abstractions import ActorId
 
-T = TypeVar("T")
-
 _MOST_AT_ONCE = 200
-_JOIN_WITHIN = 10.0
 
 
 class CosmosStep(NamedTuple):
@@ -36,62 +33,7 @@ Run = Callable[[ActorId, list[CosmosStep]], Awaitable[Sequence[object]]]
 _Waiting = deque[tuple[CosmosStep, "Future[Any]"]]
 
 
-class CosmosLoopThread:
-    """A loop that runs on a daemon thread from the beginning until `stop`."""
-
-    def __init__(self, where: str) -> None:
-        name = f"cosmos {where}"
-        self.loop = asyncio.new_event_loop()
-        self.tasks = TaskOwner(name)
-        self._where = where
-        self._stopping = False
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
-        self._thread.start()
-
-    async def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine there; cancelling the wait cancels it.
-
-        Raises:
-            StorageClosed: if the loop ends before it does.
-        """
-        try:
-            running = asyncio.run_coroutine_threadsafe(work, self.loop)
-        except RuntimeError:
-            work.close()
-            raise StorageClosed(self._where) from None
-        try:
-            return await asyncio.wrap_future(running)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if self._stopping and task is not None and not task.cancelling():
-                raise StorageClosed(self._where) from None
-            raise
-
-    def stop(self) -> None:
-        """End the loop after what is due, and then the thread; does not wait."""
-        self._stopping = True
-        with contextlib.suppress(RuntimeError):  # it has ended already
-            self.loop.call_soon_threadsafe(self.loop.stop)
-
-    async def stopped(self) -> None:
-        """As `stop`, and wait for the thread."""
-        self.stop()
-        await asyncio.to_thread(self._thread.join, _JOIN_WITHIN)
-
-    def _work(self) -> None:
-        loop = self.loop
-        try:
-            loop.run_forever()
-        finally:
-            while left := asyncio.all_tasks(loop):
-                for task in left:
-                    task.cancel()
-                loop.run_until_complete(asyncio.wait(left, timeout=_JOIN_WITHIN))
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
-
-
-class Chains:
+class StepQueues:
     """The waiting steps of all actors.
 
     Args:
@@ -100,8 +42,9 @@ class Chains:
         where: names the storage in errors.
     """
 
-    def __init__(self, thread: CosmosLoopThread, run: Run, where: str) -> None:
+    def __init__(self, thread: LoopThread, run: Run, where: str) -> None:
         self._thread = thread
+        self._tasks = TaskOwner(f"cosmos {where}")
         self._run = run
         self._where = where
         self._lock = threading.Lock()
@@ -133,11 +76,11 @@ class Chains:
         """Run what was submitted, at most `timeout` seconds; on the thread's loop."""
         with self._lock:
             self._closing = True
-        await self._thread.tasks.wait(timeout)
-        await self._thread.tasks.close()
+        await self._tasks.wait(timeout)
+        await self._tasks.close()
 
     def _start(self, actor_id: ActorId) -> None:
-        self._thread.tasks.spawn(self._drain(actor_id), name=f"steps of {actor_id}")
+        self._tasks.spawn(self._drain(actor_id), name=f"steps of {actor_id}")
 
     async def _drain(self, actor_id: ActorId) -> None:
         try:

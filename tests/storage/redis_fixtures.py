@@ -103,6 +103,6 @@ async def die(storage: RedisStateStorage, server: RedisServer) -> None:
     """The host of a storage is dead, as after SIGKILL and the end of its lease."""
     session = storage._session
     assert session is not None
-    session.keeper.abandon()
-    await session.keeper.close()
+    session.renewer.abandon()
+    await session.renewer.close()
     server.ask("DEL", storage._keys.host(session.host.host_id))

@@ -1,7 +1,7 @@
 """One storage of each backend, and what is stored there as bytes to keep in a file.
 
 Nothing here knows the tables, keys or documents of this package, except how a backend
-says which version it has and which host lives: a place copies what it finds, with the
+says which version it has and which host lives: a database copies what it finds, with the
 statements that made it, so that the files of one version can be read by the code of
 another. What comes out is what `kill -9` would leave behind at that moment.
 """
@@ -32,8 +32,8 @@ from tests.servers.postgres_server import PostgresServer
 from tests.servers.redis_server import RedisServer
 
 
-class Place(ABC):
-    """Where one storage is, empty at first.
+class Database(ABC):
+    """What one storage is kept in, empty at first.
 
     Attributes:
         file_name: of what is kept of this backend.
@@ -51,7 +51,7 @@ class Place(ABC):
 
     @abstractmethod
     async def load(self, dumped: bytes) -> None:
-        """Store what was dumped here or at another place of this backend."""
+        """Store what was dumped here or in another database of this backend."""
 
     @abstractmethod
     async def set_version(self, version: int) -> None:
@@ -66,7 +66,7 @@ def _to_json(value: object) -> bytes:
     return json.dumps(value, indent=1, sort_keys=True).encode() + b"\n"
 
 
-class SqlitePlace(Place):
+class SqliteDatabase(Database):
     """The file itself: its header, journal mode and version are stored things too."""
 
     file_name = "sqlite.db"
@@ -131,7 +131,7 @@ select (select count(*) from pg_proc where pronamespace = $1::regnamespace)
 """
 
 
-class PostgresPlace(Place):
+class PostgresDatabase(Database):
     """A schema of its own; the statements that make its tables are asked of the server.
 
     Values are texts as the server writes them, bytes in its "escape" format.
@@ -235,7 +235,7 @@ def _definition(column: dict[str, Any]) -> str:
     return " ".join(words)
 
 
-class RedisPlace(Place):
+class RedisDatabase(Database):
     """A prefix of its own; keys by their types, so that any server's version reads them.
 
     Keys that vanish by themselves are left out: what a dead host leaves does not.
@@ -312,7 +312,7 @@ def _write_key(client: Any, key: str, kind: str, value: Any) -> None:
             client.rpush(key, *value)
 
 
-class CosmosPlace(Place):
+class CosmosDatabase(Database):
     """A container of its own in the emulator; documents without what the service adds."""
 
     file_name = "cosmos.json"

@@ -50,7 +50,7 @@ NO_IDS: frozenset[str] = frozenset()
 _PROPERTIES = 600  # bytes of a document around the caller's texts
 
 
-class Draft:
+class Batch:
     """Steps of one actor that will be written together.
 
     Args:
