@@ -254,6 +254,26 @@ async def test_a_cancelled_read_does_not_hurt_the_next(postgres: PostgresSchema)
     assert (await storage.read_state(A)).values == {"k": b"1"}
 
 
+async def test_a_read_that_still_waits_at_the_close_is_told_so(
+    postgres: PostgresSchema,
+):
+    storage = await postgres.open()
+    session, waits = storage._session, asyncio.Event()
+    assert session is not None
+
+    async def read(_: object) -> None:
+        loop.call_soon_threadsafe(waits.set)
+        await asyncio.Event().wait()
+
+    loop = asyncio.get_running_loop()
+    reading = loop.create_task(session.read(read))
+    await asyncio.wait_for(waits.wait(), 10)
+    await storage.close()
+
+    with pytest.raises(StorageClosed):
+        await asyncio.wait_for(reading, 10)
+
+
 async def test_its_connections_are_few_and_go_with_it(postgres: PostgresSchema):
     storage = await postgres.open(readers=3)
     await asyncio.gather(
