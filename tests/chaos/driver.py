@@ -13,10 +13,10 @@ from agent_runtime_nb.runtime_abstractions import (
     ActorId,
 )
 from agent_runtime_nb.supervision import OnInterrupted
+from tests.chaos.history import Asked, History
 from tests.chaos.host import MakeStorage, run_host
 from tests.chaos.kill_points import KillsItself, Place
 from tests.chaos.messages import Ask, Look, Order, Ready, Report, Stop
-from tests.chaos.witness import Asked, Witness
 
 # Hosts are forked off a process that has imported everything and runs nothing.
 _PROCESSES = multiprocessing.get_context("forkserver")
@@ -27,18 +27,18 @@ _OPEN_PER_ACTOR = 3
 
 
 class HostProcess:
-    """A host in a process of its own, as the witness hears it."""
+    """A host in a process of its own, as the history has it."""
 
     def __init__(
         self,
         make_storage: MakeStorage,
-        witness: Witness,
+        history: History,
         life: int,
         on_interrupted: OnInterrupted = "ask",
     ) -> None:
         self.life = life
         self.ready = False
-        self._witness = witness
+        self._history = history
         here, there = _PROCESSES.Pipe()
         self._connection: Connection[Any, Any] = here
         self._process = _PROCESSES.Process(
@@ -50,7 +50,7 @@ class HostProcess:
     def send(self, order: Order) -> None:
         """Tell it to do something."""
         if isinstance(order, Ask):
-            self._witness.sends(order, self.life)
+            self._history.sends(order, self.life)
         self._connection.send(order)
 
     def hear(self, seconds: float) -> Report | None:
@@ -59,7 +59,7 @@ class HostProcess:
             return None
         report: Report = self._connection.recv()
         self.ready = self.ready or isinstance(report, Ready)
-        self._witness.hears(report, self.life)
+        self._history.hears(report, self.life)
         return report
 
     def hear_until(
@@ -76,14 +76,14 @@ class HostProcess:
     def kill(self) -> None:
         """SIGKILL; what is still in the pipe was said before it died."""
         self._process.kill()
-        self._witness.kills += 1
+        self._history.kills += 1
         self._process.join(PATIENCE)
         self._hear_the_rest()
 
     def bury(self) -> bool:
         """Wait until it has killed itself; whether it was SIGKILL."""
         self._process.join(PATIENCE)
-        self._witness.kills += 1
+        self._history.kills += 1
         self._hear_the_rest()
         return self._process.exitcode == -signal.SIGKILL
 
@@ -125,7 +125,7 @@ class KillLoop:
         agents: int = 3,
         on_interrupted: OnInterrupted = "ask",
     ) -> None:
-        self.witness = Witness()
+        self.history = History()
         self._make_storage = make_storage
         self._patience = patience
         self._random = Random(seed)  # noqa: S311 - to be repeated, not to be secret
@@ -147,7 +147,7 @@ class KillLoop:
     def _start(self) -> HostProcess:
         self._life += 1
         return HostProcess(
-            self._make_storage, self.witness, self._life, self._on_interrupted
+            self._make_storage, self.history, self._life, self._on_interrupted
         )
 
     def _live(self, host: HostProcess) -> None:
@@ -169,9 +169,9 @@ class KillLoop:
 
     def _go_on(self, host: HostProcess) -> None:
         """Ask again what got no answer, in the old order; and a few that did."""
-        for asked in list(self.witness.unanswered.values()):
+        for asked in list(self.history.unanswered.values()):
             host.send(self._again(asked))
-        answered = [one for one in self.witness.asked.values() if one.answers]
+        answered = [one for one in self.history.asked.values() if one.answers]
         for asked in self._random.sample(answered, min(3, len(answered))):
             host.send(self._again(asked))
 
@@ -183,14 +183,14 @@ class KillLoop:
 
     def _ask_more(self, host: HostProcess) -> None:
         open_ones = dict.fromkeys(self._actors, 0)
-        for asked in self.witness.unanswered.values():
+        for asked in self.history.unanswered.values():
             open_ones[asked.ask.actor_id] += 1
         for actor_id, count in open_ones.items():
             if count < _OPEN_PER_ACTOR:
                 host.send(self._new(actor_id))
 
     def _new(self, actor_id: ActorId) -> Ask:
-        message_id = f"m{len(self.witness.asked)}"
+        message_id = f"m{len(self.history.asked)}"
         if actor_id.type_name == "agent":
             params = {"messages": [{"role": "user", "content": message_id}]}
         else:
@@ -202,7 +202,7 @@ class KillLoop:
         host.hear_until(Ready)
         self._go_on(host)
         until = time.monotonic() + self._patience
-        while self.witness.unanswered and time.monotonic() < until:
+        while self.history.unanswered and time.monotonic() < until:
             host.hear(0.5)
         host.stop()
 

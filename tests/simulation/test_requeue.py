@@ -13,9 +13,9 @@ from agent_runtime_nb.runtime_abstractions import ActorId
 from agent_runtime_nb.testing.faults.plans import Fault, FaultStep, slow
 from tests.simulation.broken import OverwritesMarks
 from tests.simulation.chance import seeded
+from tests.simulation.dead_letters import write_letter
 from tests.simulation.history import Finding
 from tests.simulation.judge import judge
-from tests.simulation.letters import write_letter
 from tests.simulation.senders import Sender
 from tests.simulation.world import Parts, World, open_disk
 

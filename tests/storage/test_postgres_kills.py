@@ -22,7 +22,7 @@ ACTORS = [ActorId("talk", str(n)) for n in range(8)]
 class Talk:
     """Turns of several actors over a server that dies, and what was acknowledged.
 
-    It is the witness: it lives in this process, which nobody kills.
+    It lives in this process, which nobody kills.
     """
 
     def __init__(self, storage: PostgresStateStorage) -> None:

@@ -32,7 +32,7 @@ ACTORS = [ActorId("talk", f"{n}") for n in range(8)]
 class Talk:
     """Turns of several actors over a server that dies, and what was acknowledged.
 
-    It is the witness: it lives in this process, which nobody kills. What was written
+    It lives in this process, which nobody kills. What was written
     is never the same twice, so that nothing can take the place of what was lost.
     """
 

@@ -23,9 +23,9 @@ HOST = HostInfo("h1", "the first")
 MIB = 1024 * 1024
 
 
-async def check_witness(storage: SqliteStateStorage, witness: list[str]) -> int:
+async def check_history(storage: SqliteStateStorage, history: list[str]) -> int:
     """Compare what was said with what is stored; returns how much was said."""
-    said = [line.split() for line in witness if line.endswith("\n")]
+    said = [line.split() for line in history if line.endswith("\n")]
     for name in {name for _, name, _ in said}:
         actor_id = ActorId("test", name)
         turns = await storage.read_turns(actor_id, limit=100_000)
@@ -47,18 +47,18 @@ async def check_witness(storage: SqliteStateStorage, witness: list[str]) -> int:
 @pytest.mark.kill
 async def test_what_was_acknowledged_survives_sigkill(tmp_path: Path, child: Child):
     path = tmp_path / "state.db"
-    witness: list[str] = []
+    history: list[str] = []
     source = random.Random(5)  # noqa: S311 - moments to kill at
     for n in range(5):
         process = child("take_turns", path)
         assert process.stdout is not None
-        witness += [process.stdout.readline() for _ in range(source.randint(50, 1500))]
+        history += [process.stdout.readline() for _ in range(source.randint(50, 1500))]
         process.kill()
-        witness += process.stdout.readlines()
+        history += process.stdout.readlines()
 
         storage = SqliteStateStorage(path)
         await storage.open(HostInfo(f"check-{n}", "check"))
-        assert await check_witness(storage, witness) > 0
+        assert await check_history(storage, history) > 0
         # The dead host's open turns are found, and end once.
         for actor_id in (await storage.list_actors("test", open_only=True)).items:
             await end_open_turns(storage, actor_id)
@@ -95,7 +95,7 @@ async def test_a_backup_of_a_file_in_use_is_whole(tmp_path: Path, child: Child):
     path, backup = tmp_path / "state.db", tmp_path / "backup.db"
     process = child("take_turns", path)
     assert process.stdout is not None
-    witness = [process.stdout.readline() for _ in range(200)]
+    history = [process.stdout.readline() for _ in range(200)]
 
     connection = sqlite3.connect(path)
     connection.execute("vacuum into ?", (str(backup),))
@@ -106,5 +106,5 @@ async def test_a_backup_of_a_file_in_use_is_whole(tmp_path: Path, child: Child):
     process.kill()
     storage = SqliteStateStorage(backup)
     await storage.open(HOST)
-    assert await check_witness(storage, witness) == 200
+    assert await check_history(storage, history) == 200
     await storage.close()

@@ -201,14 +201,14 @@ async def test_a_runtime_goes_through_a_full_disk_without_a_restart(disk: SmallD
         SqliteStateStorage(disk.path),
         settings=RuntimeSettings(commit_retries=(0.01, 0.01)),
     )
-    runtime.register_actor_type("renewer", lambda _: Keeper())
+    runtime.register_actor_type("keeper", lambda _: Keeper())
     await runtime.start()
     client = InProcessActorClient(runtime)
     kept: dict[str, int] = {}
     answered: list[RequestStatus] = []
 
     async def keep(number: int, size: int) -> int:
-        actor_id = ActorId("renewer", f"c{number}")
+        actor_id = ActorId("keeper", f"c{number}")
         handle = await client.send_request(
             actor_id, "keep", {"text": "x" * size}, message_id=f"m{number}"
         )
@@ -227,7 +227,7 @@ async def test_a_runtime_goes_through_a_full_disk_without_a_restart(disk: SmallD
         await keep(201, MIB)
     # What was acknowledged can be read, by its message id too.
     for message_id, size in kept.items():
-        actor_id = ActorId("renewer", "c" + message_id[1:])
+        actor_id = ActorId("keeper", "c" + message_id[1:])
         handle = await client.get_response(actor_id, message_id)
         assert (await handle.get_response()).data == size
 

@@ -1,6 +1,6 @@
-"""The witness outside: what was acknowledged, answered and run, and whether that is so.
+"""The history of a run: what was acknowledged, answered and run; is it stored so?
 
-The witness lives in the process of the driver, so no kill of a host makes it forget. It
+It is kept in the process of the driver, so no kill of a host makes it forget. It
 believes what came through the pipe, also what was still in it when the host died.
 """
 
@@ -38,8 +38,8 @@ class Asked:
     refusals: list[str] = field(default_factory=list[str])
 
 
-class Witness:
-    """The record, and the requests without an answer, in the order of first sends."""
+class History:
+    """What was sent and heard, and what has no answer, in the order of first sends."""
 
     def __init__(self) -> None:
         self.asked: dict[tuple[ActorId, str], Asked] = {}
@@ -86,12 +86,12 @@ class Stored(NamedTuple):
     values: Mapping[str, bytes]
 
 
-async def read_all(path: str, witness: Witness) -> dict[ActorId, Stored]:
-    """All that is stored of the actors that the witness knows."""
+async def read_all(path: str, history: History) -> dict[ActorId, Stored]:
+    """All that is stored of the actors that the history knows."""
     storage = SqliteStateStorage(path)
     await storage.open(HostInfo("the-judge", "judge"))
     stored: dict[ActorId, Stored] = {}
-    for actor_id in witness.by_actor():
+    for actor_id in history.by_actor():
         turns = await storage.read_turns(actor_id, limit=1_000_000)
         values = (await storage.read_state(actor_id)).values
         stored[actor_id] = Stored(turns, values)
@@ -107,11 +107,11 @@ class Finding(NamedTuple):
 
 
 def judge(
-    witness: Witness, stored: Mapping[ActorId, Stored], *, most_runs: int = 1
+    history: History, stored: Mapping[ActorId, Stored], *, most_runs: int = 1
 ) -> list[Finding]:
     """Every promise that was broken; `most_runs` over 1: what was left runs again."""
     findings: list[Finding] = []
-    for actor_id, requests in witness.by_actor().items():
+    for actor_id, requests in history.by_actor().items():
         found = stored.get(actor_id, Stored([], {}))
         turns = {turn.message_id: turn for turn in found.turns}
         for asked in requests:

@@ -15,7 +15,7 @@ _MEMORY = Path("/dev/shm")  # noqa: S108 - a random name is made in it
 _ENOUGH = 4 << 30  # for the log of a PostgreSQL, and its programs
 
 
-def places() -> Iterator[Path]:
+def temporary_folders() -> Iterator[Path]:
     """Folders for temporary files, the best first."""
     # A container's may be small, or closed to programs.
     if (
