@@ -16,7 +16,6 @@ RULE = 400
 LONG_FILES: dict[str, str] = {
     "agent_runtime_nb/runtime/activation.py": "one class: what an actor may do in a turn",
     "agent_runtime_nb/exceptions.py": "the whole tree of errors",
-    "agent_runtime_nb/http_api/guard.py": "all that a request passes first, in order",
     "agent_runtime_nb/http_client/client.py": "a client and its directory, a line a verb",
     "agent_runtime_nb/notebook/runtime.py": "one class: what a notebook holds",
     "agent_runtime_nb/runtime/catalog.py": "one class: all actors in memory",
@@ -28,7 +27,6 @@ LONG_FILES: dict[str, str] = {
     "tests/notebook/test_runtime.py": "all that start() gives",
     "tests/storage/test_sqlite.py": "all that is special to one backend",
     "tests/agents/test_actor.py": "one turn of an agent, three lines over",
-    "tests/conversations/test_files.py": "one idea: what is done with conversations",
     "tests/storage/test_sqlite_locks.py": "one subject: open files and who touches them",
     "tools/architecture.py": "a script that stands alone: six rules, a function each",
 }
