@@ -68,7 +68,7 @@ def test_tells_of_requeued_letters_arrive_although_their_host_dies(seed: int) ->
 def test_tells_are_lost_if_a_requeue_overwrites_marks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(catalog, "ResidentActor", OverwritesMarks)
+    monkeypatch.setattr(catalog, "ActorCell", OverwritesMarks)
 
     found = {finding.kind for seed in SEEDS for finding in findings_of(seed)}
 

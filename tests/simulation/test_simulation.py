@@ -83,7 +83,7 @@ def test_the_simulation_finds_a_storage_that(name: str) -> None:
 def test_the_simulation_finds_a_runtime_that(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalog, "ResidentActor", BROKEN_ACTORS[name])
+    monkeypatch.setattr(catalog, "ActorCell", BROKEN_ACTORS[name])
 
     outcome = first_to_find(_SHOWN[name], Parts())
 
