@@ -47,6 +47,10 @@ MAX_PORT = 65535
 
 _START_TIMEOUT = 10.0
 
+_TICK = 0.1  # seconds, as uvicorn's
+_LAST_WRITES = 1.0  # seconds after `grace` for answers that are on their way out
+_CLOSING_TICK = 0.005
+
 _TOKEN_CHANGED = Problem(
     401, "token-changed", "the token was replaced; use the new one"
 )
@@ -71,12 +75,13 @@ class HttpServer(uvicorn.Server):
             proxy_headers=False,
             server_header=False,
             limit_concurrency=MAX_CONNECTIONS,
-            timeout_graceful_shutdown=1,  # for readers that do not read, after `grace`
         )
         super().__init__(config)
         self.ready = threading.Event()
         self.grace = 1.0
         self._grace_ends: float | None = None
+        self._exiting = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -86,7 +91,24 @@ class HttpServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's, then `ready`."""
         await super().startup(sockets)
+        self._loop = asyncio.get_running_loop()
         self.ready.set()
+
+    def exit_soon(self) -> None:
+        """Begin to stop; from another thread, after `ready`."""
+        self.should_exit = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # its loop has ended meanwhile
+                self._loop.call_soon_threadsafe(self._exiting.set)
+
+    async def main_loop(self) -> None:
+        """As uvicorn's, but `exit_soon` does not wait for the next tick."""
+        ticks = 0
+        while not await self.on_tick(ticks):
+            ticks += 1
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK):
+                    await self._exiting.wait()
 
     def grace_left(self) -> float:
         """Seconds of `grace` that are left; 0 after a second signal."""
@@ -97,17 +119,29 @@ class HttpServer(uvicorn.Server):
         return max(0.0, self._grace_ends - time.monotonic())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, wait `grace` seconds, end what is left, then as uvicorn."""
+        """Stop listening, wait `grace` seconds, end what is left.
+
+        uvicorn's own would look at the connections once in a tenth of a second.
+        """
         for server in self.servers:
             server.close()
-        tasks = self.server_state.tasks
+        for sock in sockets or ():
+            sock.close()
+        tasks, connections = self.server_state.tasks, self.server_state.connections
         self._grace_ends = time.monotonic() + self.grace
         while tasks and self.grace_left():
-            await asyncio.wait(set(tasks), timeout=0.1)
+            await asyncio.wait(set(tasks), timeout=_TICK)
         for task in tasks:
             task.cancel()
-        await super().shutdown(sockets)
-        for connection in list(self.server_state.connections):
+        for connection in list(connections):
+            connection.shutdown()
+        # Readers that do not read get so much more.
+        aborted_at = time.monotonic() + _LAST_WRITES
+        while (connections or tasks) and time.monotonic() < aborted_at:
+            if self.force_exit:
+                break
+            await asyncio.sleep(_CLOSING_TICK)
+        for connection in list(connections):
             connection.transport.abort()
         await asyncio.sleep(0)  # the transports end in the loop's next turn
 
@@ -310,7 +344,7 @@ class EmbeddedServer:
         server, thread = self._server, self._thread
         if server is not None:
             server.grace = max(0.0, timeout - 2.0)
-            server.should_exit = True
+            server.exit_soon()
         self.tickets.close()
         if thread is None:
             return True

@@ -32,7 +32,8 @@ from tests.runtime.verbs import ENDLESS, VERBS, Ended, judge
 LOOKS = 5
 LOOK = "actor_types"  # which is not counted
 NEVER = -1
-SETTINGS = RuntimeSettings(cancel_grace=0.02)
+SPEED = 20.0  # so fast a stop gives up a storage that does not answer
+SETTINGS = RuntimeSettings(cancel_grace=0.02 * SPEED, storage_timeout=60.0 * SPEED)
 
 
 class Held(FaultyStorage):
@@ -126,7 +127,7 @@ async def running(
     current: Current, number: int, reached: asyncio.Event, late: int | None = None
 ) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
     """A runtime in another thread whose storage never answers that call; its stop."""
-    home, here = HomeThread(), asyncio.get_running_loop()
+    home, here = HomeThread(SPEED), asyncio.get_running_loop()
 
     def say() -> None:
         here.call_soon_threadsafe(reached.set)

@@ -67,7 +67,7 @@ def foreign_page(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "index.html").write_text(PAGE)
     handler = functools.partial(_Quiet, directory=str(tmp_path))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as pages:
-        thread = threading.Thread(target=pages.serve_forever)
+        thread = threading.Thread(target=pages.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{pages.server_port}/"
         pages.shutdown()

@@ -242,7 +242,7 @@ class Slow:
         assert self.server.ready.wait(5)
 
     def stop(self) -> None:
-        self.server.should_exit = True
+        self.server.exit_soon()
         self._thread.join(10)
         assert not self._thread.is_alive()
 
