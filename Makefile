@@ -2,7 +2,7 @@
 # .venv. Everything is safe to run twice and does nothing where nothing changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help lab quick quick-http quick-others test test-long check fix build bench soak clean setup constraints screenshots pictures \
+.PHONY: help lab quick quick-1 quick-2 quick-3 test test-long check fix build bench soak clean setup constraints screenshots pictures \
 	test-frontend test-python test-programs test-postgres test-servers test-browser test-notebooks \
 	check-format check-lint check-types check-imports check-shape check-frontend
 
@@ -39,15 +39,13 @@ QUICK = $(PY) -m pytest --hypothesis-profile=quick -m "$(ALONE)" $(ARGS)
 # more than they work. The longest begin first.
 SIDE_BY_SIDE := $(if $(filter output-sync,$(.FEATURES)),-j3 --output-sync=target)
 
-# Two halves, one for each processor.
+QUICK_PARTS := quick-1 quick-2 quick-3
+
 quick: setup  ## the package's tests that start nothing: no servers, browsers, kernels
-	@$(MAKE) --no-print-directory $(SIDE_BY_SIDE) quick-http quick-others
+	@$(MAKE) --no-print-directory $(SIDE_BY_SIDE) $(QUICK_PARTS)
 
-quick-http: setup
-	@$(QUICK) tests/http_api
-
-quick-others: setup
-	@$(QUICK) --ignore=tests/http_api
+$(QUICK_PARTS): quick-%: setup
+	@$(QUICK) --part $*/$(words $(QUICK_PARTS))
 
 test: setup  ## every test in its short form: front end, Python, browser, notebooks
 	@$(CHROMIUM)
@@ -55,6 +53,7 @@ test: setup  ## every test in its short form: front end, Python, browser, notebo
 		test-programs test-postgres test-notebooks test-frontend
 
 test-long: setup  ## the long forms: more examples, seeds and kills; minutes
+	@$(CHROMIUM)
 	@$(PY) -m pytest --hypothesis-profile=long -m "(long or scales) and not soak" $(ARGS)
 
 test-frontend: setup

@@ -2,6 +2,7 @@
 
 import gc
 import inspect
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
@@ -18,6 +19,7 @@ from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage,
 )
 from tests.fakes import Handle, HandlingActor, StartRuntime, echo
+from tests.servers.memory_place import places
 
 pytest.register_assert_rewrite("tests.same_values")
 
@@ -25,6 +27,7 @@ pytest.register_assert_rewrite("tests.same_values")
 pytest_plugins = (
     "tests.effort",  # its profiles are there before an option names one
     "tests.markers",
+    "tests.parts",
     "agent_runtime_nb.testing.fixtures",
     "tests.servers.cosmos_server",
     "tests.servers.postgres_server",
@@ -44,6 +47,11 @@ pytest_plugins = (
 def anyio_backend() -> str:
     """Asyncio only: Jupyter kernels run nothing else."""
     return "asyncio"
+
+
+def pytest_configure() -> None:
+    """Keep the tests' files in memory: SQLite syncs each step to them."""
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(next(places())))
 
 
 def pytest_collection_finish() -> None:

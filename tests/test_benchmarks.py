@@ -17,6 +17,7 @@ from tools.chromium import NO_CHROMIUM, find_chromium
 SMALLEST = 0.002
 SERVERS = ("cosmos", "postgres", "redis")
 BROWSERS = ("panel", "transcript")
+IN_A_BROWSER = (pytest.mark.browser, pytest.mark.long)  # a minute each
 
 
 @pytest.mark.process
@@ -24,7 +25,7 @@ BROWSERS = ("panel", "transcript")
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.browser) if name in BROWSERS else name
+        pytest.param(name, marks=IN_A_BROWSER) if name in BROWSERS else name
         for name in NAMES
     ],
 )

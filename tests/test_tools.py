@@ -119,7 +119,7 @@ _MARKERS = ("browser", "external_service", "kill", "notebook", "postgres", "proc
 
 def test_every_test_is_in_exactly_one_part_of_make_test_and_quick_in_one() -> None:
     parts = {name: chosen_by(f"test-{name}") for name in _PARTS}
-    quick = chosen_by("quick-http")
+    quick = chosen_by("quick-1")
 
     for some in itertools.product((False, True), repeat=len(_MARKERS)):
         markers = set(itertools.compress(_MARKERS, some))

@@ -186,7 +186,7 @@ def test_open_streams_and_waiting_requests_are_asked_to_come_back_when_it_stops(
         waiting.start()
         assert _until(lambda: len(actors.sent) == 2, server)
 
-        ended = server.stop(timeout=5.0)
+        ended = server.stop(timeout=2.5)
         seen += "".join(chunks)
     waiting.join(5)
 
@@ -267,7 +267,7 @@ def test_a_reader_that_does_not_read_stops_neither_others_nor_the_end():
         # The endless turn would fill the memory, or the loop, by now.
         with httpx2.Client(headers=bearer(server), trust_env=False) as http:
             answers = [http.get(server.url + "/agents") for _ in range(20)]
-        ended = server.stop(timeout=5.0)  # the lazy one is still there
+        ended = server.stop(timeout=2.5)  # the lazy one is still there
 
     assert ended
     assert [answer.status_code for answer in answers] == [200] * 20

@@ -1,6 +1,6 @@
-"""Where the tests' servers keep their data: in memory, where the machine lets them.
+"""Where tests and their servers keep their data: in memory, where the machine lets them.
 
-A server syncs each step of a test to its disk, which is most of what these tests wait
+A storage syncs each step of a test to its disk, which is most of what these tests wait
 for. What a killed server leaves behind is the same: only the loss of the machine would
 tell such a folder from one on a disk, and no test takes the machine away.
 """

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from agent_runtime_nb.runtime import catalog
 from agent_runtime_nb.runtime.cell import ActorCell
 from agent_runtime_nb.runtime.commit import CellServices
 from agent_runtime_nb.runtime.ownership import DEAD
@@ -22,6 +25,22 @@ from agent_runtime_nb.testing.faults.storage import FaultyStorage
 from tests.simulation.world import Parts, at_once
 
 _LATE = 0.3
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, broken: "type[ActorCell]") -> None:
+    """Let runtimes make their actors of that class from now on.
+
+    Raises:
+        LookupError: if it would change nothing: the runtime makes them of another
+            class, or what the broken one overrides is not there.
+    """
+    overridden = {name for name in vars(broken) if not name.startswith("__")}
+    missing = sorted(name for name in overridden if not hasattr(ActorCell, name))
+    if missing:
+        raise LookupError(f"{broken.__name__} overrides what is not there: {missing}")
+    if vars(catalog).get("ActorCell") is not ActorCell:
+        raise LookupError("the catalog does not make its actors of ActorCell")
+    monkeypatch.setattr(catalog, "ActorCell", broken)
 
 
 class AcknowledgesFirst(FaultyStorage):
@@ -172,6 +191,8 @@ class OverwritesMarks(ActorCell):
 
     def __init__(self, actor_id: ActorId, around: CellServices) -> None:
         super().__init__(actor_id, around)
+        if self._storage is not around.storage:
+            raise LookupError("an actor does not keep its storage there")
         self._storage = _MarksAsKnown(around.storage)
 
 

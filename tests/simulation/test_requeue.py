@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from agent_runtime_nb.runtime import catalog
 from agent_runtime_nb.runtime_abstractions import ActorId
 from agent_runtime_nb.testing.faults.plans import Fault, FaultStep, slow
-from tests.simulation.broken import OverwritesMarks
+from tests.simulation.broken import OverwritesMarks, plant
 from tests.simulation.chance import seeded
 from tests.simulation.dead_letters import write_letter
 from tests.simulation.history import Finding
@@ -68,7 +67,7 @@ def test_tells_of_requeued_letters_arrive_although_their_host_dies(seed: int) ->
 def test_tells_are_lost_if_a_requeue_overwrites_marks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(catalog, "ActorCell", OverwritesMarks)
+    plant(monkeypatch, OverwritesMarks)
 
     found = {finding.kind for seed in SEEDS for finding in findings_of(seed)}
 

@@ -6,9 +6,14 @@ again.
 
 import pytest
 
-from agent_runtime_nb.runtime import catalog
+from agent_runtime_nb.runtime.cell import ActorCell
 from tests.effort import amount
-from tests.simulation.broken import BROKEN_ACTORS, BROKEN_STORAGES, RUNS_BY_ITSELF
+from tests.simulation.broken import (
+    BROKEN_ACTORS,
+    BROKEN_STORAGES,
+    RUNS_BY_ITSELF,
+    plant,
+)
 from tests.simulation.scenario import Outcome, simulate_seed
 from tests.simulation.world import Parts
 
@@ -83,11 +88,21 @@ def test_the_simulation_finds_a_storage_that(name: str) -> None:
 def test_the_simulation_finds_a_runtime_that(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(catalog, "ActorCell", BROKEN_ACTORS[name])
+    plant(monkeypatch, BROKEN_ACTORS[name])
 
     outcome = first_to_find(_SHOWN[name], Parts())
 
     assert outcome is not None, f"none of {WITHIN} seeds found a runtime that {name}"
+
+
+def test_a_bug_that_overrides_what_is_not_there_cannot_be_planted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Outdated(ActorCell):
+        def a_method_of_yesterday(self) -> None: ...
+
+    with pytest.raises(LookupError, match="a_method_of_yesterday"):
+        plant(monkeypatch, Outdated)
 
 
 def test_the_simulation_finds_a_runtime_that_runs_interrupted_turns_by_itself() -> None:
