@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help lab quick quick-1 quick-2 quick-3 test test-long check fix build bench soak clean setup constraints screenshots pictures \
-	test-frontend test-python test-programs test-postgres test-servers test-browser test-notebooks \
+	test-long-servers test-long-others test-frontend test-python test-programs test-postgres test-servers test-browser test-notebooks \
 	check-format check-lint check-types check-imports check-shape check-frontend
 
 # The first Python that will do: the environment's own, else the system's.
@@ -54,7 +54,15 @@ test: setup  ## every test in its short form: front end, Python, browser, notebo
 
 test-long: setup  ## the long forms: more examples, seeds and kills; minutes
 	@$(CHROMIUM)
-	@$(PY) -m pytest --hypothesis-profile=long -m "(long or scales) and not soak" $(ARGS)
+	@$(MAKE) --no-print-directory $(SIDE_BY_SIDE) test-long-servers test-long-others
+
+LONG := (long or scales) and not soak
+
+test-long-servers: setup
+	@$(PY) -m pytest --hypothesis-profile=long -m "$(LONG) and external_service" $(ARGS)
+
+test-long-others: setup
+	@$(PY) -m pytest --hypothesis-profile=long -m "$(LONG) and not external_service" $(ARGS)
 
 test-frontend: setup
 	@$(NPM) run --silent test

@@ -130,6 +130,16 @@ def test_every_test_is_in_exactly_one_part_of_make_test_and_quick_in_one() -> No
         assert is_chosen(quick, markers) == (not markers)
 
 
+@pytest.mark.parametrize("marker", ["long", "scales"])
+def test_every_long_form_is_in_exactly_one_part_of_make_test_long(marker: str) -> None:
+    parts = [chosen_by(f"test-long-{name}") for name in ("servers", "others")]
+
+    for markers in ({marker}, {marker, "external_service"}):
+        assert [is_chosen(part, markers) for part in parts].count(True) == 1
+        assert not any(is_chosen(part, {*markers, "soak"}) for part in parts)
+    assert not any(is_chosen(part, {"external_service"}) for part in parts)
+
+
 @pytest.mark.parametrize("marker", ["bench", "long", "soak"])
 def test_no_part_of_make_test_has_the_long_forms(marker: str) -> None:
     for name in _PARTS:

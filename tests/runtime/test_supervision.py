@@ -287,7 +287,8 @@ async def test_a_request_can_be_withdrawn_while_its_actor_pauses(
 
 async def test_a_pause_does_not_outlast_a_stop(start: StartRuntime) -> None:
     sleeps = Sleeps()
-    runtime = await start(fails, environment=sleeps.environment())
+    settings = RuntimeSettings(cancel_grace=0.0)
+    runtime = await start(fails, environment=sleeps.environment(), settings=settings)
     await ask(runtime, "no")
     sleeps.let.clear()
     waiting = background(ask(runtime, "fine"))
