@@ -89,6 +89,7 @@ def test_a_password_is_not_shown_when_a_copy_fails(source: Path):
     assert "s3cret" not in result.output + result.stderr
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["memory:", "state.db"])
 def test_a_check_runs_the_contract_and_leaves_nothing(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch

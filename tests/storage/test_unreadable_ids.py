@@ -201,6 +201,7 @@ async def test_a_parent_or_a_receiver_that_is_no_id_keeps_no_actor_from_working(
 # --- for people -----------------------------------------------------------------------
 
 
+@pytest.mark.process  # a check runs the contract
 def test_the_check_names_what_is_under_no_id_and_deletes_it(tmp_path: Path) -> None:
     path = str(tmp_path / "state.db")
     asyncio.run(write_as_if_valid(SqliteStateStorage(path), GOOD, BROKEN[0]))
