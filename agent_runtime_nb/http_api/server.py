@@ -50,6 +50,7 @@ _START_TIMEOUT = 10.0
 _TICK = 0.1  # seconds, as uvicorn's
 _LAST_WRITES = 1.0  # seconds after `grace` for answers that are on their way out
 _CLOSING_TICK = 0.005
+_TURNS_TO_CONNECT = 5  # asyncio's loop takes three from an accept to a connection
 
 _TOKEN_CHANGED = Problem(
     401, "token-changed", "the token was replaced; use the new one"
@@ -133,6 +134,8 @@ class HttpServer(uvicorn.Server):
             await asyncio.wait(set(tasks), timeout=_TICK)
         for task in tasks:
             task.cancel()
+        for _ in range(_TURNS_TO_CONNECT):
+            await asyncio.sleep(0)  # what was just accepted gets known
         for connection in list(connections):
             connection.shutdown()
         # Readers that do not read get so much more.
