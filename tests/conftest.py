@@ -19,7 +19,7 @@ from agent_runtime_nb.storage_abstractions import (
     IActorStateStorage,
 )
 from tests.fakes import Handle, HandlingActor, StartRuntime, echo
-from tests.servers.memory_place import places
+from tests.servers.memory_folders import temporary_folders
 
 pytest.register_assert_rewrite("tests.same_values")
 
@@ -51,7 +51,7 @@ def anyio_backend() -> str:
 
 def pytest_configure() -> None:
     """Keep the tests' files in memory: SQLite syncs each step to them."""
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(next(places())))
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(next(temporary_folders())))
 
 
 def pytest_collection_finish() -> None:

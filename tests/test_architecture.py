@@ -128,6 +128,17 @@ def test_a_protocol_with_two_implementations_is_none_to_find(package: Write, mor
     assert found_in(package({"runtime/goes.py": PROTOCOL + more})) == []
 
 
+def test_a_base_of_the_same_name_from_elsewhere_is_no_implementation(package: Write):
+    root = package(
+        {
+            "runtime/goes.py": PROTOCOL,
+            "http_api/wire.py": "from asyncio import Goes\nclass Wire(Goes): pass",
+        }
+    )
+
+    assert rules_of(root) == ["protocols"]
+
+
 def test_a_field_that_another_module_of_the_runtime_writes_is_found(package: Write):
     root = package(
         {

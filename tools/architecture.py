@@ -304,9 +304,23 @@ def members_with_inherited(
     """The members of a class and of its bases in the package."""
     members = set(one.members)
     for base in one.bases:
-        if base in by_name and by_name[base] is not one:
-            members |= members_with_inherited(by_name[base], by_name)
+        known = by_name.get(base)
+        if known is not None and known is not one and is_meant(base, one, known):
+            members |= members_with_inherited(known, by_name)
     return members
+
+
+def is_meant(name: str, one: ClassFacts, known: ClassFacts) -> bool:
+    """Whether a base of this name is that class: it is beside it, or imported."""
+    if one.module is known.module:
+        return True
+    source = f"{PACKAGE}.{known.module.name}"
+    return any(
+        isinstance(node, ast.ImportFrom)
+        and node.module == source
+        and any((alias.asname or alias.name) == name for alias in node.names)
+        for node in ast.walk(one.module.tree)
+    )
 
 
 def check_protocols(classes: list[ClassFacts]) -> Iterator[Finding]:
