@@ -6,6 +6,7 @@
 import asyncio
 import contextlib
 import ctypes
+import errno
 import itertools
 import os
 import re
@@ -30,6 +31,8 @@ from agent_runtime_nb.runtime_abstractions import (
 from agent_runtime_nb.storage.copy import copy_storage
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
 from agent_runtime_nb.storage.sqlite import database
+from agent_runtime_nb.storage.sqlite.files import OpenFiles
+from agent_runtime_nb.storage.sqlite.host_lock import HostLock
 from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import (
     ActorChange,
@@ -37,6 +40,9 @@ from agent_runtime_nb.storage_abstractions import (
     TurnEnd,
     TurnRecord,
 )
+
+if sys.platform != "win32":
+    import resource
 
 COUNTER = ActorId("test", "counter")
 
@@ -343,6 +349,29 @@ async def live(path: str) -> None:
     os.close(os.open(path, os.O_RDONLY))
 
 
+async def lock_without_descriptors(path: str) -> None:
+    """Lock the files, then the folder, with no descriptor left; says how that fails."""
+    storage = await opened(path)
+    folder = Path(path).with_name("hosts")
+    lock = HostLock(folder, "warm")  # what Python loads on first use is loaded
+    free = os.dup(0)
+    for what, lock_it in (
+        ("OpenFiles", lambda: OpenFiles(Path(path), wal=True)),
+        ("HostLock", lambda: HostLock(folder, "other")),
+    ):
+        # A lock of a host needs two, and one is had.
+        if what == "HostLock":
+            os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free + (what == "HostLock"), 1024))
+        try:
+            lock_it()
+        except OSError as error:
+            say(f"{what}: {errno.errorcode[error.errno or 0]}")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
+    lock.release()
+    await storage.close()
+
+
 async def open_only(path: str) -> None:
     """Open, and say how that went."""
     try:
@@ -388,7 +417,7 @@ WHAT: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
     one.__name__: one
     for one in (
         *(take_turns, count, hold, fork, copy, acknowledge),
-        *(acknowledge_for_ever, live, fork_and_open),
+        *(acknowledge_for_ever, live, lock_without_descriptors, fork_and_open),
         *(die_while_opening, open_as_nobody, open_without_rights),
     )
 }

@@ -5,6 +5,7 @@ it. Without its locks a database is closed by the next other process as if nobod
 it: with the write-ahead log it deletes whatever is acknowledged after that.
 """
 
+import gc
 import os
 import shutil
 import sqlite3
@@ -20,6 +21,7 @@ from agent_runtime_nb.exceptions import ActorOwnedElsewhere, StorageLost, Unavai
 from agent_runtime_nb.hosting import Host
 from agent_runtime_nb.runtime_abstractions import ActorId
 from agent_runtime_nb.storage.sqlite.group import SqliteGroup, SqliteStep
+from agent_runtime_nb.storage.sqlite.host_lock import HostLock
 from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage_abstractions import HostInfo
 from tests.storage.children import ACTS
@@ -320,6 +322,27 @@ async def test_what_was_acknowledged_before_is_in_the_database_wherever_it_is(
     moved = path.with_name("moved.db")
     found = await values_of(moved if moved.exists() else path)
     assert {"before"} <= found <= {"before", "k0"}  # one was on its way
+
+
+@posix_only
+def test_without_a_descriptor_left_nothing_goes_on_without_its_locks(
+    path: Path, child: Child
+):
+    said = child("lock_without_descriptors", path).communicate(timeout=20)[0]
+
+    assert said.splitlines() == ["OpenFiles: EMFILE", "HostLock: EMFILE"]
+
+
+def test_a_lock_that_was_released_leaves_nothing_in_the_process(tmp_path: Path):
+    HostLock(tmp_path, "first").release()
+    gc.collect()
+    before = len(gc.get_objects())
+
+    for n in range(200):
+        HostLock(tmp_path, f"host {n}").release()
+
+    gc.collect()
+    assert len(gc.get_objects()) - before < 100
 
 
 @posix_only

@@ -165,22 +165,31 @@ class OpenFiles:
             if not _process.opened[self._database]:
                 del _process.opened[self._database]
                 if self._wal and not self._lost:
-                    _unlock(self._database, *_SHARED)
+                    with contextlib.suppress(OSError):  # then what is beside them stays
+                        _unlock(self._database, *_SHARED)
 
     def _look(self) -> str:
         for name, identity in self._identities.items():
             try:
-                is_ours = _identity_of(name) == identity
+                found = os.stat(name)  # noqa: PTH116 - it is part of every commit
             except (FileNotFoundError, NotADirectoryError):
                 return f"{name} was deleted or moved away"
-            if not is_ours:
+            if (found.st_dev, found.st_ino) != identity:
                 return f"{name} is another file now"
+            if not found.st_size and name == self._where:
+                return f"{name} was emptied"
         return ""
 
 
 def _identity_of(path: str | Path) -> _Identity:
-    found = os.stat(path)  # noqa: PTH116 - it is part of every commit
+    found = Path(path).stat()
     return found.st_dev, found.st_ino
+
+
+def _identity_if_any(path: str) -> _Identity | None:
+    with contextlib.suppress(FileNotFoundError):
+        return _identity_of(path)
+    return None
 
 
 class _Canary:
@@ -261,13 +270,15 @@ else:  # no such locks: what is lost is still seen
 
 def _descriptors_of(file: _Identity) -> list[int]:
     try:
-        descriptors = [int(name) for name in os.listdir(_DESCRIPTORS)]  # noqa: PTH208
-    except OSError:
+        names = os.listdir(_DESCRIPTORS)  # noqa: PTH208
+    except FileNotFoundError:  # a system without
         return []
-    found: list[int] = []
-    for descriptor in descriptors:
-        with contextlib.suppress(OSError):  # it is closed by now
-            status = os.fstat(descriptor)
-            if (status.st_dev, status.st_ino) == file:
-                found.append(descriptor)
-    return found
+    return [descriptor for descriptor in map(int, names) if _is_of(descriptor, file)]
+
+
+def _is_of(descriptor: int, file: _Identity) -> bool:
+    try:
+        found = os.fstat(descriptor)
+    except OSError:  # it is closed by now
+        return False
+    return (found.st_dev, found.st_ino) == file

@@ -11,6 +11,7 @@ and these do not.
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import sys
@@ -22,6 +23,8 @@ from pathlib import Path
 _TRIES = 100  # to lock a file that others remove or look at in that moment
 _LONGEST_WAIT = 5.0  # seconds for the host that writes
 _BETWEEN_TRIES = 0.001
+# NFS locks no folders; others have no locks at all.
+_NO_LOCKS = {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 if sys.platform == "win32":
     import msvcrt
@@ -68,11 +71,13 @@ class HostLock:
         self._folder = folder
         self._path = _file_of(folder, host_id)
         self._descriptor = _lock_own(self._path)
-        self._folder_descriptor = _open_folder(folder)
-        if hasattr(os, "register_at_fork"):
-            # A forked child has the open file too, and would keep a dead host alive.
-            me = weakref.ref(self)
-            os.register_at_fork(after_in_child=lambda: _forget(me()))
+        self._folder_descriptor: int | None = None
+        try:
+            self._folder_descriptor = _open_folder(folder)
+        except OSError:
+            self.release()
+            raise
+        _held.add(self)
 
     def is_alive(self, host_id: str) -> bool:
         """Whether a host of this database holds its lock."""
@@ -142,14 +147,23 @@ class HostLock:
         """Drop the lock as a killed process does: the file stays. Twice is once."""
         own, self._descriptor = self._descriptor, None
         folder, self._folder_descriptor = self._folder_descriptor, None
+        _held.discard(self)
         for descriptor in (own, folder):
             if descriptor is not None:
                 os.close(descriptor)
 
 
-def _forget(lock: HostLock | None) -> None:
-    if lock is not None:
+_held: "weakref.WeakSet[HostLock]" = weakref.WeakSet()
+
+
+def _forked() -> None:
+    # A forked child has the open files too, and would keep a dead host alive.
+    for lock in list(_held):
         lock.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def _file_of(folder: Path, host_id: str) -> Path:
@@ -175,15 +189,17 @@ def _lock_own(path: Path) -> int | None:
 
 def _open_folder(folder: Path) -> int | None:
     """A descriptor to lock the folder by; None where that is not possible."""
-    descriptor = None
+    if sys.platform == "win32":  # it opens no folders
+        return None
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
         if _try_lock(descriptor, shared=False):
             _unlock(descriptor)
-    except OSError:  # Windows opens no folders, NFS locks none
-        if descriptor is not None:
-            os.close(descriptor)
-        return None
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno in _NO_LOCKS:
+            return None
+        raise
     return descriptor
 
 

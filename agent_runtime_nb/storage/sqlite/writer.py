@@ -90,5 +90,5 @@ class GroupWriter:
         if self._saved or not self._files.may_be_written:
             return
         self._saved = self._files.is_lost
-        with contextlib.suppress(TimeoutError), self._lock.writing():
+        with contextlib.suppress(OSError), self._lock.writing():
             empty_log(self._connection)
