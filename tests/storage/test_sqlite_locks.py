@@ -233,6 +233,10 @@ def index_deleted(path: Path) -> None:
     path.with_name("state.db-shm").unlink()
 
 
+def emptied(path: Path) -> None:
+    os.truncate(path, 0)
+
+
 def all_deleted(path: Path) -> None:
     shutil.rmtree(path.parent)
 
@@ -254,7 +258,7 @@ def back_up(path: Path) -> None:
 
 
 @not_windows
-@pytest.mark.parametrize("take", [*TAKEN, all_deleted, folder_moved])
+@pytest.mark.parametrize("take", [*TAKEN, all_deleted, folder_moved, emptied])
 async def test_nothing_is_acknowledged_or_read_once_the_files_were_taken_away(
     storage: SqliteStateStorage, path: Path, take: Callable[[Path], None]
 ):
@@ -324,6 +328,47 @@ async def test_what_was_acknowledged_before_is_in_the_database_wherever_it_is(
     assert {"before"} <= found <= {"before", "k0"}  # one was on its way
 
 
+@not_windows
+@pytest.mark.kill
+@pytest.mark.parametrize("take", TAKEN)
+async def test_what_a_living_host_has_open_only_in_part_is_not_opened_beside_it(
+    path: Path, child: Child, take: Callable[[Path], None]
+):
+    process = child("acknowledge", path, "nothing")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdout.readline()
+    back_up(path)
+
+    take(path)
+    with pytest.raises(Unavailable, match=r"another state\.db.* open: stop it first"):
+        await SqliteStateStorage(path).open(HOST)
+
+    process.stdin.write("go on\n")
+    process.stdin.flush()
+    said = {process.stdout.readline().strip() for _ in range(20)}
+    process.kill()
+    process.wait()
+    assert said == {"StorageLost"}
+    if take in (log_deleted, index_deleted):  # else its database has no name
+        assert "before" in await values_of(path)
+
+
+async def test_a_file_with_a_second_name_is_not_opened(path: Path, tmp_path: Path):
+    storage = SqliteStateStorage(path)
+    await storage.open(HOST)
+    await storage.write_state(A, set={"a": b"1"})
+    other = tmp_path / "other.db"
+    os.link(path, other)
+
+    with pytest.raises(Unavailable, match="2 names"):
+        await SqliteStateStorage(other).open(HostInfo("h2", "by its other name"))
+
+    other.unlink()
+    assert set((await storage.read_state(A)).values) == {"a"}
+    await storage.close()
+
+
 @posix_only
 def test_without_a_descriptor_left_nothing_goes_on_without_its_locks(
     path: Path, child: Child
@@ -331,6 +376,21 @@ def test_without_a_descriptor_left_nothing_goes_on_without_its_locks(
     said = child("lock_without_descriptors", path).communicate(timeout=20)[0]
 
     assert said.splitlines() == ["OpenFiles: EMFILE", "HostLock: EMFILE"]
+
+
+@not_windows
+def test_what_a_dead_host_has_published_is_not_that_of_its_successor(tmp_path: Path):
+    asks, dead = HostLock(tmp_path, "asks"), HostLock(tmp_path, "same")
+    dead.publish(b"long ago")
+    assert asks.published_by_others() == [b"long ago"]
+    dead.abandon()
+    assert asks.published_by_others() == []
+
+    successor = HostLock(tmp_path, "same")
+
+    assert asks.published_by_others() == [b""]
+    successor.release()
+    asks.release()
 
 
 def test_a_lock_that_was_released_leaves_nothing_in_the_process(tmp_path: Path):

@@ -23,6 +23,7 @@ around each commit: a commit into files that nobody will open again is not ackno
 
 import contextlib
 import errno
+import json
 import os
 import secrets
 import struct
@@ -30,6 +31,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from agent_runtime_nb.exceptions import StorageLost, Unavailable
@@ -43,6 +45,9 @@ _Identity = tuple[int, int]
 # SQLite's file format: the bytes of the lock "shared", and of "somebody has -shm open".
 _SHARED = (0x40000002, 510)
 _IN_USE = (128, 1)
+
+_SIDES = ("", "-wal", "-shm")
+"""What the names of a database with a write-ahead log end in."""
 
 _DESCRIPTORS = "/proc/self/fd"
 
@@ -82,6 +87,50 @@ def check_not_inherited(path: Path) -> None:
         raise Unavailable(str(path), f'{forked}; start it anew, as by "spawn"')
 
 
+def check_single_name(path: Path) -> None:
+    """Refuse a database with several names (hard links).
+
+    SQLite names what is beside it after the name it is opened by: by another name it
+    would not find what is only in the write-ahead log, and overwrite it.
+
+    Raises:
+        Unavailable: if it has.
+        OSError: if there is no such file.
+    """
+    links = path.stat().st_nlink
+    if links > 1:
+        reason = (
+            f"it is one file under {links} names (hard links): keep only one of them"
+        )
+        raise Unavailable(str(path), reason)
+
+
+def check_opened_by_others(path: Path, published: Iterable[bytes]) -> None:
+    """Refuse files of which a living host has some, but not all, open.
+
+    It has not noticed yet that the others were deleted or replaced. SQLite would make
+    the missing ones anew, and then nobody could save what is only in those that it has.
+
+    Args:
+        path: of the database, without links.
+        published: the `OpenFiles.published` of each living host.
+
+    Raises:
+        Unavailable: if it is so.
+        OSError: if that cannot be seen.
+    """
+    for text in published:
+        changed = [
+            name
+            for name, *identity in json.loads(text or "[]")
+            if _identity_if_any(f"{path}{name}") != tuple(identity)
+        ]
+        if changed and len(changed) < len(_SIDES):
+            names = ", ".join(f"{path.name}{name}" for name in changed)
+            reason = f"a host that is alive has another {names} open: stop it first"
+            raise Unavailable(str(path), reason)
+
+
 class OpenFiles:
     """Holds and watches the files of a database that SQLite has opened just now.
 
@@ -99,7 +148,7 @@ class OpenFiles:
         self._wal = wal
         self._lost = ""
         self._seen = 0.0
-        names = ("", "-wal", "-shm") if wal else ("",)
+        names = _SIDES if wal else ("",)
         self._identities = {
             f"{path}{name}": _identity_of(f"{path}{name}") for name in names
         }
@@ -111,6 +160,13 @@ class OpenFiles:
                 _lock(self._identities[f"{path}-shm"], *_IN_USE)
             _process.opened[self._database] += 1
         self.check()
+
+    @property
+    def published(self) -> bytes:
+        """What they are, for `check_opened_by_others`."""
+        start = len(self._where)
+        found = [(name[start:], *one) for name, one in self._identities.items()]
+        return json.dumps(found).encode()
 
     @property
     def is_lost(self) -> bool:
@@ -206,11 +262,14 @@ class _Canary:
         self._descriptor = self._find_descriptor()
 
     def set(self) -> None:
-        if self._descriptor is not None:
-            try:
+        # If it cannot be set it is not alive, and the read is made again.
+        with contextlib.suppress(OSError):
+            if self._descriptor is not None and not _is_of(
+                self._descriptor, self._file
+            ):
+                self._descriptor = self._find_descriptor()  # it was not SQLite's
+            if self._descriptor is not None:
                 _set_process_lock(self._descriptor, self._byte)
-            except OSError:  # it was not SQLite's, and is closed
-                self._descriptor = self._find_descriptor()
 
     def is_alive(self) -> bool:
         return self._descriptor is None or _has_process_lock(

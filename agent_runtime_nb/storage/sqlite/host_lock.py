@@ -3,7 +3,8 @@
 Every open storage holds an exclusive lock on a file of its own in a folder beside the
 database. To ask whether a host lives is to try that lock; a file that is missing or
 can be locked has no living owner. Locks, not process ids: ids are reused, and one
-process may be several hosts.
+process may be several hosts. What a host has to say to those that open after it is in
+its file (see `files.check_opened_by_others`).
 
 The folder itself is locked by the host that writes just now. SQLite sees to that, too;
 but its locks end when this process closes any descriptor of its files (see `files`),
@@ -96,17 +97,30 @@ class HostLock:
 
     def is_alone(self) -> bool:
         """Whether no other host of this database is alive."""
-        for path in self._folder.glob("*.lock"):
-            if path == self._path:
-                continue
-            with contextlib.suppress(FileNotFoundError):
-                descriptor = os.open(path, os.O_RDWR)
-                try:
-                    if not _try_lock(descriptor, shared=True):
-                        return False
-                finally:
-                    os.close(descriptor)
-        return True
+        return not self.published_by_others()
+
+    def publish(self, text: bytes) -> None:
+        """Let others read a text of at most 1,000 bytes, for as long as this host lives."""
+        if self._descriptor is not None and sys.platform != "win32":
+            os.pwrite(self._descriptor, text, 0)
+
+    def published_by_others(self) -> list[bytes]:
+        """What the other living hosts of this database have published; empty: nothing."""
+        return [
+            text for path in self._folder.glob("*.lock") for text in self._ask(path)
+        ]
+
+    def _ask(self, path: Path) -> Generator[bytes]:
+        if path == self._path:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDWR)
+            try:
+                if not _try_lock(descriptor, shared=True):
+                    # Windows lets nobody read what is locked.
+                    yield b"" if sys.platform == "win32" else os.read(descriptor, 1000)
+            finally:
+                os.close(descriptor)
 
     @contextlib.contextmanager
     def writing(self) -> Generator[None]:
@@ -182,6 +196,8 @@ def _lock_own(path: Path) -> int | None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         # Between opening and locking another host may have removed the file as dead.
         if _try_lock(descriptor, shared=False) and _is_file(descriptor, path):
+            if sys.platform != "win32":
+                os.ftruncate(descriptor, 0)  # what one of this id said that died
             return descriptor
         os.close(descriptor)
     raise FileExistsError(f"the host of {path.name} is already open")

@@ -33,7 +33,12 @@ from agent_runtime_nb.storage.sqlite.database import (
     rename_damaged,
     translate,
 )
-from agent_runtime_nb.storage.sqlite.files import OpenFiles, check_not_inherited
+from agent_runtime_nb.storage.sqlite.files import (
+    OpenFiles,
+    check_not_inherited,
+    check_opened_by_others,
+    check_single_name,
+)
 from agent_runtime_nb.storage.sqlite.group import SqliteGroup, SqliteStep
 from agent_runtime_nb.storage.sqlite.host_lock import HostLock
 from agent_runtime_nb.storage.sqlite.reads import (
@@ -241,6 +246,7 @@ class SqliteStateStorage(IActorStateStorage):
         path = Path(os.path.realpath(self._path))
         try:
             make_file(path)
+            check_single_name(path)
             check_not_inherited(path)
             lock = HostLock(path.with_name(f"{path.name}.hosts"), host.host_id)
         except OSError as error:
@@ -274,6 +280,7 @@ class SqliteStateStorage(IActorStateStorage):
         network = is_network_path(path, table)
         if network:
             _warn_of_network(self.location)
+        check_opened_by_others(path, lock.published_by_others())
         with ExitStack() as undo:
             writing = open_writer(path, synchronous=self._synchronous, network=network)
             undo.callback(writing.close)
@@ -287,6 +294,7 @@ class SqliteStateStorage(IActorStateStorage):
             undo.callback(reading.close)
             files = OpenFiles(path, wal=has_log(writing))
             undo.callback(files.release)
+            lock.publish(files.published)
             lock.remove_dead()
             undo.pop_all()
 
