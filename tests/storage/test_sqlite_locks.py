@@ -354,6 +354,32 @@ async def test_what_a_living_host_has_open_only_in_part_is_not_opened_beside_it(
         assert "before" in await values_of(path)
 
 
+@posix_only
+@pytest.mark.kill
+async def test_a_look_at_a_database_whose_log_was_deleted_does_not_lose_the_log(
+    path: Path, child: Child
+):
+    process = child("acknowledge", path, "nothing")
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdout.readline()
+
+    log_deleted(path)
+    connection = sqlite3.connect(path)
+    with pytest.raises(sqlite3.Error):
+        connection.execute("select count(*) from value").fetchone()
+    connection.close()
+    assert path.with_name("state.db-wal").exists()
+    process.stdin.write("go on\n")
+    process.stdin.flush()
+    said = {process.stdout.readline().strip() for _ in range(20)}
+    process.kill()
+    process.wait()
+
+    assert said == {"StorageLost"}
+    assert "before" in await values_of(path)
+
+
 async def test_a_file_with_a_second_name_is_not_opened(path: Path, tmp_path: Path):
     storage = SqliteStateStorage(path)
     await storage.open(HOST)

@@ -175,11 +175,16 @@ class OpenFiles:
 
     @property
     def may_be_written(self) -> bool:
-        """Whether no file of somebody else has the name of one of these."""
+        """Whether no file of somebody else with one of these names has any content.
+
+        Whoever only looks at a database whose log was deleted makes an empty one.
+        """
         sides = [name for name in self._identities if name != self._where]
         with contextlib.suppress(OSError):
             return all(
-                not Path(name).exists() or _identity_of(name) == self._identities[name]
+                not Path(name).exists()
+                or _identity_of(name) == self._identities[name]
+                or not Path(name).stat().st_size
                 for name in sides
             )
         return False
