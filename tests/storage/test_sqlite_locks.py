@@ -5,6 +5,7 @@ it. Without its locks a database is closed by the next other process as if nobod
 it: with the write-ahead log it deletes whatever is acknowledged after that.
 """
 
+import asyncio
 import gc
 import os
 import shutil
@@ -352,6 +353,16 @@ async def test_what_a_living_host_has_open_only_in_part_is_not_opened_beside_it(
     assert said == {"StorageLost"}
     if take in (log_deleted, index_deleted):  # else its database has no name
         assert "before" in await values_of(path)
+
+
+async def test_a_host_that_opens_while_the_last_one_closes_is_not_refused(path: Path):
+    async def open_and_close(name: str) -> None:
+        for _ in range(40):
+            storage = SqliteStateStorage(path)
+            await storage.open(HostInfo(name, name))
+            await storage.close()
+
+    await asyncio.gather(*(open_and_close(f"h{n}") for n in range(2)))
 
 
 @posix_only

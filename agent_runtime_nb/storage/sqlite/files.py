@@ -31,7 +31,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from agent_runtime_nb.exceptions import StorageLost, Unavailable
@@ -105,7 +105,7 @@ def check_single_name(path: Path) -> None:
         raise Unavailable(str(path), reason)
 
 
-def check_opened_by_others(path: Path, published: Iterable[bytes]) -> None:
+def check_opened_by_others(path: Path, published: Callable[[], list[bytes]]) -> None:
     """Refuse files of which a living host has some, but not all, open.
 
     It has not noticed yet that the others were deleted or replaced. SQLite would make
@@ -113,19 +113,21 @@ def check_opened_by_others(path: Path, published: Iterable[bytes]) -> None:
 
     Args:
         path: of the database, without links.
-        published: the `OpenFiles.published` of each living host.
+        published: asks for the `OpenFiles.published` of each living host.
 
     Raises:
         Unavailable: if it is so.
         OSError: if that cannot be seen.
     """
-    for text in published:
+    for text in published():
         changed = [
             name
             for name, *identity in json.loads(text or "[]")
             if _identity_if_any(f"{path}{name}") != tuple(identity)
         ]
-        if changed and len(changed) < len(_SIDES):
+        in_part = changed and len(changed) < len(_SIDES)
+        # A host that closes takes back what it has published, then SQLite removes files.
+        if in_part and text in published():
             names = ", ".join(f"{path.name}{name}" for name in changed)
             reason = f"a host that is alive has another {names} open: stop it first"
             raise Unavailable(str(path), reason)

@@ -100,8 +100,9 @@ class HostLock:
         return not self.published_by_others()
 
     def publish(self, text: bytes) -> None:
-        """Let others read a text of at most 1,000 bytes, for as long as this host lives."""
+        """Let others read a text of at most 1,000 bytes instead of the one before."""
         if self._descriptor is not None and sys.platform != "win32":
+            os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, text, 0)
 
     def published_by_others(self) -> list[bytes]:

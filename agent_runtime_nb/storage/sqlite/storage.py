@@ -1,6 +1,7 @@
 """`SqliteStateStorage`; the map of this package is at its root."""
 
 import asyncio
+import contextlib
 import functools
 import logging
 import os
@@ -280,7 +281,7 @@ class SqliteStateStorage(IActorStateStorage):
         network = is_network_path(path, table)
         if network:
             _warn_of_network(self.location)
-        check_opened_by_others(path, lock.published_by_others())
+        check_opened_by_others(path, lock.published_by_others)
         with ExitStack() as undo:
             writing = open_writer(path, synchronous=self._synchronous, network=network)
             undo.callback(writing.close)
@@ -301,6 +302,8 @@ class SqliteStateStorage(IActorStateStorage):
         writer = GroupWriter(writing, host, lock, files, self.location)
 
         def end() -> None:
+            with contextlib.suppress(OSError):
+                lock.publish(b"")
             writer.close()
             lock.release()
 
