@@ -27,6 +27,7 @@ LONG_FILES: dict[str, str] = {
     "tests/notebook/test_runtime.py": "all that start() gives",
     "tests/storage/test_sqlite.py": "all that is special to one backend",
     "tests/agents/test_actor.py": "one turn of an agent, three lines over",
+    "tests/storage/children.py": "all that these tests run in processes of their own",
     "tests/storage/test_sqlite_locks.py": "one subject: open files and who touches them",
     "tools/architecture.py": "a script that stands alone: six rules, a function each",
 }
