@@ -43,6 +43,16 @@ pytest_plugins = (
 )
 
 
+_TESTS = Path(__file__).parent
+
+LEAK_CHECKED = frozenset(
+    {".", "_base", "agents", "conversations", "http_client", "runtime"}
+)
+"""The folders whose async tests may leave nothing behind. The others share servers,
+browsers and kernels, which are started when first needed; a module there that shares
+none asks for `leak_check` itself."""
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Asyncio only: Jupyter kernels run nothing else."""
@@ -61,15 +71,22 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_test_of_the_runtime_leaks(request: pytest.FixtureRequest) -> None:
-    # First of all, so that what the other fixtures clean up is looked at, too. Tests in
-    # folders share servers, browsers and kernels that are started when first needed.
-    is_async = inspect.iscoroutinefunction(getattr(request.node, "obj", None))
-    if is_async and request.path.parent == Path(__file__).parent:
-        # What earlier tests have imported and made would be looked through each time.
-        gc.collect()
-        gc.freeze()
-        request.getfixturevalue("leaves_nothing")
+def _no_test_of_the_package_leaks(request: pytest.FixtureRequest) -> None:
+    # First of all, so that what the other fixtures clean up is looked at, too.
+    folder = request.path.parent.relative_to(_TESTS).as_posix()
+    if folder in LEAK_CHECKED:
+        request.getfixturevalue("leak_check")
+
+
+@pytest.fixture
+def leak_check(request: pytest.FixtureRequest) -> None:
+    """Fail an async test if it leaves something behind; see `leaves_nothing`."""
+    if not inspect.iscoroutinefunction(getattr(request.node, "obj", None)):
+        return
+    # What earlier tests have imported and made would be looked through each time.
+    gc.collect()
+    gc.freeze()
+    request.getfixturevalue("leaves_nothing")
 
 
 @pytest.fixture

@@ -42,7 +42,6 @@ KNOWN: Mapping[str, frozenset[str]] = {
     "names": frozenset(),
     "abstract": frozenset(
         {
-            "ConversationCommands",
             "Ending",
             "LocalDirectory",
             "Ownership",

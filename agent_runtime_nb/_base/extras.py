@@ -1,4 +1,4 @@
-"""The one door to optional packages."""
+"""Loads optional packages; a missing one is named with its extra."""
 
 import importlib
 from types import ModuleType

@@ -18,18 +18,18 @@ from agent_runtime_nb.exceptions import NotRunning
 
 T = TypeVar("T")
 
-_LOOK_EVERY = 1.0  # seconds
-_GONE_AFTER = 5  # looks at a loop that does not run
+_CHECK_EVERY = 1.0  # seconds
+_GONE_AFTER = 5  # checks in a row that find the loop not running
 
 _Loop = asyncio.AbstractEventLoop
 _Future = asyncio.Future[Any]
 
 
 class LoopBridge:
-    """The way to one home loop."""
+    """Runs functions on one loop, called from any thread and any loop."""
 
-    def __init__(self, home: _Loop) -> None:
-        self.home = home
+    def __init__(self, loop: _Loop) -> None:
+        self.loop = loop
         self._process = os.getpid()
         self._calls: deque[tuple[Callable[[], object], _Loop, _Future]] = deque()
         self._scheduled = False
@@ -43,18 +43,18 @@ class LoopBridge:
             raise NotRunning(where)
 
     async def call(self, function: Callable[[], "T | asyncio.Future[T]"]) -> T:
-        """Run `function` on the home loop; if it gives a future, wait for that.
+        """Run `function` on the loop; if it gives a future, wait for that.
 
-        Cancelling the wait cancels nothing at home.
+        Cancelling the wait cancels nothing on that loop.
 
         Raises:
-            NotRunning: if the home loop is closed, has not run for 5 s, or is in the
+            NotRunning: if the loop is closed, has not run for 5 s, or is in the
                 process that this one was forked off.
         """
         loop = asyncio.get_running_loop()
-        if self.home.is_closed():
+        if self.loop.is_closed():
             raise NotRunning("stopped")
-        if loop is self.home:
+        if loop is self.loop:
             found = function()
             if not asyncio.isfuture(found):
                 return cast("T", found)
@@ -62,12 +62,12 @@ class LoopBridge:
         self.check_process()
         future: asyncio.Future[T] = loop.create_future()
         self._calls.append((function, loop, future))
-        # The drain clears the flag before it looks at the calls, so whoever still sees
+        # The drain clears the flag before it takes the calls, so whoever still sees
         # it set after adding a call is served by that drain.
         if not self._scheduled:
             self._scheduled = True
             try:
-                self.home.call_soon_threadsafe(self._drain)
+                self.loop.call_soon_threadsafe(self._drain)
             except RuntimeError:
                 raise NotRunning("stopped") from None
         return await self._answer_to(loop, future)
@@ -76,7 +76,7 @@ class LoopBridge:
         waiting = self._waiting.get(loop)
         if waiting is None:
             waiting = self._waiting[loop] = set()
-            loop.call_later(_LOOK_EVERY, self._look, loop, waiting, 0)
+            loop.call_later(_CHECK_EVERY, self._check_loop, loop, waiting, 0)
         waiting.add(future)
         try:
             return await future
@@ -84,23 +84,23 @@ class LoopBridge:
             waiting.discard(future)
             future.cancel()  # whoever answers a caller that has left is told nothing
 
-    def _look(self, loop: _Loop, waiting: set[_Future], silent: int) -> None:
-        # The home loop may end without a word to those who wait on other loops. One
+    def _check_loop(self, loop: _Loop, waiting: set[_Future], silent: int) -> None:
+        # It may end without a word to those who wait on other loops. One
         # timer for all of them, as long as there are some.
-        silent = 0 if self.home.is_running() else silent + 1
-        if self.home.is_closed() or silent >= _GONE_AFTER:
+        silent = 0 if self.loop.is_running() else silent + 1
+        if self.loop.is_closed() or silent >= _GONE_AFTER:
             for future in waiting:
                 if not future.done():
                     future.set_exception(NotRunning("stopped"))
         elif waiting:
-            loop.call_later(_LOOK_EVERY, self._look, loop, waiting, silent)
+            loop.call_later(_CHECK_EVERY, self._check_loop, loop, waiting, silent)
             return
         self._waiting.pop(loop, None)
 
     def post(self, function: Callable[[], object]) -> None:
-        """Run `function` on the home loop, some time; nothing if that is closed."""
+        """Run `function` on the loop, some time; nothing if it is closed."""
         try:
-            self.home.call_soon_threadsafe(function)
+            self.loop.call_soon_threadsafe(function)
         except RuntimeError:
             return
 
@@ -136,7 +136,7 @@ class LoopBridge:
         answers = self._answers.setdefault(loop, [])
         answers.append((future, value, error))
         if len(answers) == 1:
-            self.home.call_soon(self._flush, loop)
+            self.loop.call_soon(self._flush, loop)
 
     def _flush(self, loop: _Loop) -> None:
         answers = self._answers.pop(loop, None)

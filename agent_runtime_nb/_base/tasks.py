@@ -1,4 +1,4 @@
-"""The only place that starts tasks: named, owned, awaited when the owner closes.
+"""The only module that starts tasks: named, owned, awaited when the owner closes.
 
 The event loop itself holds tasks weakly, so a task without an owner may vanish in the
 middle of its work; and an exception in it would be seen by nobody.

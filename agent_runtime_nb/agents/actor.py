@@ -45,7 +45,7 @@ from agent_runtime_nb.agents.approvals import (
 )
 from agent_runtime_nb.agents.errors import report_failure
 from agent_runtime_nb.agents.history import StagingHistory, staged
-from agent_runtime_nb.agents.new_messages import unheard
+from agent_runtime_nb.agents.new_messages import select_new_messages
 from agent_runtime_nb.agents.session_snapshot import (
     SESSION_KEY,
     restore_session,
@@ -166,7 +166,7 @@ class AgentActor(IActor):
         try:
             turn.read_inputs()
             conversation = await self._open(turn)
-            turn.inputs = await _to_hear(conversation, turn)
+            turn.inputs = await _new_inputs(conversation, turn)
             await self._take_answers(conversation, turn)
             response = await self._stream(conversation, turn)
             await self._complete(conversation, turn, response)
@@ -177,8 +177,10 @@ class AgentActor(IActor):
             await self._break_off(turn, RequestStatus.CANCELLED, {})
         except Exception as error:
             in_function = self._source.is_function
-            told = report_failure(turn.context.actor_id, error, in_function=in_function)
-            await self._break_off(turn, RequestStatus.FAILED, {"error": told})
+            described = report_failure(
+                turn.context.actor_id, error, in_function=in_function
+            )
+            await self._break_off(turn, RequestStatus.FAILED, {"error": described})
 
     async def _open(self, turn: AgentTurn) -> _Conversation:
         # Tools may have been disallowed between turns.
@@ -348,8 +350,8 @@ def _make_look(conversation: _Conversation) -> bool:
     return True
 
 
-async def _to_hear(conversation: _Conversation, turn: AgentTurn) -> list[Message]:
-    """What of the messages sent the agent has not heard yet.
+async def _new_inputs(conversation: _Conversation, turn: AgentTurn) -> list[Message]:
+    """Which of the messages sent are new to the agent.
 
     Raises:
         InvalidRequest: if they answer what was not asked; nothing is kept of it then.
@@ -361,7 +363,7 @@ async def _to_hear(conversation: _Conversation, turn: AgentTurn) -> list[Message
         history = conversation.staging.history
     else:
         history = await load_history(turn.context, replaced=turn.replaced)
-    heard = unheard(turn.inputs, history)
+    new = select_new_messages(turn.inputs, history)
     if answers:
         pending = pending_requests(conversation.agent, conversation.session)
         if pending is not None and conversation.staging and turn.replaced:
@@ -371,8 +373,8 @@ async def _to_hear(conversation: _Conversation, turn: AgentTurn) -> list[Message
                 conversation.staging.history.extend(done)
                 return done
         said, turn.inputs = turn.inputs, []
-        check_answers(said, set(map(id, heard)), history, pending)
-    return heard
+        check_answers(said, set(map(id, new)), history, pending)
+    return new
 
 
 def _with_ids(messages: Sequence[Message], entries: Sequence[Entry]) -> list[Message]:

@@ -52,8 +52,8 @@ def report_failure(
     if _log.isEnabledFor(level):
         trace = _without_secrets("".join(traceback.format_exception(error)))
         _log.log(level, "a turn of %s failed\n%s", actor_id, trace)
-    told = describe_agent_error(error)
-    return told if where is None else {**told, "where": where}
+    described = describe_agent_error(error)
+    return described if where is None else {**described, "where": where}
 
 
 def place_of(error: BaseException) -> str | None:

@@ -1,7 +1,9 @@
 """A plain function as an agent of the framework."""
 
+import asyncio
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextvars import copy_context
 from typing import Any, cast
 
 from agent_framework import (
@@ -17,7 +19,7 @@ from agent_framework import (
     normalize_messages,
 )
 
-from agent_runtime_nb.agents.function_pieces import pieces
+_END = object()
 
 
 class FunctionAgent(BaseAgent):
@@ -57,7 +59,7 @@ class FunctionAgent(BaseAgent):
         arguments: list[Any] = ["\n".join(filter(None, map(_text, inputs)))]
         if self._with_history:
             arguments.append(await self._history(inputs, session))
-        async for piece in pieces(self._function, arguments):
+        async for piece in _results(self._function, arguments):
             if isinstance(piece, AgentResponseUpdate):
                 yield piece
             elif piece is not None:
@@ -96,4 +98,58 @@ class FunctionAgent(BaseAgent):
 def _text(message: Message) -> str:
     return "\n".join(
         content.text or "" for content in message.contents if content.type == "text"
+    )
+
+
+async def _results(
+    function: Callable[..., Any], arguments: list[Any]
+) -> AsyncIterator[Any]:
+    """What a function gives, piece by piece, whatever kind of function it is."""
+    if _is_async(function):
+        result = function(*arguments)
+    else:
+        result = await _in_thread(function, *arguments)
+    if inspect.isawaitable(result):
+        result = await result
+    if hasattr(result, "__aiter__"):
+        async for piece in result:
+            yield piece
+    elif isinstance(result, Iterator):
+        iterator = cast("Iterator[Any]", result)
+        while (piece := await _in_thread(next, iterator, _END)) is not _END:
+            yield piece
+    else:
+        yield result
+
+
+async def _in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call it in a thread, which nothing can end: cancelled, this waits for its end.
+
+    So the next turn does not begin beside it, as long as the runtime has patience.
+    """
+    context = copy_context()
+    work = asyncio.get_running_loop().run_in_executor(
+        None, lambda: context.run(_call, function, *arguments)
+    )
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        work.exception()  # it is retrieved: nobody else does
+        raise
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call it; a StopIteration, which no future can carry, would be waited for in vain."""
+    try:
+        return function(*arguments)
+    except StopIteration as error:
+        raise RuntimeError("the function raised StopIteration") from error
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    call = getattr(function, "__call__", function)  # noqa: B004 - its code, not whether
+    return any(
+        inspect.iscoroutinefunction(code) or inspect.isasyncgenfunction(code)
+        for code in (function, call)
     )

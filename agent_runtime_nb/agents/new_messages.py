@@ -1,4 +1,4 @@
-"""What of a conversation that is handed on whole its agent has not heard yet.
+"""What of a conversation that is handed on whole its agent has not received yet.
 
 Workflows and web clients send everything again in each round. Messages are known by
 their ids. Answers come back with other ids from some clients: those are known by their
@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from agent_framework import Message
 
 
-def unheard(inputs: Sequence[Message], history: Sequence[Message]) -> list[Message]:
+def select_new_messages(
+    inputs: Sequence[Message], history: Sequence[Message]
+) -> list[Message]:
     """The messages that are not in the history, in their order, and always the last one.
 
     Args:
@@ -22,13 +24,13 @@ def unheard(inputs: Sequence[Message], history: Sequence[Message]) -> list[Messa
     known = set(map(_identity, history))
     answers = _answers(history)
     new: list[Message] = []
-    heard: set[tuple[str, str]] | None = None  # behind the question before
+    answered: set[tuple[str, str]] | None = None  # behind the question before
     for message in before:
         is_known = _identity(message) in known
         if message.role == "user":
-            heard = answers.get(message.message_id or "") if is_known else None
-        elif heard is not None:
-            is_known |= not message.text or _words(message) in heard
+            answered = answers.get(message.message_id or "") if is_known else None
+        elif answered is not None:
+            is_known |= not message.text or _words(message) in answered
         if not is_known:
             new.append(message)
     return [*new, last]
@@ -37,12 +39,12 @@ def unheard(inputs: Sequence[Message], history: Sequence[Message]) -> list[Messa
 def _answers(history: Sequence[Message]) -> dict[str, set[tuple[str, str]]]:
     """What followed each question of a history, by the question's id."""
     answers: dict[str, set[tuple[str, str]]] = {}
-    heard: set[tuple[str, str]] = set()
+    answered: set[tuple[str, str]] = set()
     for message in history:
         if message.role == "user":
-            heard = answers[message.message_id or ""] = set()
+            answered = answers[message.message_id or ""] = set()
         else:
-            heard.add(_words(message))
+            answered.add(_words(message))
     return answers
 
 

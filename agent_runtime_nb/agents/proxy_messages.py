@@ -137,12 +137,12 @@ class ProxyAnswer:
         data = _mapping(given.data)
         if given.status is RequestStatus.FAILED:
             raise turn_failed(given)
-        told: dict[str, Any] = {
+        properties: dict[str, Any] = {
             "status": given.status.value,
             "conversation": self._conversation,
         }
         if notices := data.get("notices"):
-            told["notices"] = notices
+            properties["notices"] = notices
         if given.status is RequestStatus.COMPLETED:
             messages = [self._message(entry) for entry in _entries(given.data)]
         else:
@@ -155,7 +155,7 @@ class ProxyAnswer:
             created_at=given.timestamp.isoformat(),
             finish_reason=data.get("finish_reason"),
             usage_details=data.get("usage"),
-            additional_properties=told,
+            additional_properties=properties,
             raw_representation=given,
         )
 

@@ -81,16 +81,16 @@ class Answer:
         return self.text
 
     def __repr__(self) -> str:
-        told = "".join(f"\n{one['level']}: {one['text']}" for one in self.notices)
+        notices = "".join(f"\n{one['level']}: {one['text']}" for one in self.notices)
         shown = f"Answer({self.text!r}, from {self.actor_id}, {self.status.value})"
-        return shown + told
+        return shown + notices
 
     def _repr_html_(self) -> str:
-        told = (
+        notices = (
             f"<p><b>{html.escape(one['level'])}:</b> {html.escape(one['text'])}</p>\n"
             for one in self.notices
         )
-        return to_html(self.text) + "".join(told)
+        return to_html(self.text) + "".join(notices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +115,15 @@ class Pending(Generic[T]):
 
     Args:
         future: what is under way.
-        home: where it goes on.
+        runtime_loop: the loop that it runs on.
         what: what it is, for people.
     """
 
-    def __init__(self, future: "Future[T]", home: RuntimeLoop, what: str) -> None:
+    def __init__(
+        self, future: "Future[T]", runtime_loop: RuntimeLoop, what: str
+    ) -> None:
         self._future = future
-        self._home = home
+        self._runtime_loop = runtime_loop
         self._what = what
 
     def __await__(self) -> Generator[Any, None, T]:
@@ -146,7 +148,7 @@ class Pending(Generic[T]):
 
     def wait(self) -> T:
         """The result, without `await`; see `NotebookRuntime.ask_sync`."""
-        return wait_blocking(self._future, self._home)
+        return wait_blocking(self._future, self._runtime_loop)
 
     def __repr__(self) -> str:
         if not self._future.done():

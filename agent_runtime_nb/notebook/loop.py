@@ -190,11 +190,11 @@ async def wait_in_cell(future: "Future[T]") -> T:
 
 
 def wait_blocking(
-    future: "Future[T]", home: RuntimeLoop, silence: float = SILENCE
+    future: "Future[T]", runtime_loop: RuntimeLoop, silence: float = SILENCE
 ) -> T:
     """Wait without `await`: in a cell, in a callback, in any thread, in a script.
 
-    On the home loop itself that takes a nested run of the loop, and so the package
+    On the runtime's loop itself that takes a nested run of the loop, and so the package
     nest-asyncio2 patches asyncio, once, when this is first needed.
 
     Raises:
@@ -202,15 +202,15 @@ def wait_blocking(
             the cell that it needs waits for this thread; work not begun is dropped.
         InvalidRequest: if something else has patched asyncio for nesting.
     """
-    if home.is_here:
-        _allow_nesting(home.loop)
+    if runtime_loop.is_here:
+        _allow_nesting(runtime_loop.loop)
         # Not wait_in_cell: an interrupt is a KeyboardInterrupt here.
-        return home.loop.run_until_complete(asyncio.wrap_future(future))
-    answered, asked = home.answered(), time.monotonic()
+        return runtime_loop.loop.run_until_complete(asyncio.wrap_future(future))
+    answered, asked = runtime_loop.answered(), time.monotonic()
     while not future.done():
         concurrent.futures.wait([future], timeout=TICK)
         if answered.is_set():
-            answered, asked = home.answered(), time.monotonic()
+            answered, asked = runtime_loop.answered(), time.monotonic()
         elif time.monotonic() - asked > silence:
             future.cancel()
             raise LoopBlocked(silence)

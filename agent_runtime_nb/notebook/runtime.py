@@ -3,25 +3,36 @@
 import asyncio
 import atexit
 import contextlib
+import os
 from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from typing import Any, TypeVar
 
 from agent_runtime_nb._base.extras import load
+from agent_runtime_nb.conversations.json_format import import_conversation
 from agent_runtime_nb.exceptions import InvalidRequest, NotRunning
 from agent_runtime_nb.hosting import Host, HostedAgent
 from agent_runtime_nb.notebook.answers import Answer, AnswerStream, Pending
-from agent_runtime_nb.notebook.card import as_html, as_text
-from agent_runtime_nb.notebook.conversations import ConversationCommands
+from agent_runtime_nb.notebook.conversation_name import conversation_of_notebook
+from agent_runtime_nb.notebook.conversations import (
+    ConversationTable,
+    all_dead_letters,
+    answer_again,
+    conversation_table,
+    export_conversation,
+    export_path,
+    read_exported,
+    requeue_letter,
+)
 from agent_runtime_nb.notebook.loop import LoopKind, RuntimeLoop
-from agent_runtime_nb.notebook.name import conversation_of_notebook
 from agent_runtime_nb.notebook.opening import (
-    Opening,
     OpeningClient,
     OpeningDirectory,
-    opening,
+    StorageOpening,
+    without_traceback,
 )
+from agent_runtime_nb.notebook.tables import as_html, as_text
 from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,
@@ -29,6 +40,7 @@ from agent_runtime_nb.runtime_abstractions import (
     IActorClient,
 )
 from agent_runtime_nb.runtime_directory import (
+    DeadLetterInfo,
     RuntimeDirectory,
 )
 from agent_runtime_nb.side_channel.channel import ServerSideChannel
@@ -49,7 +61,7 @@ EXIT_GRACE = 1.5
 """Seconds for closing when the process ends; a kernel is killed soon after."""
 
 
-class NotebookRuntime(ConversationCommands):
+class NotebookRuntime:
     """A runtime with agents, as a notebook uses it; `start()` makes it.
 
     The storage opens in the background: everything here may be used at once, waits
@@ -60,26 +72,30 @@ class NotebookRuntime(ConversationCommands):
 
     Args:
         host: what is hosted, not started.
-        home: the loop it shall run on.
+        runtime_loop: the loop that it runs on.
         after: what must have ended before it starts.
     """
 
     def __init__(
-        self, host: Host, home: RuntimeLoop, *, after: "Future[None] | None" = None
+        self,
+        host: Host,
+        runtime_loop: RuntimeLoop,
+        *,
+        after: "Future[None] | None" = None,
     ) -> None:
         self._host = host
-        self._home = home
+        self._runtime_loop = runtime_loop
         self._conversation = conversation_of_notebook()
         self._conversations: dict[str, str] = {}
         self._new_names: set[tuple[str, str]] = set()
         self._server: Any = None
         self._served: tuple[int, str | None, dict[str, Any]] | None = None
-        self._side_channel = ServerSideChannel(has_own_thread=home.kind == "thread")
+        self._side_channel = ServerSideChannel(has_own_thread=runtime_loop.kind == "thread")
         self._stopped: Future[None] | None = None
-        self._opened = home.submit(self._open(after), name="open")
-        gate = Opening(self._opened)
-        self._client = OpeningClient(host.client, gate)
-        self._directory = OpeningDirectory(host.runtime, gate)
+        self._opened = runtime_loop.submit(self._open(after), name="open")
+        opening = StorageOpening(self._opened)
+        self._client = OpeningClient(host.client, opening)
+        self._directory = OpeningDirectory(host.runtime, opening)
         atexit.register(self._at_exit)
 
     # --- what it has ------------------------------------------------------------------
@@ -112,7 +128,7 @@ class NotebookRuntime(ConversationCommands):
     @property
     def loop(self) -> LoopKind:
         """Whose event loop it lives on: the notebook's, or a thread's of its own."""
-        return self._home.kind
+        return self._runtime_loop.kind
 
     # --- talking ----------------------------------------------------------------------
 
@@ -196,6 +212,135 @@ class NotebookRuntime(ConversationCommands):
         self._conversations[type_name] = name
         return name
 
+    # --- conversations ----------------------------------------------------------------
+
+    def conversations(self, agent: Any = None) -> Pending[ConversationTable]:
+        """The stored conversations, of all agents if none is given."""
+        type_name = None if agent is None else self._actor_id(agent, None).type_name
+        work = conversation_table(self.directory, type_name)
+        return self._pending(work, "conversations")
+
+    def rename(
+        self, name: str | None, agent: Any = None, *, conversation: str | None = None
+    ) -> Pending[None]:
+        """Give a conversation a name for people, or take it away (None)."""
+        actor_id = self._actor_id(agent, conversation)
+        return self._pending(self.directory.rename(actor_id, name), "rename")
+
+    def fork(
+        self,
+        agent: Any = None,
+        *,
+        conversation: str | None = None,
+        at: str | None = None,
+        before: str | None = None,
+    ) -> Pending[str]:
+        """Make a new conversation that begins as this one; await it for its name.
+
+        Args:
+            agent: whose conversation.
+            conversation: its name; it stays as it is.
+            at: the message id of the last request that is copied; None: all.
+            before: of the first one that is not copied, instead of `at`.
+        """
+        actor_id = self._actor_id(agent, conversation)
+
+        async def work() -> str:
+            fork = await self.directory.fork(actor_id, at=at, before=before)
+            return fork.instance_id
+
+        return self._pending(work(), "fork")
+
+    def delete(
+        self, agent: Any = None, *, conversation: str | None = None
+    ) -> Pending[bool]:
+        """Delete a conversation with all its turns; whether there was one."""
+        actor_id = self._actor_id(agent, conversation)
+        return self._pending(self.directory.delete_actor(actor_id), "delete")
+
+    def export(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        agent: Any = None,
+        *,
+        conversation: str | None = None,
+    ) -> Pending[str]:
+        """Write a conversation down; await it for the text.
+
+        Args:
+            path: the file; its ending says the form: `.md`, `.ipynb`, or `.json`, which
+                `import_conversation` takes. None: no file, Markdown.
+            agent: whose conversation.
+            conversation: its name.
+
+        Raises:
+            InvalidRequest: at once, if the ending is another one.
+        """
+        actor_id = self._actor_id(agent, conversation)
+        file = None if path is None else export_path(path)
+        work = export_conversation(self.directory, actor_id, file)
+        return self._pending(work, "export")
+
+    def import_conversation(
+        self, path: str | os.PathLike[str], *, conversation: str | None = None
+    ) -> Pending[str]:
+        """Make a conversation of an exported `.json` file; await it for its name.
+
+        Raises:
+            OSError, InvalidRequest: at once, if the file cannot be read or is
+                something else.
+            InvalidRequest: awaited, if the conversation exists; give it another name
+                with `conversation`.
+        """
+        data, to = read_exported(path, conversation)
+
+        async def work() -> str:
+            made = await import_conversation(self.directory, data, to=to)
+            return made.instance_id
+
+        return self._pending(work(), "import")
+
+    # --- requests that did not go well ------------------------------------------------
+
+    def run_again(
+        self, message_id: str, agent: Any = None, *, conversation: str | None = None
+    ) -> Pending[Answer]:
+        """Send a request that has ended once more, in its place; await the answer."""
+        actor_id = self._actor_id(agent, conversation)
+        work = answer_again(self.client, self.directory, actor_id, message_id)
+        return self._pending(work, "run again")
+
+    def discard(
+        self, message_id: str, agent: Any = None, *, conversation: str | None = None
+    ) -> Pending[bool]:
+        """Take a turn that did not complete out of what the model sees."""
+        actor_id = self._actor_id(agent, conversation)
+        return self._pending(self.directory.discard(actor_id, message_id), "discard")
+
+    def dead_letters(self, agent: Any = None) -> Pending[tuple[DeadLetterInfo, ...]]:
+        """Requests that are not begun again, with the reason; `requeue` sends one."""
+        type_name = None if agent is None else self._actor_id(agent, None).type_name
+        work = all_dead_letters(self.directory, type_name)
+        return self._pending(work, "dead letters")
+
+    def requeue(self, letter: DeadLetterInfo | str) -> Pending[str]:
+        """Send a dead letter again; await it for the new request's message id.
+
+        Args:
+            letter: one that `dead_letters` gave, or its message id.
+
+        Raises:
+            InvalidRequest: awaited, if no dead letter, or more than one, has this id.
+        """
+        return self._pending(requeue_letter(self.directory, letter), "requeue")
+
+    def revive(
+        self, agent: Any = None, *, conversation: str | None = None
+    ) -> Pending[bool]:
+        """End the quarantine of an actor that failed too often."""
+        actor_id = self._actor_id(agent, conversation)
+        return self._pending(self.directory.revive(actor_id), "revive")
+
     # --- views ------------------------------------------------------------------------
 
     def chat(
@@ -220,7 +365,7 @@ class NotebookRuntime(ConversationCommands):
         actor_id = self._actor_id(agent, conversation)
         panel = load("agent_runtime_nb.widgets.chat_panel.panel", "lab").ChatPanel
         options = {
-            "loop": self._home.loop,
+            "loop": self._runtime_loop.loop,
             "side_channel": self._side_channel,
             "starters": starters,
             "read_only": read_only,
@@ -234,7 +379,7 @@ class NotebookRuntime(ConversationCommands):
         board = load(
             "agent_runtime_nb.widgets.actor_dashboard.dashboard", "lab"
         ).ActorDashboard
-        return board(self._directory, loop=self._home.loop, **options)
+        return board(self._directory, loop=self._runtime_loop.loop, **options)
 
     def serve(self, port: int = 0, token: str | None = None, **options: Any) -> Any:
         """Serve the agents over HTTP on this machine, from a thread of this process.
@@ -277,7 +422,7 @@ class NotebookRuntime(ConversationCommands):
 
     def ready(self) -> Pending[None]:
         """Await it to know that the storage is open, or what went wrong."""
-        return Pending(self._opened, self._home, "opening the storage")
+        return Pending(self._opened, self._runtime_loop, "opening the storage")
 
     def stop(self, *, drain: float = 10.0) -> Pending[None]:
         """Stop serving and hosting; await it to know that all is closed.
@@ -286,22 +431,22 @@ class NotebookRuntime(ConversationCommands):
             drain: seconds that running turns get to end by themselves.
         """
         if self._stopped is None:
-            self._stopped = self._home.submit(self._close(drain), name="stop")
+            self._stopped = self._runtime_loop.submit(self._close(drain), name="stop")
             atexit.unregister(self._at_exit)
-        return Pending(self._stopped, self._home, "stopping")
+        return Pending(self._stopped, self._runtime_loop, "stopping")
 
     @property
     def is_usable(self) -> bool:
         """Whether it hosts or is about to: not failed, not stopped, loop alive."""
         failed = self._opened.done() and self._opened.exception() is not None
-        return not (failed or self._stopped or self._home.loop.is_closed())
+        return not (failed or self._stopped or self._runtime_loop.loop.is_closed())
 
     def end(self) -> "Future[None] | None":
         """Stop it if it is not stopped; what to wait for before another may start."""
-        if self._home.loop.is_closed():
+        if self._runtime_loop.loop.is_closed():
             # Nobody has called stop(); what is open must not seem alive any more.
-            home = RuntimeLoop.find("thread")
-            return home.submit(self._let_go(home), name="let go")
+            runtime_loop = RuntimeLoop.find("thread")
+            return runtime_loop.submit(self._release(runtime_loop), name="release")
         self.stop()
         return self._stopped
 
@@ -321,7 +466,7 @@ class NotebookRuntime(ConversationCommands):
         if after is not None:
             with contextlib.suppress(Exception):
                 await asyncio.wrap_future(after)
-        await opening(self._host.start())
+        await without_traceback(self._host.start())
 
     async def _close(self, drain: float) -> None:
         with contextlib.suppress(Exception):
@@ -333,21 +478,21 @@ class NotebookRuntime(ConversationCommands):
             finally:
                 await self._host.stop(drain=drain)
         finally:
-            await self._home.leave()
+            await self._runtime_loop.leave()
 
-    async def _let_go(self, home: RuntimeLoop) -> None:
+    async def _release(self, runtime_loop: RuntimeLoop) -> None:
         try:
             if self._server is not None:
                 await asyncio.to_thread(self._server.stop)
             await self.storage.close()
         finally:
-            await home.leave()
+            await runtime_loop.leave()
 
     def _at_exit(self) -> None:
         # What is not closed in time is found as a dead host's by the next start.
-        loop = self._home.loop
+        loop = self._runtime_loop.loop
         with contextlib.suppress(Exception):
-            if self._home.kind == "thread":
+            if self._runtime_loop.kind == "thread":
                 self.stop(drain=0.0)
                 if self._stopped is not None:
                     self._stopped.result(timeout=EXIT_GRACE)
@@ -360,7 +505,7 @@ class NotebookRuntime(ConversationCommands):
         """Raise what went wrong when it opened, or that it was stopped."""
         if self._opened.done() and (error := self._opened.exception()) is not None:
             raise error.with_traceback(None)
-        if self._stopped is not None or self._home.loop.is_closed():
+        if self._stopped is not None or self._runtime_loop.loop.is_closed():
             raise NotRunning(self._state)
 
     def _submit(self, work: Any, name: str) -> "Future[Any]":
@@ -369,10 +514,10 @@ class NotebookRuntime(ConversationCommands):
         except BaseException:
             work.close()
             raise
-        return self._home.submit(work, name=name)
+        return self._runtime_loop.submit(work, name=name)
 
     def _pending(self, work: Coroutine[Any, Any, T], name: str) -> Pending[T]:
-        return Pending(self._submit(work, name), self._home, name)
+        return Pending(self._submit(work, name), self._runtime_loop, name)
 
     def _ask(
         self,
@@ -387,7 +532,9 @@ class NotebookRuntime(ConversationCommands):
             handle = await self._send(actor_id, message, timeout)
             return Answer.of(await handle.get_response())
 
-        return Pending(self._submit(ask(), "ask"), self._home, f"ask {actor_id}")
+        return Pending(
+            self._submit(ask(), "ask"), self._runtime_loop, f"ask {actor_id}"
+        )
 
     def _address(
         self, agent: Any, text: Contents, conversation: str | None
@@ -412,7 +559,7 @@ class NotebookRuntime(ConversationCommands):
 
     @property
     def _state(self) -> str:
-        if self._home.loop.is_closed():
+        if self._runtime_loop.loop.is_closed():
             return "stopped"
         if self._stopped is not None:
             return "stopped" if self._stopped.done() else "stopping"

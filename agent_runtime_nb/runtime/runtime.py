@@ -160,7 +160,7 @@ class InProcessActorRuntime(LocalDirectory):
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop that actors run on; raises NotRunning before the start."""
-        return self.bridge.home
+        return self.bridge.loop
 
     @property
     def bridge(self) -> LoopBridge:
@@ -208,7 +208,7 @@ class InProcessActorRuntime(LocalDirectory):
         self._actors.register(type_name, ActorType(factory, description, policy))
         if self._bridge is None:
             return
-        if _running_loop() is self._bridge.home:
+        if _running_loop() is self._bridge.loop:
             self._actors.renew(type_name)
         else:
             self._bridge.post(lambda: self._actors.renew(type_name))
@@ -278,7 +278,7 @@ class InProcessActorRuntime(LocalDirectory):
         if self._bridge is None:
             self._state = "stopped"
             return
-        if not self._bridge.home.is_closed():
+        if not self._bridge.loop.is_closed():
             await self._bridge.call(lambda: self._stop_once(drain))
         self._state = "stopped"
 
@@ -308,12 +308,12 @@ class InProcessActorRuntime(LocalDirectory):
         self._state = "stopped"
 
     def _sweep_later(self) -> None:
-        loop = self.bridge.home
+        loop = self.bridge.loop
         due = loop.time() + _SWEEP_EVERY
         self._sweeping = loop.call_at(due, self._sweep, due)
 
     def _sweep(self, due: float) -> None:
-        self._lag = max(0.0, self.bridge.home.time() - due)
+        self._lag = max(0.0, self.bridge.loop.time() - due)
         try:
             self._actors.sweep()
             if self._state == "running":

@@ -26,7 +26,7 @@ _MOST = 8
 """Outputs that are kept up to date; of more, the newest."""
 
 Bundle: TypeAlias = Mapping[str, Any]
-Place: TypeAlias = Callable[[], tuple[str | None, str | None]]
+LocateCell: TypeAlias = Callable[[], tuple[str | None, str | None]]
 
 
 class Publish(Protocol):
@@ -92,18 +92,20 @@ class Displays:
 
     Args:
         publish: sends an output to the front end.
-        place: the cell that runs, and which run of it this is, as far as is known.
+        locate_cell: gives the cell that runs, and which run of it this is, as far as is known.
 
     Attributes:
         mark: names this widget's outputs, in HTML classes and output metadata.
     """
 
     def __init__(
-        self, publish: Publish = publish_in_notebook, place: Place = running_cell
+        self,
+        publish: Publish = publish_in_notebook,
+        locate_cell: LocateCell = running_cell,
     ) -> None:
         self.mark = f"arn-{secrets.token_hex(8)}"
         self._publish = publish
-        self._place = place
+        self._locate_cell = locate_cell
         self._shown: list[_Output] = []
         self._counter = itertools.count(1)
 
@@ -114,7 +116,7 @@ class Displays:
         self, live: Bundle, metadata: Bundle, copy: tuple[Bundle, Bundle] | None = None
     ) -> None:
         """Publish the widget, and beside it a copy if one is given; with metadata."""
-        cell, run = self._place()
+        cell, run = self._locate_cell()
         output = _Output(f"{self.mark}-{next(self._counter)}", cell, run)
         self._shown = [one for one in self._shown if not one.is_gone_with(output)]
         self._shown = [*self._shown, output][-_MOST:]

@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 class FreezableWidget(LiveWidget):
     """A live widget that shows a conversation and can leave its words behind.
 
-    Subclasses say what the words are, and call `_words_changed` on the home loop.
+    Subclasses say what the words are, and call `_words_changed` on the widget's loop.
 
     Args:
         freeze: "turn" keeps the words after each turn; "never" only on request.
@@ -130,7 +130,7 @@ class FreezableWidget(LiveWidget):
         mark = self._displays.mark
         return frozen_bundle(words, note, mark=mark, writer=self._writer)
 
-    # --- the home loop ----------------------------------------------------------------
+    # --- on the widget's loop -------------------------------------------------------------
 
     def _receive(self, content: Any) -> None:
         kind = as_object(content).get("type")

@@ -1,7 +1,7 @@
 """What the widgets share: a view of something alive, watched only while displayed.
 
 Widget messages arrive on different threads, at different times, in the ipykernels that
-are in use; so a handler here does one thing, it hands a copy over to the home loop.
+are in use; so a handler here does one thing, it hands a copy over to the widget's loop.
 
 A front end says that it is there when it starts and every few seconds while it is on
 screen. Without that a widget lets its tasks end after a while, and starts anew, from
@@ -51,13 +51,13 @@ def _ignore_front_end(_value: object, _widget: "LiveWidget") -> dict[str, Any]:
 
 
 class LiveWidget(anywidget.AnyWidget):
-    """A widget whose picture is made on the home loop while somebody looks at it.
+    """A widget whose picture is made on the widget's loop while somebody looks at it.
 
     Subclasses describe the picture, follow their source in `_follow`, and answer
-    messages in `_on_message`; all of that runs on the home loop.
+    messages in `_on_message`; all of that runs on the widget's loop.
 
     Args:
-        loop: the home loop; None is the running one.
+        loop: the widget's loop; None is the running one.
         wait: seconds in which changes are gathered before they are sent.
         lease: seconds without a sign of life after which watching ends.
         budget: of messages; all widgets of a process share one.
@@ -110,11 +110,11 @@ class LiveWidget(anywidget.AnyWidget):
         super().close()
 
     def _call(self, function: Any, *args: Any) -> None:
-        """Run a function on the home loop; nothing happens if that is closed."""
+        """Run a function on the widget's loop; nothing happens if that is closed."""
         try:
             self._loop.call_soon_threadsafe(function, *args, context=self._context)
         except RuntimeError:
-            _log.debug("the home loop of %r is closed", self)
+            _log.debug("the loop of %r is closed", self)
 
     def _hand_over(self, _widget: object, content: Any, _buffers: object) -> None:
         self._call(self._receive, copy.deepcopy(content))
@@ -122,7 +122,7 @@ class LiveWidget(anywidget.AnyWidget):
     def _show(self) -> None:
         """Somebody is about to display the widget: give the picture a moment to load.
 
-        Only a thread other than the home loop's may wait for that loop.
+        Only a thread other than the widget loop's may wait for that loop.
         """
         self._call(self._attach)
         try:
@@ -148,7 +148,7 @@ class LiveWidget(anywidget.AnyWidget):
         """What the widget shows, for whoever cannot show widgets."""
         raise NotImplementedError
 
-    # --- the home loop ----------------------------------------------------------------
+    # --- on the widget's loop -------------------------------------------------------------
 
     def _describe(self) -> dict[str, Any]:
         """The picture as JSON that shares nothing; called under the channel's lock."""

@@ -16,7 +16,7 @@ from tests.fakes import background
 T = TypeVar("T")
 
 
-class HomeLoop:
+class ThreadLoop:
     """A loop in a thread, that can be held up and ended."""
 
     def __init__(self) -> None:
@@ -55,10 +55,10 @@ class HomeLoop:
 
 
 @pytest.fixture
-def home() -> Iterator[HomeLoop]:
-    home = HomeLoop()
-    yield home
-    home.close()
+def target() -> Iterator[ThreadLoop]:
+    target = ThreadLoop()
+    yield target
+    target.close()
 
 
 async def soon(waiting: Coroutine[Any, Any, T] | asyncio.Future[T]) -> T:
@@ -66,48 +66,48 @@ async def soon(waiting: Coroutine[Any, Any, T] | asyncio.Future[T]) -> T:
 
 
 def boom() -> None:
-    raise ValueError("at home")
+    raise ValueError("on the loop")
 
 
 # --- from another loop
 
 
-async def test_a_call_runs_on_the_home_loop_and_brings_back_its_value(
-    home: HomeLoop,
+async def test_a_call_runs_on_the_loop_and_brings_back_its_value(
+    target: ThreadLoop,
 ) -> None:
-    ran_on = await soon(home.bridge.call(asyncio.get_running_loop))
+    ran_on = await soon(target.bridge.call(asyncio.get_running_loop))
 
-    assert ran_on is home.loop
+    assert ran_on is target.loop
 
 
 async def test_a_call_that_gives_a_future_brings_back_what_that_becomes(
-    home: HomeLoop,
+    target: ThreadLoop,
 ) -> None:
     def later() -> "asyncio.Future[int]":
-        future: asyncio.Future[int] = home.loop.create_future()
-        home.loop.call_later(0.001, future.set_result, 42)
+        future: asyncio.Future[int] = target.loop.create_future()
+        target.loop.call_later(0.001, future.set_result, 42)
         return future
 
-    assert await soon(home.bridge.call(later)) == 42
+    assert await soon(target.bridge.call(later)) == 42
 
 
 @pytest.mark.parametrize("failing", ["at once", "later"])
-async def test_an_error_at_home_comes_to_the_caller(
-    home: HomeLoop, failing: str
+async def test_an_error_on_the_loop_comes_to_the_caller(
+    target: ThreadLoop, failing: str
 ) -> None:
     def later() -> "asyncio.Future[None]":
-        future: asyncio.Future[None] = home.loop.create_future()
-        home.loop.call_soon(future.set_exception, ValueError("at home"))
+        future: asyncio.Future[None] = target.loop.create_future()
+        target.loop.call_soon(future.set_exception, ValueError("on the loop"))
         return future
 
-    with pytest.raises(ValueError, match="at home"):
-        await soon(home.bridge.call(boom if failing == "at once" else later))
+    with pytest.raises(ValueError, match="on the loop"):
+        await soon(target.bridge.call(boom if failing == "at once" else later))
 
-    assert await soon(home.bridge.call(lambda: "well")) == "well"
+    assert await soon(target.bridge.call(lambda: "well")) == "well"
 
 
 async def test_calls_of_one_caller_run_in_the_order_they_were_made(
-    home: HomeLoop,
+    target: ThreadLoop,
 ) -> None:
     ran: list[int] = []
 
@@ -116,17 +116,17 @@ async def test_calls_of_one_caller_run_in_the_order_they_were_made(
         return number
 
     answers = await soon(
-        asyncio.gather(*[home.bridge.call(lambda n=n: note(n)) for n in range(200)])
+        asyncio.gather(*[target.bridge.call(lambda n=n: note(n)) for n in range(200)])
     )
 
     assert answers == ran == list(range(200))
 
 
-async def test_calls_made_while_home_is_busy_are_all_served_when_it_is_free(
-    home: HomeLoop,
+async def test_calls_made_while_the_loop_is_busy_are_all_served_when_it_is_free(
+    target: ThreadLoop,
 ) -> None:
-    let_go = home.block()
-    calls = [background(home.bridge.call(lambda n=n: n)) for n in range(50)]
+    let_go = target.block()
+    calls = [background(target.bridge.call(lambda n=n: n)) for n in range(50)]
     await asyncio.sleep(0)
     assert not any(call.done() for call in calls)
 
@@ -135,7 +135,9 @@ async def test_calls_made_while_home_is_busy_are_all_served_when_it_is_free(
     assert await soon(asyncio.gather(*calls)) == list(range(50))
 
 
-def test_many_threads_with_a_loop_each_get_their_own_answers(home: HomeLoop) -> None:
+def test_many_threads_with_a_loop_each_get_their_own_answers(
+    target: ThreadLoop,
+) -> None:
     threads, calls = 8, 100
     answers: dict[int, list[tuple[int, int]]] = {}
     counted: list[int] = []
@@ -147,7 +149,7 @@ def test_many_threads_with_a_loop_each_get_their_own_answers(home: HomeLoop) -> 
 
     async def ask(caller: int) -> None:
         together.wait(10)
-        asked = [home.bridge.call(lambda n=n: count(caller, n)) for n in range(calls)]
+        asked = [target.bridge.call(lambda n=n: count(caller, n)) for n in range(calls)]
         answers[caller] = await asyncio.wait_for(asyncio.gather(*asked), 30)
 
     def work(caller: int) -> None:
@@ -166,13 +168,13 @@ def test_many_threads_with_a_loop_each_get_their_own_answers(home: HomeLoop) -> 
 
 
 def test_callers_that_come_one_by_one_from_many_threads_are_never_forgotten(
-    home: HomeLoop,
+    target: ThreadLoop,
 ) -> None:
     # A lost wake-up would leave one of these waiting until somebody else calls.
     def ask_often() -> None:
         async def ask() -> None:
             for number in range(300):
-                assert await home.bridge.call(lambda n=number: n) == number
+                assert await target.bridge.call(lambda n=number: n) == number
 
         asyncio.run(asyncio.wait_for(ask(), 30))
         finished.append(True)
@@ -190,55 +192,57 @@ def test_callers_that_come_one_by_one_from_many_threads_are_never_forgotten(
 # --- cancelled waits, dead callers
 
 
-async def test_cancelling_the_wait_cancels_nothing_at_home(home: HomeLoop) -> None:
+async def test_cancelling_the_wait_cancels_nothing_on_the_loop(
+    target: ThreadLoop,
+) -> None:
     futures: list[asyncio.Future[int]] = []
 
     def begin() -> "asyncio.Future[int]":
-        futures.append(home.loop.create_future())
+        futures.append(target.loop.create_future())
         return futures[0]
 
-    call = background(home.bridge.call(begin))
+    call = background(target.bridge.call(begin))
     await asyncio.sleep(0)
-    home.wait_for_callbacks()
+    target.wait_for_callbacks()
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await soon(call)
 
-    home.wait_for_callbacks()
+    target.wait_for_callbacks()
     assert not futures[0].cancelled()
-    home.loop.call_soon_threadsafe(futures[0].set_result, 1)
-    assert await soon(home.bridge.call(lambda: futures[0])) == 1
+    target.loop.call_soon_threadsafe(futures[0].set_result, 1)
+    assert await soon(target.bridge.call(lambda: futures[0])) == 1
 
 
 async def test_a_call_whose_wait_was_cancelled_before_it_began_still_runs(
-    home: HomeLoop,
+    target: ThreadLoop,
 ) -> None:
-    let_go, ran = home.block(), threading.Event()
-    call = background(home.bridge.call(ran.set))
+    let_go, ran = target.block(), threading.Event()
+    call = background(target.bridge.call(ran.set))
     await asyncio.sleep(0)
 
     call.cancel()
     await asyncio.wait([call])
     let_go()
 
-    home.wait_for_callbacks()
+    target.wait_for_callbacks()
     assert ran.is_set()
 
 
 async def test_an_error_for_a_caller_that_gave_up_disturbs_nobody(
-    home: HomeLoop,
+    target: ThreadLoop,
 ) -> None:
     complaints: list[dict[str, Any]] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: complaints.append(context))
-    let_go = home.block()
-    call = background(home.bridge.call(boom))
+    let_go = target.block()
+    call = background(target.bridge.call(boom))
     await asyncio.sleep(0)
 
     call.cancel()
     await asyncio.wait([call])
     let_go()
-    await soon(home.bridge.call(lambda: None))  # answered after the error
+    await soon(target.bridge.call(lambda: None))  # answered after the error
     del call
     gc.collect()
     await asyncio.sleep(0)
@@ -247,12 +251,12 @@ async def test_an_error_for_a_caller_that_gave_up_disturbs_nobody(
 
 
 def test_a_caller_whose_loop_is_gone_does_not_disturb_the_others(
-    home: HomeLoop,
+    target: ThreadLoop,
 ) -> None:
-    let_go = home.block()
+    let_go = target.block()
 
     async def ask_and_leave() -> None:
-        call = background(home.bridge.call(lambda: "too late"))
+        call = background(target.bridge.call(lambda: "too late"))
         await asyncio.sleep(0)
         call.cancel()
         await asyncio.wait([call])
@@ -260,13 +264,13 @@ def test_a_caller_whose_loop_is_gone_does_not_disturb_the_others(
     asyncio.run(ask_and_leave())
     let_go()
 
-    assert asyncio.run(soon(home.bridge.call(lambda: "well"))) == "well"
+    assert asyncio.run(soon(target.bridge.call(lambda: "well"))) == "well"
 
 
-# --- at home
+# --- on the loop
 
 
-async def test_at_home_a_call_is_a_plain_call() -> None:
+async def test_on_the_loop_a_call_is_a_plain_call() -> None:
     bridge = LoopBridge(asyncio.get_running_loop())
     waiting = bridge.call(lambda: 42)
 
@@ -276,14 +280,14 @@ async def test_at_home_a_call_is_a_plain_call() -> None:
     assert stopped.value.value == 42
 
 
-async def test_at_home_an_error_is_raised_as_it_is() -> None:
+async def test_on_the_loop_an_error_is_raised_as_it_is() -> None:
     bridge = LoopBridge(asyncio.get_running_loop())
 
-    with pytest.raises(ValueError, match="at home"):
+    with pytest.raises(ValueError, match="on the loop"):
         await bridge.call(boom)
 
 
-async def test_at_home_cancelling_the_wait_leaves_the_future_alone() -> None:
+async def test_on_the_loop_cancelling_the_wait_leaves_the_future_alone() -> None:
     loop = asyncio.get_running_loop()
     bridge, future = LoopBridge(loop), loop.create_future()
     call = background(bridge.call(lambda: future))
@@ -295,14 +299,14 @@ async def test_at_home_cancelling_the_wait_leaves_the_future_alone() -> None:
     assert not future.done()
 
 
-@pytest.mark.parametrize("at_home", [True, False])
-async def test_a_future_that_was_cancelled_at_home_is_no_cancellation_of_the_caller(
-    home: HomeLoop, *, at_home: bool
+@pytest.mark.parametrize("on_the_loop", [True, False])
+async def test_a_future_that_was_cancelled_on_the_loop_is_no_cancellation_of_the_caller(
+    target: ThreadLoop, *, on_the_loop: bool
 ) -> None:
-    bridge = LoopBridge(asyncio.get_running_loop()) if at_home else home.bridge
+    bridge = LoopBridge(asyncio.get_running_loop()) if on_the_loop else target.bridge
 
     def cancelled() -> "asyncio.Future[None]":
-        future: asyncio.Future[None] = bridge.home.create_future()
+        future: asyncio.Future[None] = bridge.loop.create_future()
         future.cancel()
         return future
 
@@ -310,41 +314,41 @@ async def test_a_future_that_was_cancelled_at_home_is_no_cancellation_of_the_cal
         await soon(bridge.call(cancelled))
 
 
-# --- a home that is gone
+# --- a target that is gone
 
 
-async def test_a_call_to_a_closed_home_is_refused(home: HomeLoop) -> None:
-    home.close()
+async def test_a_call_to_a_closed_loop_is_refused(target: ThreadLoop) -> None:
+    target.close()
 
     with pytest.raises(NotRunning, match=r"^the runtime is stopped"):
-        await home.bridge.call(lambda: None)
+        await target.bridge.call(lambda: None)
 
 
 @pytest.mark.parametrize("begun", [True, False])
-async def test_a_caller_is_told_when_home_closes_while_it_waits(
-    home: HomeLoop, monkeypatch: pytest.MonkeyPatch, *, begun: bool
+async def test_a_caller_is_told_when_the_loop_closes_while_it_waits(
+    target: ThreadLoop, monkeypatch: pytest.MonkeyPatch, *, begun: bool
 ) -> None:
-    monkeypatch.setattr(loop_bridge, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(loop_bridge, "_CHECK_EVERY", 0.01)
     monkeypatch.setattr(loop_bridge, "_GONE_AFTER", 1_000_000)
-    never: asyncio.Future[None] = home.loop.create_future()
-    let_go = (lambda: None) if begun else home.block()
-    call = background(home.bridge.call(lambda: never))
+    never: asyncio.Future[None] = target.loop.create_future()
+    let_go = (lambda: None) if begun else target.block()
+    call = background(target.bridge.call(lambda: never))
     await asyncio.sleep(0)
     if begun:
-        home.wait_for_callbacks()
+        target.wait_for_callbacks()
 
-    home.loop.call_soon_threadsafe(home.loop.stop)
+    target.loop.call_soon_threadsafe(target.loop.stop)
     let_go()
-    home.close()
+    target.close()
 
     with pytest.raises(NotRunning):
         await soon(call)
 
 
-async def test_a_caller_is_told_when_home_stands_still(
+async def test_a_caller_is_told_when_the_loop_stands_still(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(loop_bridge, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(loop_bridge, "_CHECK_EVERY", 0.01)
     still = asyncio.new_event_loop()
 
     with pytest.raises(NotRunning):
@@ -353,12 +357,12 @@ async def test_a_caller_is_told_when_home_stands_still(
     still.close()
 
 
-async def test_posting_needs_no_answer_and_never_fails(home: HomeLoop) -> None:
+async def test_posting_needs_no_answer_and_never_fails(target: ThreadLoop) -> None:
     ran = threading.Event()
 
-    home.bridge.post(ran.set)
-    home.wait_for_callbacks()
-    home.close()
-    home.bridge.post(boom)
+    target.bridge.post(ran.set)
+    target.wait_for_callbacks()
+    target.close()
+    target.bridge.post(boom)
 
     assert ran.is_set()

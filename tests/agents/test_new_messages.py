@@ -3,7 +3,7 @@
 import pytest
 from agent_framework import Content, Message
 
-from agent_runtime_nb.agents.new_messages import unheard
+from agent_runtime_nb.agents.new_messages import select_new_messages
 
 
 def made(*words: str) -> list[Message]:
@@ -71,7 +71,7 @@ def made(*words: str) -> list[Message]:
 def test_what_is_known_is_not_told_again(
     history: list[str], inputs: list[str], new: list[str]
 ) -> None:
-    told = unheard(made(*inputs), made(*history))
+    told = select_new_messages(made(*inputs), made(*history))
 
     assert [message.message_id for message in told] == new
 
@@ -81,6 +81,6 @@ def test_questions_of_images_alone_are_told_apart_by_their_ids() -> None:
     known = Message("user", [image], message_id="u1")
     new = Message("user", [image], message_id="u2")
 
-    told = unheard([known, new, *made("u3:c")], [known])
+    told = select_new_messages([known, new, *made("u3:c")], [known])
 
     assert [message.message_id for message in told] == ["u2", "u3"]

@@ -19,8 +19,8 @@ from agent_runtime_nb.exceptions import (
     UnknownActorType,
 )
 from agent_runtime_nb.notebook import start as notebook
+from agent_runtime_nb.notebook.conversation_name import conversation_of_notebook
 from agent_runtime_nb.notebook.loop import RuntimeLoop, wait_blocking
-from agent_runtime_nb.notebook.name import conversation_of_notebook
 from agent_runtime_nb.notebook.runtime import NotebookRuntime
 from agent_runtime_nb.runtime_abstractions import (
     ActorId,

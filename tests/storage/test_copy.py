@@ -24,6 +24,8 @@ from agent_runtime_nb.storage_abstractions import (
 )
 from tests.storage import samples
 
+pytestmark = pytest.mark.usefixtures("leak_check")
+
 LONG = ActorId("echo", "long")
 OTHER = ActorId("echo", "somebody else's")
 CHANGES = 8  # one for each of three actors, and five for the long one

@@ -11,6 +11,8 @@ import pytest
 from agent_runtime_nb.exceptions import StorageClosed
 from agent_runtime_nb.storage.group_commit import GroupWorker
 
+pytestmark = pytest.mark.usefixtures("leak_check")
+
 
 class Gate:
     """Runs groups, the first of which waits until the gate is opened."""

@@ -9,6 +9,8 @@ import pytest
 
 from agent_runtime_nb.storage.lease import LeaseRenewer
 
+pytestmark = pytest.mark.usefixtures("leak_check")
+
 PATIENCE = 10.0
 
 

@@ -17,6 +17,8 @@ from agent_runtime_nb.storage.memory import InMemoryStateStorage
 from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
 from agent_runtime_nb.storage.urls import open_storage
 
+pytestmark = pytest.mark.usefixtures("leak_check")
+
 SERVERS = {
     "redis://ada:s3cret@example.invalid:6379/0": ("redis", "redis"),
     "rediss://ada:s3cret@example.invalid:6379/0": ("redis", "redis"),

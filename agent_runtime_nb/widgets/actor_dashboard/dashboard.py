@@ -32,7 +32,7 @@ class ActorDashboard(LiveWidget):
     Args:
         directory: what to watch.
         title: the heading.
-        loop: the home loop, on which all tasks of the widget run; None is the running
+        loop: the event loop on which all tasks of the widget run; None is the running
             one. Give the runtime's.
         limit: rows at most; further actors are counted.
         lease: seconds after which a dashboard that nobody displays stops watching.

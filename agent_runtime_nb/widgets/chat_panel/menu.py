@@ -17,7 +17,7 @@ from agent_runtime_nb.runtime_abstractions import ActorId
 from agent_runtime_nb.runtime_directory import ActorSummary, ConversationInfo
 from agent_runtime_nb.widgets.chat_panel.attachments import user_message
 from agent_runtime_nb.widgets.chat_panel.branches import Branch, branches_of
-from agent_runtime_nb.widgets.chat_panel.stage import Handler, PanelState
+from agent_runtime_nb.widgets.chat_panel.panel_state import Handler, PanelState
 
 PAGE = 50
 """Turns that a front end starts with, and of each earlier page."""
@@ -36,15 +36,15 @@ class ConversationMenu:
     """Lists, switches, names, forks, exports and deletes, for one panel.
 
     Args:
-        stage: what the panel shows.
+        state: what the panel shows.
         new_conversation: makes the id of a new conversation; None names them by the
             time of day.
     """
 
     def __init__(
-        self, stage: PanelState, new_conversation: Callable[[], ActorId] | None
+        self, state: PanelState, new_conversation: Callable[[], ActorId] | None
     ) -> None:
-        self._stage = stage
+        self._state = state
         self._new_conversation = new_conversation
         self._edits: set[str] = set()
         self.handlers: dict[str, Handler] = {
@@ -67,23 +67,23 @@ class ConversationMenu:
             try:
                 await work
             except AgentRuntimeError as error:
-                self._stage.refuse("", error, what)
+                self._state.refuse("", error, what)
 
-        self._stage.spawn(work_or_refuse(), what)
+        self._state.spawn(work_or_refuse(), what)
 
     # --- look -------------------------------------------------------------------------
 
     def _on_earlier(self, content: dict[str, Any]) -> None:
         before = int(content["before"])
-        self._do("earlier", self._send_page(self._stage.actor_id, before))
+        self._do("earlier", self._send_page(self._state.actor_id, before))
 
     async def _send_page(self, actor_id: ActorId, before: int) -> None:
-        view = await self._stage.directory.read_actor(
+        view = await self._state.directory.read_actor(
             actor_id, before=before, limit=PAGE
         )
-        page = self._stage.transcript.page(view)
+        page = self._state.transcript.page(view)
         name = actor_id.instance_id
-        self._stage.post(
+        self._state.post(
             {"type": "page", "instance_id": name, "before": before, **page}
         )
 
@@ -103,14 +103,14 @@ class ConversationMenu:
             looked_at += len(page)
             if after is None or len(items) >= _LISTED or looked_at >= _SEARCHED:
                 break
-        self._stage.post(
+        self._state.post(
             {"type": "conversations", "items": items, "search": search, "next": after}
         )
 
     async def _page_of_conversations(
         self, after: str | None
     ) -> tuple[list[dict[str, Any]], str | None]:
-        directory, kind = self._stage.directory, self._stage.actor_id.type_name
+        directory, kind = self._state.directory, self._state.actor_id.type_name
         infos = await directory.list_conversations(kind, after=after, limit=_LISTED)
         actors = await directory.list_actors(kind, after=after, limit=_LISTED)
         summaries = {one.actor_id: one for one in actors.items}
@@ -123,34 +123,34 @@ class ConversationMenu:
         Raises:
             AgentRuntimeError: as `RuntimeDirectory.list_conversations`.
         """
-        shown = self._stage.actor_id
+        shown = self._state.actor_id
         infos: list[ConversationInfo] = []
         after: str | None = None
         while len(infos) < _RELATED:
-            page = await self._stage.directory.list_conversations(
+            page = await self._state.directory.list_conversations(
                 shown.type_name, after=after, limit=_RELATED
             )
             infos += page.items
             after = page.next
             if after is None:
                 break
-        return branches_of(shown, infos, self._stage.transcript.__contains__)
+        return branches_of(shown, infos, self._state.transcript.__contains__)
 
     # --- go to another one ------------------------------------------------------------
 
     def _on_switch(self, content: dict[str, Any]) -> None:
-        self._stage.show(self._stage.named(str(content["instance_id"])))
+        self._state.show(self._state.named(str(content["instance_id"])))
 
     def _on_new(self, _content: dict[str, Any]) -> None:
         self._do("new", self._show_new())
 
     async def _show_new(self) -> None:
-        self._stage.show(self._make_new())
+        self._state.show(self._make_new())
 
     def _make_new(self) -> ActorId:
         if self._new_conversation is None:
             made = self._named_by_time()
-            self._stage.untitled.add(made)
+            self._state.untitled.add(made)
             return made
         try:
             return self._new_conversation()
@@ -161,7 +161,7 @@ class ConversationMenu:
     def _named_by_time(self) -> ActorId:
         # Local time on purpose: it is a name for people, and only has to be new.
         name = f"{datetime.now().astimezone():%Y-%m-%d %H.%M}-{secrets.token_hex(2)}"
-        return self._stage.named(name)
+        return self._state.named(name)
 
     def _on_edit(self, content: dict[str, Any]) -> None:
         text, message_id = str(content["text"]), str(content["message_id"])
@@ -169,12 +169,12 @@ class ConversationMenu:
         try:
             params = user_message(text, media, message_id)
         except InvalidRequest as error:
-            self._stage.refuse(message_id, error, "edit")
+            self._state.refuse(message_id, error, "edit")
             return
         if message_id not in self._edits:
             self._edits.add(message_id)
-            work = self._edit(self._stage.actor_id, turn, params, message_id)
-            self._stage.spawn(work, "edit")
+            work = self._edit(self._state.actor_id, turn, params, message_id)
+            self._state.spawn(work, "edit")
 
     async def _edit(
         self, actor_id: ActorId, turn: str, params: Any, message_id: str
@@ -183,23 +183,23 @@ class ConversationMenu:
         try:
             forked = await self._fork(actor_id, turn, message_id)
         except AgentRuntimeError as error:
-            self._stage.refuse(message_id, error, "edit")
+            self._state.refuse(message_id, error, "edit")
         else:
-            if self._stage.actor_id == actor_id:
-                self._stage.show(forked)
-            await self._stage.send(forked, params, message_id)
-            self._stage.changed(actor_id)  # it has a branch more
+            if self._state.actor_id == actor_id:
+                self._state.show(forked)
+            await self._state.send(forked, params, message_id)
+            self._state.changed(actor_id)  # it has a branch more
         finally:
             self._edits.discard(message_id)
 
     async def _fork(self, actor_id: ActorId, turn: str, message_id: str) -> ActorId:
         """The fork for an edit: the same one, however often it is asked for."""
-        shown = self._stage.transcript.turn(turn)
+        shown = self._state.transcript.turn(turn)
         if shown is not None and "ended_at" not in shown.facts:
             raise InvalidRequest("the message", "is being answered; stop that first")
         mark = hashlib.sha256(f"{actor_id}\n{message_id}".encode()).hexdigest()[:12]
-        to = self._stage.named(f"edit-{mark}")
-        directory = self._stage.directory
+        to = self._state.named(f"edit-{mark}")
+        directory = self._state.directory
         try:
             return await directory.fork(actor_id, before=turn, to=to)
         except InvalidRequest:
@@ -211,43 +211,43 @@ class ConversationMenu:
     # --- names, files, deletion -------------------------------------------------------
 
     def _on_rename(self, content: dict[str, Any]) -> None:
-        actor_id, name = self._stage.named(str(content["instance_id"])), content["name"]
+        actor_id, name = self._state.named(str(content["instance_id"])), content["name"]
         self._do("rename", self._rename(actor_id, None if name is None else str(name)))
 
     async def _rename(self, actor_id: ActorId, name: str | None) -> None:
-        await self._stage.directory.rename(actor_id, name)
-        self._stage.done("rename", actor_id)
-        self._stage.changed(actor_id)
+        await self._state.directory.rename(actor_id, name)
+        self._state.done("rename", actor_id)
+        self._state.changed(actor_id)
 
     def _on_delete(self, content: dict[str, Any]) -> None:
-        actor_id = self._stage.named(str(content["instance_id"]))
+        actor_id = self._state.named(str(content["instance_id"]))
         self._do("delete", self._delete(actor_id, "delete"))
 
     def _on_forget(self, content: dict[str, Any]) -> None:
-        actor_id = self._stage.named(str(content["instance_id"]))
+        actor_id = self._state.named(str(content["instance_id"]))
         self._do("forget", self._delete(actor_id, "forget"))
 
     async def _delete(self, actor_id: ActorId, what: str) -> None:
-        is_left = what == "delete" and actor_id == self._stage.actor_id
+        is_left = what == "delete" and actor_id == self._state.actor_id
         new = self._make_new() if is_left else None
-        await self._stage.directory.delete_actor(actor_id)
+        await self._state.directory.delete_actor(actor_id)
         if new is not None:
-            self._stage.show(new)
-        self._stage.done(what, actor_id)
-        self._stage.changed(actor_id)
+            self._state.show(new)
+        self._state.done(what, actor_id)
+        self._state.changed(actor_id)
 
     def _on_disallow(self, content: dict[str, Any]) -> None:
-        actor_id = self._stage.named(str(content["instance_id"]))
+        actor_id = self._state.named(str(content["instance_id"]))
         self._do("disallow", self._disallow(actor_id, str(content["tool"])))
 
     async def _disallow(self, actor_id: ActorId, tool: str) -> None:
-        await self._stage.directory.disallow_tool(actor_id, tool)
-        self._stage.done("disallow", actor_id)
-        self._stage.changed(actor_id)
+        await self._state.directory.disallow_tool(actor_id, tool)
+        self._state.done("disallow", actor_id)
+        self._state.changed(actor_id)
 
     def _on_export(self, content: dict[str, Any]) -> None:
         media_type, suffix, write = _WRITERS[str(content["format"])]
-        actor_id = self._stage.named(str(content["instance_id"]))
+        actor_id = self._state.named(str(content["instance_id"]))
         self._do("export", self._export(actor_id, media_type, suffix, write))
 
     async def _export(
@@ -257,13 +257,13 @@ class ConversationMenu:
         suffix: str,
         write: Callable[[Conversation], Any],
     ) -> None:
-        found = await read_conversation(self._stage.directory, actor_id)
+        found = await read_conversation(self._state.directory, actor_id)
         written = write(found)
         if not isinstance(written, str):
             written = json.dumps(written, ensure_ascii=False, indent=1)
         title = f"{actor_id.type_name}-{found.title}"
         name = re.sub(r"[^\w.-]+", "-", title).strip("-.")[:80]
-        self._stage.post(
+        self._state.post(
             {
                 "type": "export",
                 "file_name": f"{name}.{suffix}",

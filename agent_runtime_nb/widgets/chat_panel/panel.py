@@ -25,7 +25,7 @@ message safe to send twice. Those about the conversation that the page shows car
     list       search, after              the conversations of this actor type
     freeze, saved_data                    see `FreezableWidget`
     side_channel  origin, state           see `PanelSideChannel`
-    module     name                       see `Modules`
+    module     name                       see `LazyModules`
     ping, resync                          see `LiveWidget`
 
 Messages to it: snapshot, batch, pong, and as direct answers `refused` (what was not
@@ -46,19 +46,19 @@ from agent_runtime_nb.exceptions import AgentRuntimeError, InvalidRequest
 from agent_runtime_nb.runtime_abstractions import ActorId, IActorClient
 from agent_runtime_nb.runtime_directory import ConversationInfo, RuntimeDirectory
 from agent_runtime_nb.side_channel.channel import SideChannel
-from agent_runtime_nb.widgets.bursts import in_bursts
 from agent_runtime_nb.widgets.channel import SHARED_BUDGET, MessageBudget
 from agent_runtime_nb.widgets.chat_panel.frozen import Words, read_words
 from agent_runtime_nb.widgets.chat_panel.markdown import transcript_markdown
 from agent_runtime_nb.widgets.chat_panel.menu import PAGE, ConversationMenu
+from agent_runtime_nb.widgets.chat_panel.panel_state import PanelState
 from agent_runtime_nb.widgets.chat_panel.requests import Requests
 from agent_runtime_nb.widgets.chat_panel.side_channel import PanelSideChannel
-from agent_runtime_nb.widgets.chat_panel.stage import PanelState
 from agent_runtime_nb.widgets.chat_panel.transcript import Transcript
-from agent_runtime_nb.widgets.chat_panel.turn import Tell
+from agent_runtime_nb.widgets.chat_panel.turn import Emit
 from agent_runtime_nb.widgets.freezable import FreezableWidget
+from agent_runtime_nb.widgets.lazy_modules import LazyModules
 from agent_runtime_nb.widgets.live_widget import is_over
-from agent_runtime_nb.widgets.modules import Modules
+from agent_runtime_nb.widgets.pacing import paced
 
 _STATIC = Path(__file__).parents[1] / "static"
 _LOOKS = frozenset({"earlier", "list", "switch", "export", "module", "side_channel"})
@@ -80,9 +80,9 @@ class ChatPanel(FreezableWidget):
         starters: messages offered while the conversation is empty.
         read_only: the panel shows conversations; nothing can be sent, answered or
             changed with it.
-        new_conversation: makes the id of a new conversation, called on the home loop;
+        new_conversation: makes the id of a new conversation, called on the widget's loop;
             None names them by the time of day.
-        loop: the home loop, on which all tasks of the panel run; None is the running
+        loop: the event loop on which all tasks of the panel run; None is the running
             one. Give the runtime's.
         lease: seconds after which a panel that nobody displays stops watching.
         budget: of messages to the front end.
@@ -126,7 +126,7 @@ class ChatPanel(FreezableWidget):
         self._relatives_known = False
         self._phase: dict[str, Any] = {"phase": "loading", "storage": ""}
         self._noted = _noted(None)
-        self._stage = PanelState(
+        self._state = PanelState(
             client,
             directory,
             actor_id,
@@ -138,10 +138,10 @@ class ChatPanel(FreezableWidget):
             changed=self._tell_panels,
             decided=self._tell_decision,
         )
-        self._menu = ConversationMenu(self._stage, new_conversation)
-        self._requests = Requests(self._stage, patience)
+        self._menu = ConversationMenu(self._state, new_conversation)
+        self._requests = Requests(self._state, patience)
         self._side_channel = PanelSideChannel(
-            self._stage,
+            self._state,
             None if read_only else side_channel,
             call=self._call,
             receive=self._receive,
@@ -151,7 +151,7 @@ class ChatPanel(FreezableWidget):
             **self._requests.handlers,
             **self._menu.handlers,
             **self._side_channel.handlers,
-            **Modules(self._post).handlers,
+            **LazyModules(self._post).handlers,
         }
         super().__init__(loop=loop, wait=0.07, lease=lease, budget=budget, **options)
         # Nobody is to call a panel that could not be made.
@@ -169,11 +169,11 @@ class ChatPanel(FreezableWidget):
     @property
     def actor_id(self) -> ActorId:
         """The conversation that is shown now."""
-        return self._stage.actor_id
+        return self._state.actor_id
 
     @property
     def _transcript(self) -> Transcript:
-        return self._stage.transcript
+        return self._state.transcript
 
     def to_markdown(self) -> str:
         """The newest turns as Markdown; any thread."""
@@ -187,7 +187,7 @@ class ChatPanel(FreezableWidget):
         Raises:
             InvalidActorId: if it is no instance id.
         """
-        self._call(self._switch, self._stage.named(instance_id))
+        self._call(self._switch, self._state.named(instance_id))
 
     def look_again(self) -> None:
         """Look soon for what no watch tells: a name, a deletion, a fork; any thread."""
@@ -199,7 +199,7 @@ class ChatPanel(FreezableWidget):
         return Words(self.actor_id, self._title, turns, more, shown["name"])
 
     async def _read_words(self) -> Words:
-        directory = self._stage.directory
+        directory = self._state.directory
         return await read_words(directory, self.actor_id, self._title)
 
     # --- the picture ------------------------------------------------------------------
@@ -237,8 +237,8 @@ class ChatPanel(FreezableWidget):
             pause = min(pause * 2, 10.0)
 
     async def _load(self) -> None:
-        view = await self._stage.directory.read_actor(self.actor_id, limit=PAGE)
-        health = await self._stage.directory.health()
+        view = await self._state.directory.read_actor(self.actor_id, limit=PAGE)
+        health = await self._state.directory.health()
         since = None if health.since is None else health.since.timestamp()
         with self.channel.change():
             self._transcript.load(view, since)
@@ -253,8 +253,8 @@ class ChatPanel(FreezableWidget):
         """Follow the turns, until the watch ends."""
         noticing = self._spawn(self._notice(), "notice")
         try:
-            watch = self._stage.client.watch_actor(self.actor_id, self._cursor)
-            async for update in in_bursts(watch, self.channel.rest):
+            watch = self._state.client.watch_actor(self.actor_id, self._cursor)
+            async for update in paced(watch, self.channel.rest):
                 with self.channel.change() as tell:
                     self._transcript.apply(update, tell)
                 if update.kind == "ended":
@@ -275,7 +275,7 @@ class ChatPanel(FreezableWidget):
                 await self._look_for_changes()
 
     async def _look_for_changes(self) -> None:
-        view = await self._stage.directory.read_actor(self.actor_id, limit=2)
+        view = await self._state.directory.read_actor(self.actor_id, limit=2)
         if not self._transcript.agrees_with(view):
             await asyncio.sleep(_SETTLES)
         if not self._transcript.agrees_with(view):
@@ -299,7 +299,7 @@ class ChatPanel(FreezableWidget):
                 self._noted = noted
                 tell({"op": "panel", "set": changed})
 
-    def _change(self) -> AbstractContextManager[Tell]:
+    def _change(self) -> AbstractContextManager[Emit]:
         return self.channel.change()
 
     def _enter(self, phase: str, detail: str) -> None:
@@ -320,7 +320,7 @@ class ChatPanel(FreezableWidget):
         if self._read_only and kind not in _LOOKS:
             problem = "is read-only here; open it in another panel to change it"
             error = InvalidRequest("the conversation", problem)
-            self._stage.refuse(str(content.get("message_id") or ""), error, kind)
+            self._state.refuse(str(content.get("message_id") or ""), error, kind)
             return
         try:
             handler(content)
@@ -331,8 +331,8 @@ class ChatPanel(FreezableWidget):
         if self._ended or actor_id == self.actor_id:
             return
         with self.channel.change():
-            self._stage.actor_id = actor_id
-            self._stage.transcript = Transcript(keep=PAGE)
+            self._state.actor_id = actor_id
+            self._state.transcript = Transcript(keep=PAGE)
             self._phase = {**self._phase, "phase": "loading"}
             self._noted = _noted(None)
         self.channel.publish_snapshot()

@@ -15,7 +15,7 @@ from agent_runtime_nb.exceptions import AgentRuntimeError, InvalidRequest
 from agent_runtime_nb.runtime_abstractions import ActorId
 from agent_runtime_nb.widgets.chat_panel.attachments import user_message
 from agent_runtime_nb.widgets.chat_panel.contents import Decision
-from agent_runtime_nb.widgets.chat_panel.stage import Handler, PanelState
+from agent_runtime_nb.widgets.chat_panel.panel_state import Handler, PanelState
 from agent_runtime_nb.widgets.chat_panel.turn import ShownTurn
 
 _DECISIONS: Mapping[str, Decision] = {
@@ -36,13 +36,13 @@ class Requests:
     """Sends, stops, repeats, discards and answers, for one panel.
 
     Args:
-        stage: what the panel shows.
+        state: what the panel shows.
         patience: seconds after which a turn that was told to stop, and has not ended,
             is said not to react.
     """
 
-    def __init__(self, stage: PanelState, patience: float) -> None:
-        self._stage = stage
+    def __init__(self, state: PanelState, patience: float) -> None:
+        self._state = state
         self._patience = patience
         self._sending: dict[str, asyncio.Task[None]] = {}
         self.handlers: dict[str, Handler] = {
@@ -55,8 +55,8 @@ class Requests:
 
     def _named(self, content: dict[str, Any]) -> ActorId:
         """The conversation of a message; another view may have switched since."""
-        name = content.get("instance_id") or self._stage.actor_id.instance_id
-        return self._stage.named(str(name))
+        name = content.get("instance_id") or self._state.actor_id.instance_id
+        return self._state.named(str(name))
 
     def _on_send(self, content: dict[str, Any]) -> None:
         text, message_id = str(content["text"]), str(content["message_id"])
@@ -64,42 +64,42 @@ class Requests:
         try:
             params = user_message(text, as_list(content.get("media")), message_id)
         except InvalidRequest as error:
-            self._stage.refuse(message_id, error)
+            self._state.refuse(message_id, error)
             return
         sending = self._send(actor_id, params, message_id, text)
-        task = self._stage.spawn(sending, "send")
+        task = self._state.spawn(sending, "send")
         self._sending[message_id] = task
         task.add_done_callback(lambda _: self._sending.pop(message_id, None))
 
     async def _send(
         self, actor_id: ActorId, params: Any, message_id: str, text: str
     ) -> None:
-        stage, title = self._stage, _title(text)
-        if await stage.send(actor_id, params, message_id) and title:
-            if actor_id not in stage.untitled:
+        state, title = self._state, _title(text)
+        if await state.send(actor_id, params, message_id) and title:
+            if actor_id not in state.untitled:
                 return
-            stage.untitled.discard(actor_id)
+            state.untitled.discard(actor_id)
             with contextlib.suppress(AgentRuntimeError):  # it has a name all the same
-                await stage.directory.rename(actor_id, title)
-            stage.changed(actor_id)
+                await state.directory.rename(actor_id, title)
+            state.changed(actor_id)
 
     # --- stop -------------------------------------------------------------------------
 
     def _on_stop(self, content: dict[str, Any]) -> None:
         message_id, actor_id = str(content["message_id"]), self._named(content)
-        turn = self._stage.transcript.turn(message_id)
-        if turn is None or actor_id != self._stage.actor_id:
+        turn = self._state.transcript.turn(message_id)
+        if turn is None or actor_id != self._state.actor_id:
             work = self._stop_unseen(actor_id, message_id)
-            self._stage.spawn(work, "stop")
+            self._state.spawn(work, "stop")
             return
         if turn.facts["status"] not in ("waiting", "running"):
             return
         before = turn.facts["status"]
-        with self._stage.change() as tell:
+        with self._state.change() as tell:
             asked = {"status": "stopping", "stop": "asked", "stop_detail": None}
-            self._stage.transcript.set(turn, tell, **asked)
+            self._state.transcript.set(turn, tell, **asked)
         work = self._stop(actor_id, message_id, before)
-        self._stage.spawn(work, "stop")
+        self._state.spawn(work, "stop")
 
     async def _stop_unseen(self, actor_id: ActorId, message_id: str) -> None:
         """Stop what is no turn yet: a cell may have held up both, it and its Stop."""
@@ -108,7 +108,7 @@ class Requests:
         try:
             await self._cancel(actor_id, message_id, "waiting")
         except AgentRuntimeError as error:
-            self._stage.refuse(message_id, error, "stop")
+            self._state.refuse(message_id, error, "stop")
 
     async def _stop(self, actor_id: ActorId, message_id: str, before: str) -> None:
         try:
@@ -122,46 +122,46 @@ class Requests:
         self._not_stopped(message_id, before, reason)
 
     async def _cancel(self, actor_id: ActorId, message_id: str, before: str) -> bool:
-        directory = self._stage.directory
+        directory = self._state.directory
         if before == "waiting" and await directory.withdraw(actor_id, message_id):
             return True
-        return await self._stage.client.cancel(actor_id, message_id)
+        return await self._state.client.cancel(actor_id, message_id)
 
     def _not_stopped(self, message_id: str, before: str, detail: str) -> None:
-        turn = self._stage.transcript.turn(message_id)
+        turn = self._state.transcript.turn(message_id)
         if turn is None or turn.facts["status"] != "stopping":
             return
-        with self._stage.change() as tell:
+        with self._state.change() as tell:
             refused = {"status": before, "stop": "refused", "stop_detail": detail}
-            self._stage.transcript.set(turn, tell, **refused)
+            self._state.transcript.set(turn, tell, **refused)
 
     # --- once more, or not at all -----------------------------------------------------
 
     def _on_retry(self, content: dict[str, Any]) -> None:
         work = self._retry(self._named(content), str(content["turn"]))
-        self._stage.spawn(work, "retry")
+        self._state.spawn(work, "retry")
 
     async def _retry(self, actor_id: ActorId, message_id: str) -> None:
         try:
-            await self._stage.directory.run_again(actor_id, message_id)
+            await self._state.directory.run_again(actor_id, message_id)
         except AgentRuntimeError as error:
-            self._stage.refuse(message_id, error, "retry")
+            self._state.refuse(message_id, error, "retry")
 
     def _on_discard(self, content: dict[str, Any]) -> None:
         work = self._discard(self._named(content), str(content["turn"]))
-        self._stage.spawn(work, "discard")
+        self._state.spawn(work, "discard")
 
     async def _discard(self, actor_id: ActorId, message_id: str) -> None:
         try:
-            await self._stage.directory.discard(actor_id, message_id)
+            await self._state.directory.discard(actor_id, message_id)
         except AgentRuntimeError as error:
-            self._stage.refuse(message_id, error, "discard")
+            self._state.refuse(message_id, error, "discard")
             return
-        if actor_id == self._stage.actor_id:
-            with self._stage.change() as tell:
-                self._stage.transcript.discard(message_id, tell)
-        self._stage.done("discard", actor_id)
-        self._stage.changed(actor_id)
+        if actor_id == self._state.actor_id:
+            with self._state.change() as tell:
+                self._state.transcript.discard(message_id, tell)
+        self._state.done("discard", actor_id)
+        self._state.changed(actor_id)
 
     # --- approvals --------------------------------------------------------------------
 
@@ -172,16 +172,16 @@ class Requests:
         """
         decision = _DECISIONS[str(content["decision"])]
         reason = str(content.get("reason") or "")[:_LONGEST_REASON].strip() or None
-        if self._named(content) != self._stage.actor_id:
+        if self._named(content) != self._state.actor_id:
             return  # the question is not on the page any more
-        turn = self._stage.transcript.turn(str(content["turn"]))
+        turn = self._state.transcript.turn(str(content["turn"]))
         request_id = str(content["request_id"])
         asked = [] if turn is None else [one["id"] for one in turn.open_approvals]
         if turn is None or request_id not in asked:
             return
         self._note(turn, request_id, decision, reason)
         if not turn.open_approvals:
-            self._stage.spawn(self.answer(self._stage.actor_id, turn), "answer")
+            self._state.spawn(self.answer(self._state.actor_id, turn), "answer")
 
     def _note(
         self,
@@ -192,16 +192,16 @@ class Requests:
     ) -> None:
         """Mark a question here and in the other panels, which may decide the rest."""
         self.mark(turn.message_id, request_id, decision, reason)
-        actor_id = self._stage.actor_id
-        self._stage.decided(actor_id, turn.message_id, request_id, decision, reason)
+        actor_id = self._state.actor_id
+        self._state.decided(actor_id, turn.message_id, request_id, decision, reason)
 
     def mark(
         self, turn: str, request_id: str, decision: Decision | None, reason: str | None
     ) -> None:
         """Show what was decided; None takes it back."""
-        shown = self._stage.transcript.turn(turn)
+        shown = self._state.transcript.turn(turn)
         if shown is not None:
-            with self._stage.change() as tell:
+            with self._state.change() as tell:
                 shown.answer(request_id, decision, reason, tell)
 
     async def answer(self, actor_id: ActorId, turn: ShownTurn) -> None:
@@ -211,9 +211,9 @@ class Requests:
         # The id follows from the turn, so two panels cannot answer twice.
         message_id = f"{turn.message_id}-answer"
         message = {"role": "user", "contents": contents, "message_id": message_id}
-        sent = await self._stage.send(actor_id, {"messages": [message]}, message_id)
+        sent = await self._state.send(actor_id, {"messages": [message]}, message_id)
         # Refused although it is there: another panel answered, and that is shown.
-        if not sent and self._stage.transcript.turn(message_id) is None:
+        if not sent and self._state.transcript.turn(message_id) is None:
             for item in items:
                 self._note(turn, item["id"], None, None)
 

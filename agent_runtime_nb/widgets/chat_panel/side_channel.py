@@ -22,7 +22,7 @@ from agent_runtime_nb.side_channel.channel import (
     SideChannel,
     TicketGrant,
 )
-from agent_runtime_nb.widgets.chat_panel.stage import Handler, PanelState
+from agent_runtime_nb.widgets.chat_panel.panel_state import Handler, PanelState
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]{1,255}")
 _MAX_ORIGINS = 8

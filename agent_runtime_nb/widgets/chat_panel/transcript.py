@@ -23,7 +23,7 @@ from agent_runtime_nb.runtime_directory import (
 )
 from agent_runtime_nb.widgets.channel import Change
 from agent_runtime_nb.widgets.chat_panel.contents import Decision, decision_of
-from agent_runtime_nb.widgets.chat_panel.turn import Clock, ShownTurn, Tell, no_clock
+from agent_runtime_nb.widgets.chat_panel.turn import Clock, Emit, ShownTurn, no_clock
 
 _LOST = "Some of what streamed was missed; the whole answer appears when it is done."
 
@@ -122,7 +122,7 @@ class Transcript:
         """The turn of a request, if it is among the newest."""
         return self._turns.get(message_id)
 
-    def apply(self, update: TurnUpdate, tell: Tell) -> None:
+    def apply(self, update: TurnUpdate, tell: Emit) -> None:
         """Take one thing that happened and tell what changes."""
         turn = self._turns.get(update.message_id)
         if update.kind == "accepted":
@@ -144,12 +144,12 @@ class Transcript:
         else:
             self._end(turn, update.data, tell)
 
-    def set(self, turn: ShownTurn, tell: Tell, **facts: Any) -> None:
+    def set(self, turn: ShownTurn, tell: Emit, **facts: Any) -> None:
         """Change what is known about a turn."""
         turn.facts.update(facts)
         tell({"op": "patch", "id": turn.message_id, "set": facts})
 
-    def discard(self, message_id: str, tell: Tell) -> None:
+    def discard(self, message_id: str, tell: Emit) -> None:
         """Mark a turn as one that the model does not see any more."""
         self._discarded |= {message_id}
         if (turn := self._turns.get(message_id)) is not None:
@@ -158,7 +158,7 @@ class Transcript:
         tell({"op": "patch", "id": message_id, "set": {"discarded": True}})
 
     def answer(
-        self, request_id: str, decision: Decision | None, reason: str | None, tell: Tell
+        self, request_id: str, decision: Decision | None, reason: str | None, tell: Emit
     ) -> None:
         """Mark an approval request as answered, wherever it is."""
         for turn in self._turns.values():
@@ -208,7 +208,7 @@ class Transcript:
             if as_object(entry).get("role") != "user":
                 turn.add_entry(as_object(entry), _nobody)
 
-    def _accept(self, update: TurnUpdate, tell: Tell) -> None:
+    def _accept(self, update: TurnUpdate, tell: Emit) -> None:
         request = as_object(update.data)
         turn = self._begin(update.message_id, update.cursor.turn, self._clock)
         params = request.get("params")
@@ -227,7 +227,7 @@ class Transcript:
         ends = [one.facts.get("ended_at", 0.0) for one in self._turns.values()]
         return max(turn.facts.get("started_at", self._clock()), *ends)
 
-    def _end(self, turn: ShownTurn, data: Any, tell: Tell) -> None:
+    def _end(self, turn: ShownTurn, data: Any, tell: Emit) -> None:
         ended = as_object(data)
         result = ended.get("data")
         now = float(ended.get("ended_at") or self._clock())
@@ -265,7 +265,7 @@ class Transcript:
         stored.take_times(turn)
         return stored
 
-    def _mark_answers(self, params: Any, tell: Tell) -> None:
+    def _mark_answers(self, params: Any, tell: Emit) -> None:
         """Mark the approval requests that a request answers."""
         for message in as_list(as_object(params).get("messages")):
             for part in map(as_object, as_list(as_object(message).get("contents"))):
@@ -296,7 +296,7 @@ def _nobody(_change: Change) -> None:
     """For changes that are told as part of something larger."""
 
 
-def _add_request(turn: ShownTurn, method: str, params: Any, tell: Tell) -> None:
+def _add_request(turn: ShownTurn, method: str, params: Any, tell: Emit) -> None:
     request = as_object(params)
     if method == "run" and "messages" in request:
         for message in as_list(request["messages"]):
@@ -306,12 +306,12 @@ def _add_request(turn: ShownTurn, method: str, params: Any, tell: Tell) -> None:
         turn.add_entry({"role": "user", "content": f"{method}({call})"}, tell)
 
 
-def _add_result(turn: ShownTurn, data: Any, tell: Tell) -> None:
+def _add_result(turn: ShownTurn, data: Any, tell: Emit) -> None:
     if data is not None and "error" not in _outcome("", data):
         turn.add_value(data, tell)
 
 
-def _add_notices(turn: ShownTurn, data: Any, tell: Tell) -> None:
+def _add_notices(turn: ShownTurn, data: Any, tell: Emit) -> None:
     """Add the notices of an agent's response, except for those that streamed in."""
     answer = as_object(data)
     if "messages" not in answer and "error" not in answer:

@@ -32,7 +32,7 @@ from agent_runtime_nb.widgets.chat_panel.contents import (
     rich_results,
 )
 
-Tell: TypeAlias = Callable[[Change], None]
+Emit: TypeAlias = Callable[[Change], None]
 Clock: TypeAlias = Callable[[], float | None]
 
 
@@ -45,7 +45,7 @@ class ShownTurn:
 
     Args:
         message_id: the request's id.
-        position: the turn's place in the conversation.
+        position: the turn's index in the conversation.
         calls: what is known of the conversation's tool calls that asked for approval,
             by call id; they are made in one turn and answered in a later one.
         clock: POSIX seconds, for what streams in.
@@ -69,7 +69,7 @@ class ShownTurn:
         self._clock = clock
         self._thinks_since: float | None = None
         self.requests: dict[str, Mapping[str, Any]] = {}
-        self._places: dict[str, int] = {}
+        self._indices: dict[str, int] = {}
         self._text_of: object = None
 
     def to_json(self) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class ShownTurn:
             if item["kind"] == "approval" and item["answer"] is None
         ]
 
-    def add_entry(self, entry: Mapping[str, Any], tell: Tell) -> None:
+    def add_entry(self, entry: Mapping[str, Any], tell: Emit) -> None:
         """Show one message of the conversation."""
         contents: object = entry.get("contents", entry.get("content", ""))
         if isinstance(contents, str):
@@ -102,7 +102,7 @@ class ShownTurn:
         else:
             self.add_contents(parts, entry.get("message_id"), tell)
 
-    def add_progress(self, progress: Any, tell: Tell) -> None:
+    def add_progress(self, progress: Any, tell: Emit) -> None:
         """Show one update of a running turn."""
         update = as_object(progress)
         if isinstance(update.get("contents"), list):
@@ -114,14 +114,14 @@ class ShownTurn:
             self.add_value(progress, tell)
 
     def add_contents(
-        self, parts: Iterable[Mapping[str, Any]], message_id: object, tell: Tell
+        self, parts: Iterable[Mapping[str, Any]], message_id: object, tell: Emit
     ) -> None:
         """Show parts of an assistant's or a tool's message, in order."""
         for part in parts:
             self._add_content(part, message_id, tell)
 
     def _add_content(
-        self, part: Mapping[str, Any], message_id: object, tell: Tell
+        self, part: Mapping[str, Any], message_id: object, tell: Emit
     ) -> None:
         match part.get("type"):
             case "text":
@@ -143,11 +143,11 @@ class ShownTurn:
             case _:  # parts that a person need not see
                 pass
 
-    def add_notice(self, level: str, text: str, tell: Tell) -> None:
+    def add_notice(self, level: str, text: str, tell: Emit) -> None:
         """Show a line that is no part of the conversation."""
         self._append({"kind": "notice", "level": level, "text": str(text)}, tell)
 
-    def add_value(self, value: Any, tell: Tell) -> None:
+    def add_value(self, value: Any, tell: Emit) -> None:
         """Show any JSON value."""
         self._append({"kind": "value", "text": as_text(value)}, tell)
 
@@ -156,21 +156,21 @@ class ShownTurn:
         request_id: str,
         decision: Decision | None,
         reason: str | None,
-        tell: Tell,
+        tell: Emit,
     ) -> bool:
         """Mark an approval request; returns whether it is in this turn."""
-        place = self._places.get(f"approval:{request_id}")
-        if place is None:
+        index = self._indices.get(f"approval:{request_id}")
+        if index is None:
             return False
-        marked = {**self.items[place], "answer": decision, "reason": reason}
-        self._replace(place, marked, tell)
+        marked = {**self.items[index], "answer": decision, "reason": reason}
+        self._replace(index, marked, tell)
         call = as_object(self.requests[request_id].get("function_call"))
         known = self._calls.get(str(call.get("call_id") or ""), {})
         known = {**known, "denied": decision == "denied"}
         self._calls[str(call.get("call_id") or "")] = known
         return True
 
-    def finish(self, tell: Tell) -> None:
+    def finish(self, tell: Emit) -> None:
         """Nothing more streams in."""
         self._end_reasoning(tell)
 
@@ -188,7 +188,7 @@ class ShownTurn:
                 if same is not None and key in item:
                     item[key] = same[key]
 
-    def _add_user(self, parts: Iterable[Mapping[str, Any]], tell: Tell) -> None:
+    def _add_user(self, parts: Iterable[Mapping[str, Any]], tell: Emit) -> None:
         texts: list[str] = []
         media: list[Item] = []
         for part in parts:
@@ -201,7 +201,7 @@ class ShownTurn:
             self._append(item, tell)
 
     def _add_text(
-        self, kind: str, part: Mapping[str, Any], message_id: object, tell: Tell
+        self, kind: str, part: Mapping[str, Any], message_id: object, tell: Emit
     ) -> None:
         text = str(part.get("text") or "")
         if not text:
@@ -216,39 +216,39 @@ class ShownTurn:
             self._append({"kind": kind, "text": text}, tell)
         self._text_of = message_id
 
-    def _end_reasoning(self, tell: Tell) -> None:
+    def _end_reasoning(self, tell: Emit) -> None:
         since, self._thinks_since = self._thinks_since, None
         now = self._clock()
         if since is None or now is None:
             return
-        place = len(self.items) - 1
-        ended = {**self.items[place], "duration": max(0.0, now - since)}
-        self._replace(place, ended, tell)
+        index = len(self.items) - 1
+        ended = {**self.items[index], "duration": max(0.0, now - since)}
+        self._replace(index, ended, tell)
 
-    def _add_call(self, part: Mapping[str, Any], tell: Tell) -> None:
+    def _add_call(self, part: Mapping[str, Any], tell: Emit) -> None:
         call_id = str(part.get("call_id") or "")
         arguments = as_text(part.get("arguments"))
-        place = self._places.get(f"call:{call_id}")
-        if place is not None:  # arguments arrive in fragments
-            if self.items[place]["kind"] == "tool":
-                self._extend(place, "arguments", arguments, tell)
+        index = self._indices.get(f"call:{call_id}")
+        if index is not None:  # arguments arrive in fragments
+            if self.items[index]["kind"] == "tool":
+                self._extend(index, "arguments", arguments, tell)
             return
         self._append_tool(call_id, str(part.get("name") or "tool"), arguments, tell)
 
-    def _add_result(self, part: Mapping[str, Any], tell: Tell) -> None:
+    def _add_result(self, part: Mapping[str, Any], tell: Emit) -> None:
         call_id = str(part.get("call_id") or "")
-        place = self._places.get(f"call:{call_id}")
+        index = self._indices.get(f"call:{call_id}")
         call = self._calls.get(call_id, {})
-        if place is None or self.items[place]["kind"] != "tool":
+        if index is None or self.items[index]["kind"] != "tool":
             # The call was made in the turn that asked for its approval.
             name, arguments = call.get("name", "tool"), call.get("arguments", "")
-            place = self._append_tool(call_id, str(name), str(arguments), tell)
+            index = self._append_tool(call_id, str(name), str(arguments), tell)
             if self._clock() is not None:  # and so it began with this turn
-                self.items[place]["started_at"] = self.facts.get("started_at")
+                self.items[index]["started_at"] = self.facts.get("started_at")
         result = as_text(part.get("result"))
         denied = call.get("denied") is True
         failed = bool(part.get("exception")) or result.startswith("Error:")
-        now, begun = self._clock(), self.items[place]["started_at"]
+        now, begun = self._clock(), self.items[index]["started_at"]
         outcome = {
             "result": result,
             "rich": rich_results(part),
@@ -256,9 +256,9 @@ class ShownTurn:
             "denied": denied,
             "duration": None if now is None or begun is None else max(0.0, now - begun),
         }
-        self._replace(place, {**self.items[place], **outcome}, tell)
+        self._replace(index, {**self.items[index], **outcome}, tell)
 
-    def _add_approval(self, part: Mapping[str, Any], tell: Tell) -> None:
+    def _add_approval(self, part: Mapping[str, Any], tell: Emit) -> None:
         request_id = str(part.get("id") or "")
         call = as_object(part.get("function_call"))
         item = {
@@ -271,15 +271,15 @@ class ShownTurn:
         }
         call_id = str(call.get("call_id") or "")
         self._calls[call_id] = {"name": item["name"], "arguments": item["arguments"]}
-        place = self._places.get(f"call:{call_id}")
-        if place is None:
-            place = self._append(item, tell)
-        else:  # the call itself was shown as a tool row: the question takes its place
-            self._replace(place, item, tell)
-        self._places[f"approval:{request_id}"] = place
+        index = self._indices.get(f"call:{call_id}")
+        if index is None:
+            index = self._append(item, tell)
+        else:  # the call itself was shown as a tool row: the question replaces it
+            self._replace(index, item, tell)
+        self._indices[f"approval:{request_id}"] = index
         self.requests[request_id] = part
 
-    def _add_usage(self, part: Mapping[str, Any], tell: Tell) -> None:
+    def _add_usage(self, part: Mapping[str, Any], tell: Emit) -> None:
         """Later figures replace earlier ones: providers report running totals."""
         details = as_object(part.get("usage_details"))
         if details:
@@ -287,8 +287,8 @@ class ShownTurn:
             change = {"op": "patch", "id": self.message_id, "set": {"usage": details}}
             tell(change)
 
-    def _append_tool(self, call_id: str, name: str, arguments: str, tell: Tell) -> int:
-        place = self._append(
+    def _append_tool(self, call_id: str, name: str, arguments: str, tell: Emit) -> int:
+        index = self._append(
             {
                 "kind": "tool",
                 "id": call_id,
@@ -303,20 +303,20 @@ class ShownTurn:
             },
             tell,
         )
-        self._places[f"call:{call_id}"] = place
-        return place
+        self._indices[f"call:{call_id}"] = index
+        return index
 
-    def _append(self, item: Item, tell: Tell) -> int:
+    def _append(self, item: Item, tell: Emit) -> int:
         self._end_reasoning(tell)
         self._replace(len(self.items), item, tell)
         return len(self.items) - 1
 
-    def _replace(self, place: int, item: Item, tell: Tell) -> None:
-        self.items[place : place + 1] = [item]
-        change = {"op": "item", "id": self.message_id, "index": place}
+    def _replace(self, index: int, item: Item, tell: Emit) -> None:
+        self.items[index : index + 1] = [item]
+        change = {"op": "item", "id": self.message_id, "index": index}
         tell({**change, "item": dict(item)})
 
-    def _extend(self, place: int, field: str, text: str, tell: Tell) -> None:
-        self.items[place][field] += text
-        change = {"op": "append", "id": self.message_id, "index": place}
+    def _extend(self, index: int, field: str, text: str, tell: Emit) -> None:
+        self.items[index][field] += text
+        change = {"op": "append", "id": self.message_id, "index": index}
         tell({**change, "field": field, "text": text})

@@ -11,7 +11,7 @@ from agent_runtime_nb.runtime_abstractions import ActorId, IActorClient
 from agent_runtime_nb.runtime_directory import RuntimeDirectory
 from agent_runtime_nb.widgets.chat_panel.contents import Decision
 from agent_runtime_nb.widgets.chat_panel.transcript import Transcript
-from agent_runtime_nb.widgets.chat_panel.turn import Tell
+from agent_runtime_nb.widgets.chat_panel.turn import Emit
 
 Handler: TypeAlias = Callable[[dict[str, Any]], None]
 """Takes a message of a front end; KeyError, TypeError, ValueError: of a wrong shape."""
@@ -19,7 +19,7 @@ Handler: TypeAlias = Callable[[dict[str, Any]], None]
 
 @dataclass
 class PanelState:
-    """The conversation that is shown, and how to tell of it; on the home loop only.
+    """The conversation that is shown, and how to tell of it; on the widget's loop only.
 
     Attributes:
         client: talks to the actor.
@@ -42,7 +42,7 @@ class PanelState:
     directory: RuntimeDirectory
     actor_id: ActorId
     transcript: Transcript
-    change: Callable[[], AbstractContextManager[Tell]]
+    change: Callable[[], AbstractContextManager[Emit]]
     post: Callable[[dict[str, Any]], None]
     spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
     show: Callable[[ActorId], None]
@@ -51,7 +51,7 @@ class PanelState:
     untitled: set[ActorId] = field(default_factory=set[ActorId])
 
     def refuse(self, message_id: str, error: AgentRuntimeError, what: str = "") -> None:
-        """Tell why something was not done; `what` is the kind of its message."""
+        """Emit why something was not done; `what` is the kind of its message."""
         described: dict[str, Any] = {
             "type": type(error).__name__,
             "message": str(error),
@@ -63,7 +63,7 @@ class PanelState:
         self.post({**refused, "what": what} if what else refused)
 
     def done(self, what: str, actor_id: ActorId) -> None:
-        """Tell that something was done."""
+        """Emit that something was done."""
         name = actor_id.instance_id
         self.post({"type": "done", "what": what, "instance_id": name})
 

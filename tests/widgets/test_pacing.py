@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from agent_runtime_nb.widgets.bursts import in_bursts
+from agent_runtime_nb.widgets.pacing import paced
 
 
 class Source:
@@ -54,7 +54,7 @@ async def test_what_is_there_is_given_without_a_pause() -> None:
     source.put(end=True)
     pauses = Pauses(source)
 
-    given = [item async for item in in_bursts(source, pauses)]
+    given = [item async for item in paced(source, pauses)]
 
     assert given == [1, 2, 3]
     assert pauses.count == 0
@@ -67,7 +67,7 @@ async def test_what_comes_in_a_pause_is_given_together() -> None:
     loop.call_soon(source.put, 1)
     given: list[int] = []
 
-    async for item in in_bursts(source, pauses):
+    async for item in paced(source, pauses):
         given.append(item)
         if item == 3:
             loop.call_soon(source.put, 4)

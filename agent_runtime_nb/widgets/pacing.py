@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def in_bursts(
+async def paced(
     source: AsyncIterator[T], pause: Callable[[], float]
 ) -> AsyncIterator[T]:
     """Give the items of a source, in order.

@@ -12,7 +12,7 @@ MODULES = Path(__file__).parent / "static" / "modules"
 NAMES = frozenset({"highlight", "maths", "sanitise"})
 
 
-class Modules:
+class LazyModules:
     """Answers `module` messages of a front end.
 
     Args:

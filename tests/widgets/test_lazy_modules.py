@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from agent_runtime_nb.widgets.modules import NAMES, Modules
+from agent_runtime_nb.widgets.lazy_modules import NAMES, LazyModules
 
 
 def answers(folder: Path, name: str) -> list[dict[str, Any]]:
     posted: list[dict[str, Any]] = []
-    modules = Modules(posted.append, folder)
+    modules = LazyModules(posted.append, folder)
     modules.handlers["module"]({"name": name})
     return posted
 
