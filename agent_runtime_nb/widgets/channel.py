@@ -5,7 +5,7 @@ numbered *batches* of changes. Messages do get lost (Jupyter Server drops them s
 above its rate limit), so a front end that misses a number asks for the snapshot again.
 
 A batch that only goes on with the text to which the last one had added is that text
-alone: an answer streams in hundreds of them, and the place would outweigh the words.
+alone: an answer streams in hundreds of them, and naming the item would outweigh the text.
 
 A snapshot is asked for on any thread and at any time. It carries the number of the last
 batch that it contains: asking for one seals the batch that is being gathered, so a
@@ -39,7 +39,7 @@ class MessageBudget:
     def reserve(self, wait: float) -> float:
         """Seconds until a message may be sent, at least `wait`.
 
-        A message that waits longer than it must takes its place in the row all the
+        A message that waits longer than it must counts against the budget all the
         same, so that whoever gathers for long holds nobody up.
         """
         now = time.monotonic()
@@ -86,7 +86,7 @@ class Channel:
         self._open: list[Change] = []
         self._sealed: list[Change] = []
         self._seq = 0
-        self._place: Change | None = None  # where the last batch has added text
+        self._last_append: Change | None = None  # where the last batch has added text
         self._snapshot_wanted = False
         self._timer: asyncio.TimerHandle | None = None
         self._next = loop.time()  # when a message may be sent
@@ -98,7 +98,7 @@ class Channel:
 
     @contextmanager
     def change(self) -> Generator[Callable[[Change], None]]:
-        """Change the picture in here and tell each change; on the loop only."""
+        """Change the picture in here and emit each change; on the loop only."""
         with self._lock:
             yield self._add
         self._schedule()
@@ -112,8 +112,8 @@ class Channel:
         """The picture and the number of the last batch in it; any thread."""
         with self._lock:
             self._seal()
-            # Whoever starts from here does not know the place.
-            self._place = None
+            # Whoever starts from here does not know that change.
+            self._last_append = None
             return {"seq": self._seq, **self._describe()}
 
     def rest(self) -> float:
@@ -162,11 +162,15 @@ class Channel:
         self._seq += 1
         batch: Change = {"type": "batch", "seq": self._seq}
         last = changes[-1]
-        if len(changes) == 1 and self._place and _continues(self._place, last):
+        if (
+            len(changes) == 1
+            and self._last_append
+            and _continues(self._last_append, last)
+        ):
             batch["text"] = last["text"]
         else:
             batch["changes"] = changes
-        self._place = last if last["op"] == "append" else None
+        self._last_append = last if last["op"] == "append" else None
         self._sealed.append(batch)
 
     def _schedule(self) -> None:

@@ -1,8 +1,8 @@
-"""A widget whose words can be kept in the notebook: on request, or after each turn.
+"""A widget whose transcript can be kept in the notebook: on request, or after each turn.
 
-On request the live view makes room for the words: its output becomes HTML, Markdown
+On request the live view is replaced by the transcript: its output becomes HTML, Markdown
 and plain text. After each turn it must stay as it is, with what somebody is writing in
-it; so the words stand in a second output beside it, which the live view hides while it
+it; so the transcript stands in a second output beside it, which the live view hides while it
 is there, and which is what remains of both in a saved notebook.
 
 Messages of a front end: `freeze`, answered by `done` or `refused`, and `saved_data`,
@@ -24,8 +24,8 @@ import traitlets
 from agent_runtime_nb._base.untrusted_json import as_object
 from agent_runtime_nb.exceptions import AgentRuntimeError, InvalidRequest, NotRunning
 from agent_runtime_nb.widgets.chat_panel.frozen import (
+    TranscriptCopy,
     TranscriptWriter,
-    Words,
     frozen_at,
     frozen_bundle,
     one_line,
@@ -42,14 +42,14 @@ _log = logging.getLogger(__name__)
 
 
 class FreezableWidget(LiveWidget):
-    """A live widget that shows a conversation and can leave its words behind.
+    """A live widget that shows a conversation and can leave a copy of it in the notebook.
 
-    Subclasses say what the words are, and call `_words_changed` on the widget's loop.
+    Subclasses give the transcript, and call `_transcript_changed` on the widget's loop.
 
     Args:
-        freeze: "turn" keeps the words after each turn; "never" only on request.
+        freeze: "turn" keeps the transcript after each turn; "never" only on request.
         displays: the outputs that show the widget.
-        settle: seconds in which further turns may end before the words are written.
+        settle: seconds in which further turns may end before the transcript is written.
         **options: those of `LiveWidget`.
 
     Raises:
@@ -79,11 +79,11 @@ class FreezableWidget(LiveWidget):
         self._saved: dict[str, Any] = {}
         super().__init__(mark=self._displays.mark, **options)
 
-    def _words(self) -> Words:
+    def _shown(self) -> TranscriptCopy:
         """What is shown now; any thread."""
         raise NotImplementedError
 
-    async def _read_words(self) -> Words:
+    async def _read_transcript(self) -> TranscriptCopy:
         """The whole conversation that is shown."""
         raise NotImplementedError
 
@@ -113,24 +113,24 @@ class FreezableWidget(LiveWidget):
             return
         copy = None
         if self._keeps_turns:
-            copy = self._copy(self._glance()), self._metadata()
+            copy = self._copy(self._shown_with_known()), self._metadata()
         self._displays.show(*shown, copy)
-        self._call(self._words_changed)  # all of them: what is shown may be less
+        self._call(self._transcript_changed)  # all of them: what is shown may be less
 
     def _texts(self) -> dict[str, str]:
-        words = self._glance()
+        words = self._shown_with_known()
         line = {"text/plain": one_line(words)}
         if self._keeps_turns:
             return line  # the copy tells the rest
         kept = f"As of {frozen_at()}." if words.known else "Nothing of it is kept here."
         return {**frozen_bundle(words, f"{kept} {_GO_ON}"), **line}
 
-    def _copy(self, words: Words) -> dict[str, str]:
+    def _copy(self, words: TranscriptCopy) -> dict[str, str]:
         note = f"Saved copy, as of {frozen_at()}. {_GO_ON}"
         mark = self._displays.mark
         return frozen_bundle(words, note, mark=mark, writer=self._writer)
 
-    # --- on the widget's loop -------------------------------------------------------------
+    # --- on the widget's loop ---------------------------------------------------------
 
     def _receive(self, content: Any) -> None:
         kind = as_object(content).get("type")
@@ -144,7 +144,7 @@ class FreezableWidget(LiveWidget):
         elif self._saved:
             self._post({"type": "saved_data", **self._saved})
 
-    def _words_changed(self) -> None:
+    def _transcript_changed(self) -> None:
         """A turn has ended, or another conversation is shown."""
         if self._keeps_turns and not self._ended:
             self._to_keep = True
@@ -155,14 +155,14 @@ class FreezableWidget(LiveWidget):
         while self._to_keep:
             await asyncio.sleep(self._settle)
             self._to_keep = False
-            words = await self._read_or_glance()
+            words = await self._read_or_shown()
             copy = await asyncio.to_thread(self._copy, words)
             if not self._displays:
                 return  # frozen meanwhile
             self._revision += 1
             metadata = self._metadata()
             self._displays.update_copy(copy, metadata)
-            self._tell(copy=copy, metadata=metadata)
+            self._post_saved(copy=copy, metadata=metadata)
 
     def _begin_freezing(self, future: "Future[None]") -> None:
         if self._ended:
@@ -183,7 +183,7 @@ class FreezableWidget(LiveWidget):
             refused = {"type": "refused", "message_id": "", "error": described}
             self._post({**refused, "what": "freeze"})
         else:
-            name = self._words().actor_id.instance_id
+            name = self._shown().actor_id.instance_id
             self._post({"type": "done", "what": "freeze", "instance_id": name})
 
     async def _freeze(self) -> None:
@@ -193,38 +193,38 @@ class FreezableWidget(LiveWidget):
                 "another widget; display the panel itself, or use its to_markdown()"
             )
             raise InvalidRequest("the chat panel", problem)
-        words = await self._read_or_glance()
+        words = await self._read_or_shown()
         note = f"Frozen at {frozen_at()}. {_GO_ON}"
         frozen = await asyncio.to_thread(frozen_bundle, words, note)
         self._revision += 1
         if self._keeps_turns:
-            # Both outputs stay; the words are in the one that had them already.
+            # Both outputs stay; the transcript is in the one that had it already.
             line = {"text/html": f"<p><em>{note}</em></p>", "text/plain": note}
             metadata = self._metadata()
             self._displays.replace(line)
             self._displays.update_copy(frozen, metadata)
-            self._tell(live=line, copy=frozen, metadata=metadata)
+            self._post_saved(live=line, copy=frozen, metadata=metadata)
         else:
             self._displays.replace(frozen)
-            self._tell(live=frozen)
+            self._post_saved(live=frozen)
         self._displays.forget()
 
-    async def _read_or_glance(self) -> Words:
+    async def _read_or_shown(self) -> TranscriptCopy:
         """The whole conversation, or if it cannot be read what is shown of it."""
         try:
-            return await self._read_words()
+            return await self._read_transcript()
         except AgentRuntimeError as error:
             _log.info("what is shown is kept, for reading failed: %s", error)
-            return self._glance()
+            return self._shown_with_known()
 
-    def _glance(self) -> Words:
-        return replace(self._words(), known=self._loaded.is_set())
+    def _shown_with_known(self) -> TranscriptCopy:
+        return replace(self._shown(), known=self._loaded.is_set())
 
     def _metadata(self) -> dict[str, Any]:
         """Of a copy's output: by it a front end finds one that is behind."""
         return {_KEY: {"copy": self._displays.mark, "revision": self._revision}}
 
-    def _tell(self, **saved: Any) -> None:
+    def _post_saved(self, **saved: Any) -> None:
         self._saved = {"revision": self._revision, **saved}
         self._post(
             {

@@ -51,13 +51,13 @@ def _ignore_front_end(_value: object, _widget: "LiveWidget") -> dict[str, Any]:
 
 
 class LiveWidget(anywidget.AnyWidget):
-    """A widget whose picture is made on the widget's loop while somebody looks at it.
+    """A widget whose picture is made on an event loop while it is displayed.
 
     Subclasses describe the picture, follow their source in `_follow`, and answer
     messages in `_on_message`; all of that runs on the widget's loop.
 
     Args:
-        loop: the widget's loop; None is the running one.
+        loop: the event loop on which its tasks run; None is the running one.
         wait: seconds in which changes are gathered before they are sent.
         lease: seconds without a sign of life after which watching ends.
         budget: of messages; all widgets of a process share one.
@@ -148,14 +148,14 @@ class LiveWidget(anywidget.AnyWidget):
         """What the widget shows, for whoever cannot show widgets."""
         raise NotImplementedError
 
-    # --- on the widget's loop -------------------------------------------------------------
+    # --- on the widget's loop ---------------------------------------------------------
 
     def _describe(self) -> dict[str, Any]:
         """The picture as JSON that shares nothing; called under the channel's lock."""
         raise NotImplementedError
 
     def _collect(self) -> list[Change]:
-        """Changes that were not told when they were made; under the channel's lock."""
+        """Changes that were not emitted when they were made; under the channel's lock."""
         return []
 
     async def _follow(self) -> None:

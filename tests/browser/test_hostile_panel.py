@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from playwright.sync_api import Browser, Dialog, Page, Request
 
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.widgets.chat_panel.frozen import Words, frozen_bundle
+from agent_runtime_nb.widgets.chat_panel.frozen import TranscriptCopy, frozen_bundle
 from tests.browser.hostile_markup import PAYLOADS
 from tools.frontend import STATIC
 
@@ -96,7 +96,7 @@ def frozen(payload: str) -> dict[str, str]:
     ]
     head = {"id": "m1", "position": 1, "status": "failed"}
     turn = {**head, "items": items, "error": {"message": payload}}
-    words = Words(ActorId("agent", "main"), payload, [turn], name=payload)
+    words = TranscriptCopy(ActorId("agent", "main"), payload, [turn], name=payload)
     return frozen_bundle(words, payload)
 
 

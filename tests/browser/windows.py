@@ -45,7 +45,7 @@ class Witness:
             self._complain(f"{message.text} ({url})")
 
     def _on_error(self, thrown: WebError) -> None:
-        # Words that were thrown have no stack.
+        # TranscriptCopy that were thrown have no stack.
         self._complain(thrown.error.stack or thrown.error.message)
 
     def _complain(self, complaint: str) -> None:

@@ -219,7 +219,7 @@ caught = []
 def work():
     try:
         pending = rt.ask("echo", "from a thread")
-        runtime_loop.wait_blocking(pending._future, rt._home, silence=0.5)
+        runtime_loop.wait_blocking(pending._future, rt._runtime_loop, silence=0.5)
     except Exception as error:
         caught.append(error)
 thread = threading.Thread(target=work)

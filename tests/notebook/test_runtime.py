@@ -322,7 +322,7 @@ async def test_a_thread_asks_without_await(begin: Start) -> None:
 
 
 async def test_a_blocking_wait_on_a_silent_loop_ends_and_drops_the_work() -> None:
-    home = RuntimeLoop(asyncio.get_running_loop())
+    runtime_loop = RuntimeLoop(asyncio.get_running_loop())
     ran: list[str] = []
     caught: list[BaseException] = []
 
@@ -331,7 +331,9 @@ async def test_a_blocking_wait_on_a_silent_loop_ends_and_drops_the_work() -> Non
 
     def wait() -> None:
         try:
-            wait_blocking(home.submit(work(), name="work"), home, silence=0.2)
+            wait_blocking(
+                runtime_loop.submit(work(), name="work"), runtime_loop, silence=0.2
+            )
         except LoopBlocked as error:
             caught.append(error)
 
@@ -349,27 +351,27 @@ async def test_a_blocking_wait_on_a_silent_loop_ends_and_drops_the_work() -> Non
 
 
 def test_leaving_answers_who_waits_and_refuses_who_comes() -> None:
-    home = RuntimeLoop.find("thread")
+    runtime_loop = RuntimeLoop.find("thread")
     began = threading.Event()
 
     async def never_ending() -> None:
         began.set()
         await asyncio.Event().wait()
 
-    waiting = home.submit(never_ending(), name="wait")
+    waiting = runtime_loop.submit(never_ending(), name="wait")
     assert began.wait(10)
-    home.submit(home.leave(), name="leave").exception(timeout=10)
+    runtime_loop.submit(runtime_loop.leave(), name="leave").exception(timeout=10)
 
     assert isinstance(waiting.exception(timeout=10), NotRunning)
     with pytest.raises(NotRunning):
-        home.submit(never_ending(), name="too late")
+        runtime_loop.submit(never_ending(), name="too late")
 
 
 async def test_what_was_submitted_just_before_leaving_is_answered() -> None:
-    home = RuntimeLoop(asyncio.get_running_loop())
-    left = home.leave()
+    runtime_loop = RuntimeLoop(asyncio.get_running_loop())
+    left = runtime_loop.leave()
 
-    waiting = home.submit(asyncio.Event().wait(), name="just before")
+    waiting = runtime_loop.submit(asyncio.Event().wait(), name="just before")
     await left
 
     with pytest.raises(NotRunning):

@@ -24,9 +24,9 @@ class Counter:
         )
 
     def add(self, amount: int) -> None:
-        with self.channel.change() as tell:
+        with self.channel.change() as emit:
             self.value += amount
-            tell({"op": "add", "amount": amount})
+            emit({"op": "add", "amount": amount})
 
     def _send(self, message: Change) -> None:
         self.sent.append(message)
@@ -97,9 +97,9 @@ async def test_a_published_snapshot_takes_the_place_of_waiting_batches() -> None
 async def test_text_appended_to_one_place_is_told_once() -> None:
     counter = Counter()
 
-    with counter.channel.change() as tell:
+    with counter.channel.change() as emit:
         for change in (_append("a"), _append("b"), _append("c", index=1), _append("d")):
-            tell(change)
+            emit(change)
     counter.channel.flush()
 
     [batch] = counter.sent
@@ -149,8 +149,8 @@ async def test_text_that_goes_on_where_the_last_batch_ended_is_sent_alone() -> N
     counter = Counter()
 
     for text in ("Hel", "lo"):
-        with counter.channel.change() as tell:
-            tell(_append(text))
+        with counter.channel.change() as emit:
+            emit(_append(text))
         counter.channel.flush()
 
     assert counter.sent == [
@@ -161,13 +161,13 @@ async def test_text_that_goes_on_where_the_last_batch_ended_is_sent_alone() -> N
 
 async def test_text_is_sent_with_its_place_to_whoever_has_just_come() -> None:
     counter = Counter()
-    with counter.channel.change() as tell:
-        tell(_append("Hel"))
+    with counter.channel.change() as emit:
+        emit(_append("Hel"))
     counter.channel.flush()
 
     counter.channel.snapshot()
-    with counter.channel.change() as tell:
-        tell(_append("lo"))
+    with counter.channel.change() as emit:
+        emit(_append("lo"))
     counter.channel.flush()
 
     assert counter.sent[-1]["changes"] == [_append("lo")]
@@ -177,8 +177,8 @@ async def test_text_for_another_place_is_sent_with_that_place() -> None:
     counter = Counter()
 
     for index in (0, 1):
-        with counter.channel.change() as tell:
-            tell(_append("Hel", index))
+        with counter.channel.change() as emit:
+            emit(_append("Hel", index))
         counter.channel.flush()
 
     assert [batch["changes"][0]["index"] for batch in counter.sent] == [0, 1]

@@ -10,7 +10,11 @@ from markdown_it import MarkdownIt
 
 from agent_runtime_nb.conversations.safe_markdown import to_harmless_markdown
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.widgets.chat_panel.frozen import Words, frozen_bundle, one_line
+from agent_runtime_nb.widgets.chat_panel.frozen import (
+    TranscriptCopy,
+    frozen_bundle,
+    one_line,
+)
 from agent_runtime_nb.widgets.chat_panel.frozen_html import LARGEST_IMAGE
 
 PIXEL = "data:image/png;base64," + base64.b64encode(b"\x89PNG" * 9).decode()
@@ -81,8 +85,8 @@ def turn(number: int, *items: dict[str, Any], **facts: Any) -> dict[str, Any]:
     return {**head, **facts, "items": list(items)}
 
 
-def words(*turns: dict[str, Any], **facts: Any) -> Words:
-    return Words(ActorId("echo", "c1"), "Parrot", turns, **facts)
+def words(*turns: dict[str, Any], **facts: Any) -> TranscriptCopy:
+    return TranscriptCopy(ActorId("echo", "c1"), "Parrot", turns, **facts)
 
 
 def bundle(*turns: dict[str, Any], **options: Any) -> dict[str, str]:
@@ -117,7 +121,7 @@ def test_nothing_that_anybody_said_becomes_active(payload: str) -> None:
         {"kind": "value", "text": payload},
     ]
     failed = turn(1, *items, status="failed", error={"message": payload})
-    hostile = Words(
+    hostile = TranscriptCopy(
         ActorId("echo", " ".join(payload.split())), payload, [failed], name=payload
     )
 

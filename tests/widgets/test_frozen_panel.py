@@ -8,7 +8,7 @@ import pytest
 from agent_runtime_nb.exceptions import InvalidRequest
 from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import ActorId
-from agent_runtime_nb.widgets.chat_panel.frozen import read_words
+from agent_runtime_nb.widgets.chat_panel.frozen import read_transcript
 from agent_runtime_nb.widgets.chat_panel.panel import ChatPanel
 from agent_runtime_nb.widgets.displays import Displays
 from tests.widgets.front_end import FrontEnd
@@ -96,8 +96,8 @@ async def test_a_long_conversation_is_read_in_pages_until_enough_was_said(
     await say(page, 29, "word")
     actor_id = ActorId("echo", "c1")
 
-    whole = await read_words(runtime, actor_id, "Parrot", page=7)
-    newest = await read_words(runtime, actor_id, "Parrot", page=7, largest=1)
+    whole = await read_transcript(runtime, actor_id, "Parrot", page=7)
+    newest = await read_transcript(runtime, actor_id, "Parrot", page=7, largest=1)
 
     ids = [f"m{number}" for number in range(30)]
     assert ([turn["id"] for turn in whole.turns], whole.more) == (ids, False)
@@ -202,7 +202,7 @@ async def test_a_frozen_output_stays_as_it_is(panels: Panels) -> None:
     count = len(notebook.updates)
 
     await say(page, 2, "Again")
-    panel._words_changed()
+    panel._transcript_changed()
     keeping = panel._keeping
     assert keeping is not None
     await keeping

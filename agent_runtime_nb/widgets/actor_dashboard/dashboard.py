@@ -168,9 +168,9 @@ class ActorDashboard(LiveWidget):
 
     def _show_head(self, head: dict[str, Any]) -> None:
         if head != self._head:
-            with self.channel.change() as tell:
+            with self.channel.change() as emit:
                 self._head = head
-                tell({"op": "head", "head": dict(head)})
+                emit({"op": "head", "head": dict(head)})
 
     def _collect(self) -> list[Change]:
         rows, gone = self._board.take_changes()

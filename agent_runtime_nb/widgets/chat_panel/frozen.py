@@ -30,7 +30,7 @@ Turn = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class TranscriptCopy:
     """What is kept of a conversation.
 
     Attributes:
@@ -55,14 +55,14 @@ class Words:
         return f"{self.title} · {self.name or self.actor_id.instance_id}"
 
 
-async def read_words(
+async def read_transcript(
     directory: RuntimeDirectory,
     actor_id: ActorId,
     title: str,
     *,
     largest: int = LARGEST,
     page: int = _PAGE,
-) -> Words:
+) -> TranscriptCopy:
     """A conversation's turns, also those that run and wait; the newest of a long one.
 
     Args:
@@ -94,7 +94,7 @@ async def read_words(
     transcript.load(whole)
     picture = transcript.to_json()
     name = newest.info.name if newest.info else None
-    return Words(actor_id, title, picture["turns"], picture["more"], name)
+    return TranscriptCopy(actor_id, title, picture["turns"], picture["more"], name)
 
 
 def _size(view: ActorView) -> int:
@@ -102,7 +102,7 @@ def _size(view: ActorView) -> int:
     return sum(len(str(turn.entries)) for turn in view.turns)
 
 
-def one_line(words: Words) -> str:
+def one_line(words: TranscriptCopy) -> str:
     """What a reader without widgets should know in one line: which, how long, what."""
     facts = [f"Conversation {words.actor_id}"]
     count = len(words.turns)
@@ -165,7 +165,7 @@ class TranscriptWriter:
 
 
 def frozen_bundle(
-    words: Words,
+    words: TranscriptCopy,
     note: str,
     *,
     mark: str = "",
@@ -208,7 +208,7 @@ def frozen_at() -> str:
     return f"{datetime.now().astimezone():%Y-%m-%d %H:%M}"
 
 
-def _shown(words: Words) -> list[Turn]:
+def _shown(words: TranscriptCopy) -> list[Turn]:
     """All turns but those that were tried again: the later try tells the same."""
     tried_again = {turn.get("retry_of") for turn in words.turns}
     return [turn for turn in words.turns if turn["id"] not in tried_again]

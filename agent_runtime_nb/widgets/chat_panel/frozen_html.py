@@ -143,7 +143,7 @@ def _pre(text: str) -> str:
 
 
 def _lines(text: str) -> str:
-    """Words with their line ends and indents."""
+    """TranscriptCopy with their line ends and indents."""
     lines = escape(text.strip("\n")).splitlines()
     return "<br>\n".join(line.replace("  ", "&nbsp; ") for line in lines)
 

@@ -61,7 +61,7 @@ class ConversationMenu:
         }
 
     def _do(self, what: str, work: Coroutine[Any, Any, None]) -> None:
-        """Do it in a task; why it could not be done is told."""
+        """Do it in a task; why it could not be done is posted."""
 
         async def work_or_refuse() -> None:
             try:

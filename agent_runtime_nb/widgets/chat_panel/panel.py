@@ -47,7 +47,7 @@ from agent_runtime_nb.runtime_abstractions import ActorId, IActorClient
 from agent_runtime_nb.runtime_directory import ConversationInfo, RuntimeDirectory
 from agent_runtime_nb.side_channel.channel import SideChannel
 from agent_runtime_nb.widgets.channel import SHARED_BUDGET, MessageBudget
-from agent_runtime_nb.widgets.chat_panel.frozen import Words, read_words
+from agent_runtime_nb.widgets.chat_panel.frozen import TranscriptCopy, read_transcript
 from agent_runtime_nb.widgets.chat_panel.markdown import transcript_markdown
 from agent_runtime_nb.widgets.chat_panel.menu import PAGE, ConversationMenu
 from agent_runtime_nb.widgets.chat_panel.panel_state import PanelState
@@ -61,7 +61,7 @@ from agent_runtime_nb.widgets.live_widget import is_over
 from agent_runtime_nb.widgets.pacing import paced
 
 _STATIC = Path(__file__).parents[1] / "static"
-_LOOKS = frozenset({"earlier", "list", "switch", "export", "module", "side_channel"})
+_READING = frozenset({"earlier", "list", "switch", "export", "module", "side_channel"})
 _SETTLES = 0.2  # seconds in which the watch tells what a look at the directory has seen
 
 _log = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ class ChatPanel(FreezableWidget):
         self._starters = list(starters)
         self._read_only = read_only
         self._refresh = refresh
-        self._look = asyncio.Event()
+        self._check_now = asyncio.Event()
         self._relatives_known = False
         self._phase: dict[str, Any] = {"phase": "loading", "storage": ""}
         self._noted = _noted(None)
@@ -135,8 +135,8 @@ class ChatPanel(FreezableWidget):
             post=self._post,
             spawn=self._spawn,
             show=self._switch,
-            changed=self._tell_panels,
-            decided=self._tell_decision,
+            changed=self._notify_panels,
+            decided=self._notify_decision,
         )
         self._menu = ConversationMenu(self._state, new_conversation)
         self._requests = Requests(self._state, patience)
@@ -191,16 +191,16 @@ class ChatPanel(FreezableWidget):
 
     def look_again(self) -> None:
         """Look soon for what no watch tells: a name, a deletion, a fork; any thread."""
-        self._call(self._look_at_all)
+        self._call(self._check_all)
 
-    def _words(self) -> Words:
+    def _shown(self) -> TranscriptCopy:
         shown = self.channel.snapshot()
         turns, more = shown["turns"], shown["more"]
-        return Words(self.actor_id, self._title, turns, more, shown["name"])
+        return TranscriptCopy(self.actor_id, self._title, turns, more, shown["name"])
 
-    async def _read_words(self) -> Words:
+    async def _read_transcript(self) -> TranscriptCopy:
         directory = self._state.directory
-        return await read_words(directory, self.actor_id, self._title)
+        return await read_transcript(directory, self.actor_id, self._title)
 
     # --- the picture ------------------------------------------------------------------
 
@@ -247,34 +247,34 @@ class ChatPanel(FreezableWidget):
         self._cursor = view.cursor
         self._loaded.set()
         self.channel.publish_snapshot()
-        self._words_changed()
+        self._transcript_changed()
 
     async def _watch(self) -> None:
         """Follow the turns, until the watch ends."""
-        noticing = self._spawn(self._notice(), "notice")
+        polling = self._spawn(self._poll_directory(), "poll directory")
         try:
             watch = self._state.client.watch_actor(self.actor_id, self._cursor)
             async for update in paced(watch, self.channel.rest):
-                with self.channel.change() as tell:
-                    self._transcript.apply(update, tell)
+                with self.channel.change() as emit:
+                    self._transcript.apply(update, emit)
                 if update.kind == "ended":
-                    self._look.set()
-                    self._words_changed()
+                    self._check_now.set()
+                    self._transcript_changed()
         finally:
-            noticing.cancel()
+            polling.cancel()
 
-    async def _notice(self) -> None:
+    async def _poll_directory(self) -> None:
         """Notice what no watch tells, now and then and when somebody says so."""
-        self._look_at_all()
+        self._check_all()
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._refresh):
-                    await self._look.wait()
-            self._look.clear()
+                    await self._check_now.wait()
+            self._check_now.clear()
             with contextlib.suppress(AgentRuntimeError):  # then the watch tells why
-                await self._look_for_changes()
+                await self._check_for_changes()
 
-    async def _look_for_changes(self) -> None:
+    async def _check_for_changes(self) -> None:
         view = await self._state.directory.read_actor(self.actor_id, limit=2)
         if not self._transcript.agrees_with(view):
             await asyncio.sleep(_SETTLES)
@@ -287,17 +287,17 @@ class ChatPanel(FreezableWidget):
             branches = await self._menu.branches()
         self._note({**_noted(view.info), "branches": branches})
 
-    def _look_at_all(self) -> None:
+    def _check_all(self) -> None:
         self._relatives_known = False
-        self._look.set()
+        self._check_now.set()
 
     def _note(self, noted: dict[str, Any]) -> None:
         """Take over what is known of the conversation as a whole."""
         changed = {key: noted[key] for key in noted if noted[key] != self._noted[key]}
         if changed:
-            with self.channel.change() as tell:
+            with self.channel.change() as emit:
                 self._noted = noted
-                tell({"op": "panel", "set": changed})
+                emit({"op": "panel", "set": changed})
 
     def _change(self) -> AbstractContextManager[Emit]:
         return self.channel.change()
@@ -306,9 +306,9 @@ class ChatPanel(FreezableWidget):
         entered = {**self._phase, "phase": phase, "detail": detail}
         if entered == self._phase:
             return
-        with self.channel.change() as tell:
+        with self.channel.change() as emit:
             self._phase = entered
-            tell({"op": "panel", "set": dict(entered)})
+            emit({"op": "panel", "set": dict(entered)})
 
     # --- what the person does ---------------------------------------------------------
 
@@ -317,7 +317,7 @@ class ChatPanel(FreezableWidget):
         if handler is None:
             _log.warning("the chat panel does not know the message %r", kind)
             return
-        if self._read_only and kind not in _LOOKS:
+        if self._read_only and kind not in _READING:
             problem = "is read-only here; open it in another panel to change it"
             error = InvalidRequest("the conversation", problem)
             self._state.refuse(str(content.get("message_id") or ""), error, kind)
@@ -345,7 +345,7 @@ class ChatPanel(FreezableWidget):
 
     # --- other panels -----------------------------------------------------------------
 
-    def _tell_decision(self, actor_id: ActorId, *decision: Any) -> None:
+    def _notify_decision(self, actor_id: ActorId, *decision: Any) -> None:
         """Somebody decided about a part of what a turn asks for."""
         for panel in _all_panels():
             if panel is not self and panel.actor_id == actor_id:
@@ -355,7 +355,7 @@ class ChatPanel(FreezableWidget):
         """Show what was decided in another panel; any thread."""
         self._call(self._requests.mark, *decision)
 
-    def _tell_panels(self, actor_id: ActorId) -> None:
+    def _notify_panels(self, actor_id: ActorId) -> None:
         """A conversation was changed: all that may show it or its relatives look."""
         for panel in _all_panels():
             if panel.actor_id.type_name == actor_id.type_name:

@@ -19,14 +19,14 @@ Handler: TypeAlias = Callable[[dict[str, Any]], None]
 
 @dataclass
 class PanelState:
-    """The conversation that is shown, and how to tell of it; on the widget's loop only.
+    """The conversation that is shown, and how to send changes of it; on the widget's loop only.
 
     Attributes:
         client: talks to the actor.
         directory: looks at it and manages it.
         actor_id: the conversation that is shown now.
         transcript: what of it is shown.
-        change: a context to change the transcript in, that gives where to tell it.
+        change: a context to change the transcript in, that gives where to emit it.
         post: sends one message to all front ends.
         spawn: starts a task that ends with the panel.
         show: shows another conversation.

@@ -95,9 +95,9 @@ class Requests:
         if turn.facts["status"] not in ("waiting", "running"):
             return
         before = turn.facts["status"]
-        with self._state.change() as tell:
+        with self._state.change() as emit:
             asked = {"status": "stopping", "stop": "asked", "stop_detail": None}
-            self._state.transcript.set(turn, tell, **asked)
+            self._state.transcript.set(turn, emit, **asked)
         work = self._stop(actor_id, message_id, before)
         self._state.spawn(work, "stop")
 
@@ -131,9 +131,9 @@ class Requests:
         turn = self._state.transcript.turn(message_id)
         if turn is None or turn.facts["status"] != "stopping":
             return
-        with self._state.change() as tell:
+        with self._state.change() as emit:
             refused = {"status": before, "stop": "refused", "stop_detail": detail}
-            self._state.transcript.set(turn, tell, **refused)
+            self._state.transcript.set(turn, emit, **refused)
 
     # --- once more, or not at all -----------------------------------------------------
 
@@ -158,8 +158,8 @@ class Requests:
             self._state.refuse(message_id, error, "discard")
             return
         if actor_id == self._state.actor_id:
-            with self._state.change() as tell:
-                self._state.transcript.discard(message_id, tell)
+            with self._state.change() as emit:
+                self._state.transcript.discard(message_id, emit)
         self._state.done("discard", actor_id)
         self._state.changed(actor_id)
 
@@ -201,8 +201,8 @@ class Requests:
         """Show what was decided; None takes it back."""
         shown = self._state.transcript.turn(turn)
         if shown is not None:
-            with self._state.change() as tell:
-                shown.answer(request_id, decision, reason, tell)
+            with self._state.change() as emit:
+                shown.answer(request_id, decision, reason, emit)
 
     async def answer(self, actor_id: ActorId, turn: ShownTurn) -> None:
         """Send the decisions of a turn whose questions are all decided."""

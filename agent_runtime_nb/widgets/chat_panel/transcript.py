@@ -122,47 +122,47 @@ class Transcript:
         """The turn of a request, if it is among the newest."""
         return self._turns.get(message_id)
 
-    def apply(self, update: TurnUpdate, tell: Emit) -> None:
-        """Take one thing that happened and tell what changes."""
+    def apply(self, update: TurnUpdate, emit: Emit) -> None:
+        """Take one thing that happened and emit what changes."""
         turn = self._turns.get(update.message_id)
         if update.kind == "accepted":
             if turn is None:
-                self._accept(update, tell)
+                self._accept(update, emit)
             return
         if turn is None:
             turn = self._begin(update.message_id, update.cursor.turn, self._clock)
-            tell({"op": "turn", "turn": turn.to_json()})
+            emit({"op": "turn", "turn": turn.to_json()})
         if "ended_at" in turn.facts:
             return  # it has ended: this repeats what is known
         turn.began = turn.began or update.kind in ("started", "progress", "lost")
         if update.kind == "started":
-            self.set(turn, tell, status="running", started_at=self._free_since(turn))
+            self.set(turn, emit, status="running", started_at=self._free_since(turn))
         elif update.kind == "progress":
-            turn.add_progress(update.data, tell)
+            turn.add_progress(update.data, emit)
         elif update.kind == "lost":
-            turn.add_notice("warning", _LOST, tell)
+            turn.add_notice("warning", _LOST, emit)
         else:
-            self._end(turn, update.data, tell)
+            self._end(turn, update.data, emit)
 
-    def set(self, turn: ShownTurn, tell: Emit, **facts: Any) -> None:
+    def set(self, turn: ShownTurn, emit: Emit, **facts: Any) -> None:
         """Change what is known about a turn."""
         turn.facts.update(facts)
-        tell({"op": "patch", "id": turn.message_id, "set": facts})
+        emit({"op": "patch", "id": turn.message_id, "set": facts})
 
-    def discard(self, message_id: str, tell: Emit) -> None:
+    def discard(self, message_id: str, emit: Emit) -> None:
         """Mark a turn as one that the model does not see any more."""
         self._discarded |= {message_id}
         if (turn := self._turns.get(message_id)) is not None:
             turn.facts["discarded"] = True
         # A page may show it, though it is not among the newest.
-        tell({"op": "patch", "id": message_id, "set": {"discarded": True}})
+        emit({"op": "patch", "id": message_id, "set": {"discarded": True}})
 
     def answer(
-        self, request_id: str, decision: Decision | None, reason: str | None, tell: Emit
+        self, request_id: str, decision: Decision | None, reason: str | None, emit: Emit
     ) -> None:
         """Mark an approval request as answered, wherever it is."""
         for turn in self._turns.values():
-            if turn.answer(request_id, decision, reason, tell):
+            if turn.answer(request_id, decision, reason, emit):
                 return
 
     def _begin(
@@ -208,15 +208,15 @@ class Transcript:
             if as_object(entry).get("role") != "user":
                 turn.add_entry(as_object(entry), _nobody)
 
-    def _accept(self, update: TurnUpdate, tell: Emit) -> None:
+    def _accept(self, update: TurnUpdate, emit: Emit) -> None:
         request = as_object(update.data)
         turn = self._begin(update.message_id, update.cursor.turn, self._clock)
         params = request.get("params")
         _add_request(turn, request.get("method", ""), params, _nobody)
         turn.facts.update(_retry_of(as_object(request.get("metadata"))))
         turn.facts["started_at"] = float(request.get("accepted_at") or self._clock())
-        tell({"op": "turn", "turn": turn.to_json()})
-        self._mark_answers(params, tell)
+        emit({"op": "turn", "turn": turn.to_json()})
+        self._mark_answers(params, emit)
         self._trim()
 
     def _free_since(self, turn: ShownTurn) -> float:
@@ -227,23 +227,23 @@ class Transcript:
         ends = [one.facts.get("ended_at", 0.0) for one in self._turns.values()]
         return max(turn.facts.get("started_at", self._clock()), *ends)
 
-    def _end(self, turn: ShownTurn, data: Any, tell: Emit) -> None:
+    def _end(self, turn: ShownTurn, data: Any, emit: Emit) -> None:
         ended = as_object(data)
         result = ended.get("data")
         now = float(ended.get("ended_at") or self._clock())
-        turn.finish(tell)
+        turn.finish(emit)
         facts = _outcome(ended.get("status", "completed"), result, began=turn.began)
         facts |= {"ended_at": now, "stop": None, "stop_detail": None}
         facts["duration"] = max(0.0, now - turn.facts.get("started_at", now))
         turn.facts.update(facts)
         stored = self._as_stored(turn, result)
         if stored is None or _without_notices(stored) == _without_notices(turn):
-            tell({"op": "patch", "id": turn.message_id, "set": facts})
-            _add_notices(turn, result, tell)
+            emit({"op": "patch", "id": turn.message_id, "set": facts})
+            _add_notices(turn, result, emit)
             return
         _add_notices(stored, result, _nobody)
         self._turns[turn.message_id] = stored
-        tell({"op": "turn", "turn": stored.to_json()})
+        emit({"op": "turn", "turn": stored.to_json()})
 
     def _as_stored(self, turn: ShownTurn, result: Any) -> ShownTurn | None:
         """The turn from its response, if that tells the messages."""
@@ -265,12 +265,12 @@ class Transcript:
         stored.take_times(turn)
         return stored
 
-    def _mark_answers(self, params: Any, tell: Emit) -> None:
+    def _mark_answers(self, params: Any, emit: Emit) -> None:
         """Mark the approval requests that a request answers."""
         for message in as_list(as_object(params).get("messages")):
             for part in map(as_object, as_list(as_object(message).get("contents"))):
                 if part.get("type") == "function_approval_response":
-                    self.answer(str(part.get("id")), *decision_of(part), tell)
+                    self.answer(str(part.get("id")), *decision_of(part), emit)
 
     def _trim(self) -> None:
         """Forget old turns: a front end keeps what it has, a new one asks for more.
@@ -293,25 +293,25 @@ def _keep_what_was_seen(turn: ShownTurn, before: ShownTurn) -> None:
 
 
 def _nobody(_change: Change) -> None:
-    """For changes that are told as part of something larger."""
+    """For changes that are emitted as part of something larger."""
 
 
-def _add_request(turn: ShownTurn, method: str, params: Any, tell: Emit) -> None:
+def _add_request(turn: ShownTurn, method: str, params: Any, emit: Emit) -> None:
     request = as_object(params)
     if method == "run" and "messages" in request:
         for message in as_list(request["messages"]):
-            turn.add_entry(as_object(message), tell)
+            turn.add_entry(as_object(message), emit)
     else:
         call = json.dumps(params, ensure_ascii=False)
-        turn.add_entry({"role": "user", "content": f"{method}({call})"}, tell)
+        turn.add_entry({"role": "user", "content": f"{method}({call})"}, emit)
 
 
-def _add_result(turn: ShownTurn, data: Any, tell: Emit) -> None:
+def _add_result(turn: ShownTurn, data: Any, emit: Emit) -> None:
     if data is not None and "error" not in _outcome("", data):
-        turn.add_value(data, tell)
+        turn.add_value(data, emit)
 
 
-def _add_notices(turn: ShownTurn, data: Any, tell: Emit) -> None:
+def _add_notices(turn: ShownTurn, data: Any, emit: Emit) -> None:
     """Add the notices of an agent's response, except for those that streamed in."""
     answer = as_object(data)
     if "messages" not in answer and "error" not in answer:
@@ -322,7 +322,7 @@ def _add_notices(turn: ShownTurn, data: Any, tell: Emit) -> None:
         if (level, text) in shown:
             shown.remove((level, text))
         else:
-            turn.add_notice(level, text, tell)
+            turn.add_notice(level, text, emit)
 
 
 def _retry_of(metadata: Mapping[str, Any]) -> dict[str, Any]:

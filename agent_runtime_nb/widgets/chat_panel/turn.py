@@ -50,7 +50,7 @@ class ShownTurn:
             by call id; they are made in one turn and answered in a later one.
         clock: POSIX seconds, for what streams in.
 
-    The methods that change a turn tell each change to `tell`.
+    The methods that change a turn give each change to `emit`.
     """
 
     def __init__(
@@ -91,88 +91,88 @@ class ShownTurn:
             if item["kind"] == "approval" and item["answer"] is None
         ]
 
-    def add_entry(self, entry: Mapping[str, Any], tell: Emit) -> None:
+    def add_entry(self, entry: Mapping[str, Any], emit: Emit) -> None:
         """Show one message of the conversation."""
         contents: object = entry.get("contents", entry.get("content", ""))
         if isinstance(contents, str):
             contents = [{"type": "text", "text": contents}]
         parts = [as_object(part) for part in as_list(contents)]
         if entry.get("role") == "user":
-            self._add_user(parts, tell)
+            self._add_user(parts, emit)
         else:
-            self.add_contents(parts, entry.get("message_id"), tell)
+            self.add_contents(parts, entry.get("message_id"), emit)
 
-    def add_progress(self, progress: Any, tell: Emit) -> None:
+    def add_progress(self, progress: Any, emit: Emit) -> None:
         """Show one update of a running turn."""
         update = as_object(progress)
         if isinstance(update.get("contents"), list):
             parts = [as_object(part) for part in update["contents"]]
-            self.add_contents(parts, update.get("message_id"), tell)
+            self.add_contents(parts, update.get("message_id"), emit)
         elif update.get("type") == "notice":
-            self.add_notice(update.get("level", "info"), update.get("text", ""), tell)
+            self.add_notice(update.get("level", "info"), update.get("text", ""), emit)
         else:
-            self.add_value(progress, tell)
+            self.add_value(progress, emit)
 
     def add_contents(
-        self, parts: Iterable[Mapping[str, Any]], message_id: object, tell: Emit
+        self, parts: Iterable[Mapping[str, Any]], message_id: object, emit: Emit
     ) -> None:
         """Show parts of an assistant's or a tool's message, in order."""
         for part in parts:
-            self._add_content(part, message_id, tell)
+            self._add_content(part, message_id, emit)
 
     def _add_content(
-        self, part: Mapping[str, Any], message_id: object, tell: Emit
+        self, part: Mapping[str, Any], message_id: object, emit: Emit
     ) -> None:
         match part.get("type"):
             case "text":
-                self._add_text("text", part, message_id, tell)
+                self._add_text("text", part, message_id, emit)
             case "text_reasoning":
-                self._add_text("reasoning", part, message_id, tell)
+                self._add_text("reasoning", part, message_id, emit)
             case "function_call":
-                self._add_call(part, tell)
+                self._add_call(part, emit)
             case "function_result":
-                self._add_result(part, tell)
+                self._add_result(part, emit)
             case "function_approval_request":
-                self._add_approval(part, tell)
+                self._add_approval(part, emit)
             case "data" | "uri":
-                self._append(media_item(part), tell)
+                self._append(media_item(part), emit)
             case "error":
-                self.add_notice("error", part.get("message") or "error", tell)
+                self.add_notice("error", part.get("message") or "error", emit)
             case "usage":
-                self._add_usage(part, tell)
+                self._add_usage(part, emit)
             case _:  # parts that a person need not see
                 pass
 
-    def add_notice(self, level: str, text: str, tell: Emit) -> None:
+    def add_notice(self, level: str, text: str, emit: Emit) -> None:
         """Show a line that is no part of the conversation."""
-        self._append({"kind": "notice", "level": level, "text": str(text)}, tell)
+        self._append({"kind": "notice", "level": level, "text": str(text)}, emit)
 
-    def add_value(self, value: Any, tell: Emit) -> None:
+    def add_value(self, value: Any, emit: Emit) -> None:
         """Show any JSON value."""
-        self._append({"kind": "value", "text": as_text(value)}, tell)
+        self._append({"kind": "value", "text": as_text(value)}, emit)
 
     def answer(
         self,
         request_id: str,
         decision: Decision | None,
         reason: str | None,
-        tell: Emit,
+        emit: Emit,
     ) -> bool:
         """Mark an approval request; returns whether it is in this turn."""
         index = self._indices.get(f"approval:{request_id}")
         if index is None:
             return False
         marked = {**self.items[index], "answer": decision, "reason": reason}
-        self._replace(index, marked, tell)
+        self._replace(index, marked, emit)
         call = as_object(self.requests[request_id].get("function_call"))
         known = self._calls.get(str(call.get("call_id") or ""), {})
         known = {**known, "denied": decision == "denied"}
         self._calls[str(call.get("call_id") or "")] = known
         return True
 
-    def finish(self, tell: Emit) -> None:
+    def finish(self, emit: Emit) -> None:
         """Nothing more streams in."""
-        self._end_reasoning(tell)
+        self._end_reasoning(emit)
 
     def take_times(self, streamed: "ShownTurn") -> None:
         """Take the times of what streamed in over to the same items of this turn."""
@@ -188,7 +188,7 @@ class ShownTurn:
                 if same is not None and key in item:
                     item[key] = same[key]
 
-    def _add_user(self, parts: Iterable[Mapping[str, Any]], tell: Emit) -> None:
+    def _add_user(self, parts: Iterable[Mapping[str, Any]], emit: Emit) -> None:
         texts: list[str] = []
         media: list[Item] = []
         for part in parts:
@@ -198,51 +198,51 @@ class ShownTurn:
                 media.append(media_item(part))
         if texts or media:
             item = {"kind": "user", "text": "\n".join(texts), "media": media}
-            self._append(item, tell)
+            self._append(item, emit)
 
     def _add_text(
-        self, kind: str, part: Mapping[str, Any], message_id: object, tell: Emit
+        self, kind: str, part: Mapping[str, Any], message_id: object, emit: Emit
     ) -> None:
         text = str(part.get("text") or "")
         if not text:
             return
         same = self.items and self.items[-1]["kind"] == kind
         if same and self._text_of == message_id:
-            self._extend(len(self.items) - 1, "text", text, tell)
+            self._extend(len(self.items) - 1, "text", text, emit)
         elif kind == "reasoning":
-            self._append({"kind": kind, "text": text, "duration": None}, tell)
+            self._append({"kind": kind, "text": text, "duration": None}, emit)
             self._thinks_since = self._clock()
         else:
-            self._append({"kind": kind, "text": text}, tell)
+            self._append({"kind": kind, "text": text}, emit)
         self._text_of = message_id
 
-    def _end_reasoning(self, tell: Emit) -> None:
+    def _end_reasoning(self, emit: Emit) -> None:
         since, self._thinks_since = self._thinks_since, None
         now = self._clock()
         if since is None or now is None:
             return
         index = len(self.items) - 1
         ended = {**self.items[index], "duration": max(0.0, now - since)}
-        self._replace(index, ended, tell)
+        self._replace(index, ended, emit)
 
-    def _add_call(self, part: Mapping[str, Any], tell: Emit) -> None:
+    def _add_call(self, part: Mapping[str, Any], emit: Emit) -> None:
         call_id = str(part.get("call_id") or "")
         arguments = as_text(part.get("arguments"))
         index = self._indices.get(f"call:{call_id}")
         if index is not None:  # arguments arrive in fragments
             if self.items[index]["kind"] == "tool":
-                self._extend(index, "arguments", arguments, tell)
+                self._extend(index, "arguments", arguments, emit)
             return
-        self._append_tool(call_id, str(part.get("name") or "tool"), arguments, tell)
+        self._append_tool(call_id, str(part.get("name") or "tool"), arguments, emit)
 
-    def _add_result(self, part: Mapping[str, Any], tell: Emit) -> None:
+    def _add_result(self, part: Mapping[str, Any], emit: Emit) -> None:
         call_id = str(part.get("call_id") or "")
         index = self._indices.get(f"call:{call_id}")
         call = self._calls.get(call_id, {})
         if index is None or self.items[index]["kind"] != "tool":
             # The call was made in the turn that asked for its approval.
             name, arguments = call.get("name", "tool"), call.get("arguments", "")
-            index = self._append_tool(call_id, str(name), str(arguments), tell)
+            index = self._append_tool(call_id, str(name), str(arguments), emit)
             if self._clock() is not None:  # and so it began with this turn
                 self.items[index]["started_at"] = self.facts.get("started_at")
         result = as_text(part.get("result"))
@@ -256,9 +256,9 @@ class ShownTurn:
             "denied": denied,
             "duration": None if now is None or begun is None else max(0.0, now - begun),
         }
-        self._replace(index, {**self.items[index], **outcome}, tell)
+        self._replace(index, {**self.items[index], **outcome}, emit)
 
-    def _add_approval(self, part: Mapping[str, Any], tell: Emit) -> None:
+    def _add_approval(self, part: Mapping[str, Any], emit: Emit) -> None:
         request_id = str(part.get("id") or "")
         call = as_object(part.get("function_call"))
         item = {
@@ -273,21 +273,21 @@ class ShownTurn:
         self._calls[call_id] = {"name": item["name"], "arguments": item["arguments"]}
         index = self._indices.get(f"call:{call_id}")
         if index is None:
-            index = self._append(item, tell)
+            index = self._append(item, emit)
         else:  # the call itself was shown as a tool row: the question replaces it
-            self._replace(index, item, tell)
+            self._replace(index, item, emit)
         self._indices[f"approval:{request_id}"] = index
         self.requests[request_id] = part
 
-    def _add_usage(self, part: Mapping[str, Any], tell: Emit) -> None:
+    def _add_usage(self, part: Mapping[str, Any], emit: Emit) -> None:
         """Later figures replace earlier ones: providers report running totals."""
         details = as_object(part.get("usage_details"))
         if details:
             self.facts["usage"] = details
             change = {"op": "patch", "id": self.message_id, "set": {"usage": details}}
-            tell(change)
+            emit(change)
 
-    def _append_tool(self, call_id: str, name: str, arguments: str, tell: Emit) -> int:
+    def _append_tool(self, call_id: str, name: str, arguments: str, emit: Emit) -> int:
         index = self._append(
             {
                 "kind": "tool",
@@ -301,22 +301,22 @@ class ShownTurn:
                 "started_at": self._clock(),
                 "duration": None,
             },
-            tell,
+            emit,
         )
         self._indices[f"call:{call_id}"] = index
         return index
 
-    def _append(self, item: Item, tell: Emit) -> int:
-        self._end_reasoning(tell)
-        self._replace(len(self.items), item, tell)
+    def _append(self, item: Item, emit: Emit) -> int:
+        self._end_reasoning(emit)
+        self._replace(len(self.items), item, emit)
         return len(self.items) - 1
 
-    def _replace(self, index: int, item: Item, tell: Emit) -> None:
+    def _replace(self, index: int, item: Item, emit: Emit) -> None:
         self.items[index : index + 1] = [item]
         change = {"op": "item", "id": self.message_id, "index": index}
-        tell({**change, "item": dict(item)})
+        emit({**change, "item": dict(item)})
 
-    def _extend(self, index: int, field: str, text: str, tell: Emit) -> None:
+    def _extend(self, index: int, field: str, text: str, emit: Emit) -> None:
         self.items[index][field] += text
         change = {"op": "append", "id": self.message_id, "index": index}
-        tell({**change, "field": field, "text": text})
+        emit({**change, "field": field, "text": text})
