@@ -90,7 +90,9 @@ class NotebookRuntime:
         self._new_names: set[tuple[str, str]] = set()
         self._server: Any = None
         self._served: tuple[int, str | None, dict[str, Any]] | None = None
-        self._side_channel = ServerSideChannel(has_own_thread=runtime_loop.kind == "thread")
+        self._side_channel = ServerSideChannel(
+            has_own_thread=runtime_loop.kind == "thread"
+        )
         self._stopped: Future[None] | None = None
         self._opened = runtime_loop.submit(self._open(after), name="open")
         opening = StorageOpening(self._opened)
