@@ -120,13 +120,18 @@ def problem_of(error: Exception) -> Problem:
     kind = next(kind for kind in type(error).__mro__ if kind in STATUS)
     more: dict[str, JsonValue] = {"retryable": error.retryable}
     if isinstance(error, exceptions.InvalidRequest):
-        more["errors"] = [{"field": error.field, "problem": error.problem}]
+        more["errors"] = [
+            {"field": _printable(error.field), "problem": _printable(error.problem)}
+        ]
     slug = _slug(type(error).__name__)
     seconds = getattr(error, "retry_after", None)
     headers = {} if seconds is None else retry_after(seconds)
-    # A path may have bytes that are no UTF-8, which JSON cannot carry.
-    detail = str(error).encode("utf-8", "replace").decode()
-    return Problem(STATUS[kind], slug, detail, more, headers)
+    return Problem(STATUS[kind], slug, _printable(str(error)), more, headers)
+
+
+def _printable(text: str) -> str:
+    """Text that JSON can carry: paths and ids may have bytes that are no UTF-8."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def retry_after(seconds: float) -> dict[str, str]:

@@ -127,11 +127,18 @@ def error_of(problem: object, server: str) -> AgentRuntimeError:
     # Not by its constructor, which makes the message anew from its arguments.
     error = kind.__new__(kind)
     super(AgentRuntimeError, error).__init__(detail)
-    facts = cast("dict[str, Any]", members.get("facts") or {})
-    for found in cast("list[dict[str, str]]", members.get("errors") or ())[:1]:
-        facts = {**found, **facts}
-    vars(error).update({name: _value(fact) for name, fact in facts.items()})
+    try:
+        vars(error).update(_facts_in(members))
+    except (TypeError, ValueError, AttributeError):  # another version's, or nobody's
+        return RemoteError(server, detail, retryable=bool(members.get("retryable")))
     return error
+
+
+def _facts_in(members: dict[str, Any]) -> dict[str, Any]:
+    facts = cast("dict[str, Any]", members.get("facts") or {})
+    for found in cast("list[dict[str, str]]", list(members.get("errors") or ()))[:1]:
+        facts = {**found, **facts}
+    return {name: _value(fact) for name, fact in facts.items()}
 
 
 def _errors() -> dict[str, type[AgentRuntimeError]]:

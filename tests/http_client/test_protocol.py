@@ -87,6 +87,29 @@ def test_an_error_that_names_a_file_with_odd_bytes_is_still_reported() -> None:
     assert "folder/?.db" in str(again)
 
 
+def test_a_field_with_odd_characters_is_still_told() -> None:
+    error = exceptions.InvalidRequest("message_id", "\ud800 has not ended yet")
+
+    again = protocol.error_of(orjson.loads(_problem(error).response().body), WHERE)
+
+    assert (type(again), vars(again)) == (exceptions.InvalidRequest, vars(error))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"facts": [1]},
+        {"facts": {"actor_id": {"$actor": ["1", ""]}}},
+        {"facts": {"x": {"$json": "{"}}},
+        {"errors": ["x"]},
+    ],
+)
+def test_an_error_with_facts_that_cannot_be_read_is_a_remote_error(odd: Any) -> None:
+    problem = {"type": f"{protocol.PROBLEM}actor-busy", "detail": "busy", **odd}
+
+    assert isinstance(protocol.error_of(problem, WHERE), exceptions.RemoteError)
+
+
 @pytest.mark.parametrize("verb", protocol.VERBS)
 def test_what_a_verb_gives_is_the_same_again(verb: str) -> None:
     known = protocol.VERBS[verb]
