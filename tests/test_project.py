@@ -17,6 +17,7 @@ LONG_FILES: dict[str, str] = {
     "agent_runtime_nb/runtime/activation.py": "one class: what an actor may do in a turn",
     "agent_runtime_nb/exceptions.py": "the whole tree of errors",
     "agent_runtime_nb/http_client/client.py": "a client and its directory, a line a verb",
+    "agent_runtime_nb/http_api/server.py": "one server: its thread, its life, its addresses",
     "agent_runtime_nb/notebook/runtime.py": "one class: what a notebook holds",
     "agent_runtime_nb/runtime/catalog.py": "one class: all actors in memory",
     "agent_runtime_nb/runtime/ownership.py": "one class: claims and what is lost with them",
