@@ -50,7 +50,7 @@ _START_TIMEOUT = 10.0
 _TICK = 0.1  # seconds, as uvicorn's
 _LAST_WRITES = 1.0  # seconds after `grace` for answers that are on their way out
 _CLOSING_TICK = 0.005
-_TURNS_TO_CONNECT = 5  # asyncio's loop takes three from an accept to a connection
+_TURNS_TO_CONNECT = 3  # of the loop, from an accept to a connection
 
 _TOKEN_CHANGED = Problem(
     401, "token-changed", "the token was replaced; use the new one"
@@ -124,18 +124,13 @@ class HttpServer(uvicorn.Server):
 
         uvicorn's own would look at the connections once in a tenth of a second.
         """
-        for server in self.servers:
-            server.close()
-        for sock in sockets or ():
-            sock.close()
+        await self._stop_listening(sockets or ())
         tasks, connections = self.server_state.tasks, self.server_state.connections
         self._grace_ends = time.monotonic() + self.grace
         while tasks and self.grace_left():
             await asyncio.wait(set(tasks), timeout=_TICK)
         for task in tasks:
             task.cancel()
-        for _ in range(_TURNS_TO_CONNECT):
-            await asyncio.sleep(0)  # what was just accepted gets known
         for connection in list(connections):
             connection.shutdown()
         # Readers that do not read get so much more.
@@ -147,6 +142,23 @@ class HttpServer(uvicorn.Server):
         for connection in list(connections):
             connection.transport.abort()
         await asyncio.sleep(0)  # the transports end in the loop's next turn
+
+    async def _stop_listening(self, sockets: Iterable[socket.socket]) -> None:
+        """Accept nothing more; what was just accepted becomes a connection.
+
+        asyncio loses a connection, and never closes it, whose server is closed in the
+        turn of the loop between its accept and its transport.
+        """
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(NotImplementedError):  # Windows
+            for listening in [one for server in self.servers for one in server.sockets]:
+                loop.remove_reader(listening.fileno())
+        for _ in range(_TURNS_TO_CONNECT):
+            await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
+        for sock in sockets:
+            sock.close()
 
 
 def listen(host: str, port: int) -> socket.socket:

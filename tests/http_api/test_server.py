@@ -1,6 +1,7 @@
 """The embedded server: start, stop, what it shows and what it leaves alone."""
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -45,6 +46,17 @@ def test_it_answers_when_start_returns_and_not_when_stop_has_returned():
     assert not server.running
     with pytest.raises(httpx2.ConnectError):
         httpx2.get(server.url + "/agents")
+
+
+def test_a_connection_that_comes_as_the_server_stops_is_closed():
+    for _ in range(20):
+        server = EmbeddedServer(FakeClient(), FakeDirectory()).start()
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=5) as connection:
+            assert server.stop()
+
+            with contextlib.suppress(ConnectionResetError):  # it was not accepted
+                assert connection.recv(1) == b""
 
 
 def test_starting_twice_is_once_and_stopping_twice_is_once():
