@@ -141,8 +141,13 @@ def _facts_in(members: dict[str, Any]) -> dict[str, Any]:
     return {name: _value(fact) for name, fact in facts.items()}
 
 
+_OWN = AgentRuntimeError.__module__
+
+
 def _errors() -> dict[str, type[AgentRuntimeError]]:
-    return {slug_of(kind): kind for kind in _tree(AgentRuntimeError)}
+    # Only the package's own: a person's subclass may have the name of one of them.
+    own = [one for one in _tree(AgentRuntimeError) if one.__module__ == _OWN]
+    return {slug_of(kind): kind for kind in own}
 
 
 def _tree(kind: type[AgentRuntimeError]) -> Iterator[type[AgentRuntimeError]]:

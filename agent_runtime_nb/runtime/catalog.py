@@ -91,9 +91,8 @@ class Catalog:
         self.types: dict[str, ActorType] = {}
         self.quarantined: dict[ActorId, ActorQuarantined] = {}
         self.failures: dict[ActorId, tuple[float, ...]] = {}
-        self.undelivered: set[ActorId] = (
-            set()
-        )  # left with something to tell, by a lost write
+        # To be claimed again: with something to tell, or to resume, but not owned.
+        self.undelivered = set[ActorId]()
         self.storage_health = StorageHealth(environment.clock)
         self.unreadable: dict[
             StoredId, None

@@ -7,6 +7,7 @@ from agent_runtime_nb._base.tasks import in_groups
 from agent_runtime_nb.exceptions import AgentRuntimeError, StorageError, Unavailable
 from agent_runtime_nb.runtime import views
 from agent_runtime_nb.runtime.catalog import Catalog
+from agent_runtime_nb.runtime.forks import made_at
 from agent_runtime_nb.runtime.ownership import DEAD
 from agent_runtime_nb.runtime.tell import OUTBOX
 from agent_runtime_nb.runtime_abstractions import OWN_KEYS, ActorId
@@ -56,6 +57,8 @@ class Expiry:
     async def expire(self, ttl: float) -> int:
         """Delete conversations whose last turn ended over `ttl` seconds ago.
 
+        A fork or an import counts from when it was made.
+
         Those of other living hosts, with an open turn, or with something to be told or
         dead letters are left alone.
 
@@ -83,12 +86,15 @@ class Expiry:
         actors = self._actors
         reading = actors.storage.read_states(page, prefix=OWN_KEYS)
         states = await actors.bounded(reading)
+        oldest = actors.environment.wall_clock() - ttl
+        # The turns of a fork or an import are as old as where they come from.
         idle = [
             actor_id
             for actor_id, state in zip(page, states, strict=True)
-            if not self._is_busy(actor_id) and not _is_needed(state.values)
+            if not self._is_busy(actor_id)
+            and not _is_needed(state.values)
+            and made_at(state.values) < oldest
         ]
-        oldest = actors.environment.wall_clock() - ttl
         last_turns = await in_groups(self._last_turn, idle, _AT_ONCE)
         return [
             (actor_id, last.position)

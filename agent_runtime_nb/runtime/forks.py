@@ -2,7 +2,8 @@
 
 What the runtime itself stores of an actor lives under state keys that start with "$".
 The note of a conversation, "$conversation", is `{"name": str | None, "parent": {"actor":
-"type/instance", "message_id": str | None, "at": POSIX seconds} | None}`. It is written beside the turns, by
+"type/instance", "message_id": str | None, "at": POSIX seconds} | None, "made_at"?: POSIX
+seconds of an import}`. It is written beside the turns, by
 the actor's owner, so it needs no new version of the state.
 """
 
@@ -10,7 +11,7 @@ import asyncio
 import logging
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -95,6 +96,13 @@ def _parent(noted: str) -> ActorId | None:
         return ActorId.parse(noted)
     except InvalidActorId:  # somebody else's: nobody can open it, so there is none
         return None
+
+
+def made_at(values: Mapping[str, Encoded]) -> float:
+    """When a conversation was forked or imported, POSIX seconds; 0.0 if it was not."""
+    note: dict[str, Any] = decode(values.get(NOTE, b"{}"))
+    parent: dict[str, Any] = note.get("parent") or {}
+    return max(note.get("made_at") or 0.0, parent.get("at") or 0.0)
 
 
 async def rename(actors: Catalog, actor_id: ActorId, name: str | None) -> None:
@@ -297,7 +305,8 @@ async def import_turns(
     if not known.issuperset(discarded):
         raise InvalidRequest("discarded", "must be message ids of the turns")
     shown = None if name is None else _checked_name(name)
-    values = {NOTE: encode({"name": shown, "parent": None})}
+    made_at = actors.environment.wall_clock()
+    values = {NOTE: encode({"name": shown, "parent": None, "made_at": made_at})}
     if discarded:
         values[DISCARDED] = encode(list(discarded))
     await _write(actors, actor_id, map(_record, turns), values)

@@ -15,6 +15,7 @@ from agent_runtime_nb.exceptions import (
     Corrupt,
     StaleEpoch,
     StorageError,
+    Unavailable,
 )
 from agent_runtime_nb.runtime.catalog import Catalog
 from agent_runtime_nb.runtime.ownership import end_left_behind
@@ -115,9 +116,12 @@ class Recovery:
             del self._to_resume[actor_id]
             cell = self._actors.adopt(actor_id, take_over=False)
             try:
-                await cell.ready()
+                # Bounded: one that is never answered must not keep others waiting.
+                await self._actors.bounded(cell.ready())
             except AgentRuntimeError as error:
                 _log.info("%s is not resumed: %s", actor_id, error)
+                if isinstance(error, Unavailable):
+                    self._actors.undelivered.add(actor_id)  # claimed again, later
                 continue
             for turn in list(cell.open.values()):
                 if (ended := turn.wait()) is not None:

@@ -183,3 +183,15 @@ def test_an_actor_id_is_made_and_checked_again() -> None:
     assert again.actor_id == ActorId("a", "b/ü")
     with pytest.raises(ValueError, match="not valid"):
         arguments.model_validate_json('{"actor_id": ["1", "x"]}')
+
+
+def test_an_error_of_a_person_with_one_of_our_names_does_not_take_its_place() -> None:
+    class Full(AgentRuntimeError):
+        """Somebody else's."""
+
+    told = {"type": protocol.PROBLEM + "full", "detail": "no space"}
+
+    found = protocol.error_of(told, "there")
+
+    assert issubclass(Full, AgentRuntimeError)
+    assert type(found) is exceptions.Full

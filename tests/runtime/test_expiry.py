@@ -171,3 +171,21 @@ async def test_a_storage_that_is_gone_is_said_to_who_asks_for_a_sweep(
         await runtime._expiry.expire(DAY)
 
     assert await runtime._expiry.expire(DAY) == len(IDS)
+
+
+async def test_a_fork_and_an_import_count_from_when_they_were_made(
+    start: StartRuntime,
+) -> None:
+    aged = Aged()
+    runtime = await aged.start(start)
+    turns = (await runtime.read_actor(IDS[0])).turns
+    fork = await runtime.fork(IDS[0], to=ActorId("worker", "fork"))
+    await runtime.import_turns(ActorId("worker", "import"), turns)
+
+    await Expiry(runtime._actors).expire(DAY)
+    on_the_first_day = await left(runtime)
+    aged.wall_clock.advance(2 * DAY)
+    await Expiry(runtime._actors).expire(DAY)
+
+    assert on_the_first_day == [fork, ActorId("worker", "import")]
+    assert await left(runtime) == []

@@ -5,16 +5,45 @@ import logging
 
 import pytest
 
+from agent_runtime_nb._base.json_codec import encode_body
 from agent_runtime_nb.exceptions import Corrupt, StaleEpoch, Unavailable
 from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
-from agent_runtime_nb.runtime_abstractions import ActorId, RequestStatus
+from agent_runtime_nb.runtime_abstractions import (
+    ActorId,
+    ActorRequestMessage,
+    IActorRuntimeContext,
+    RequestStatus,
+)
+from agent_runtime_nb.settings import RuntimeSettings
 from agent_runtime_nb.storage.memory import InMemoryStateStorage
-from agent_runtime_nb.storage_abstractions import ActorChange, HostInfo, TurnRecord
+from agent_runtime_nb.storage_abstractions import (
+    ActorChange,
+    Claim,
+    HostInfo,
+    TurnRecord,
+)
 from agent_runtime_nb.testing.faults.plans import Fault, FaultStep, fails
 from tests.fakes import FaultyStorage, HandlingActor, background, echo, settled, soon
 
 IDS = [ActorId("worker", f"c{number:02}") for number in range(40)]
 AT_ONCE = 16
+
+
+class SilentClaims(FaultyStorage):
+    """Never answers the claims of some actors."""
+
+    def __init__(self, like: InMemoryStateStorage, silent: set[ActorId]) -> None:
+        super().__init__(like)
+        self.unanswered: list[asyncio.Future[Claim]] = []
+        self._silent = silent
+
+    def claim(
+        self, actor_id: ActorId, *, take_over: bool = False
+    ) -> asyncio.Future[Claim]:
+        if actor_id not in self._silent:
+            return super().claim(actor_id, take_over=take_over)
+        self.unanswered.append(asyncio.get_running_loop().create_future())
+        return self.unanswered[-1]
 
 
 async def left_by_a_dead_host() -> InMemoryStateStorage:
@@ -136,3 +165,38 @@ async def test_a_storage_that_goes_among_the_claims_ends_the_start_at_once() -> 
     await soon(runtime.start())
     assert await ended(storage) == IDS
     await runtime.stop(drain=0)
+
+
+async def test_claims_that_are_never_answered_keep_no_other_actor_from_running_again() -> (
+    None
+):
+    data = InMemoryStateStorage()
+    await data.open(HostInfo("dead", "dead"))
+    for actor_id in IDS:
+        epoch = (await data.claim(actor_id)).epoch
+        record = TurnRecord(1, "left", body=encode_body("run", "Hi", {}))
+        await data.apply(actor_id, ActorChange(epoch, accepted=(record,)))
+    await data.close()
+    silent = set(IDS[:AT_ONCE])
+    storage = SilentClaims(data, silent)
+    settings = RuntimeSettings(storage_timeout=0.1)
+    runtime = InProcessActorRuntime(storage, settings=settings)
+    begun, all_others = set[ActorId](), asyncio.Event()
+
+    async def begins(context: IActorRuntimeContext, _: ActorRequestMessage) -> None:
+        begun.add(context.actor_id)
+        if len(begun) == len(IDS) - AT_ONCE:
+            all_others.set()
+
+    runtime.register_actor_type(
+        "worker", lambda _: HandlingActor(begins), on_interrupted="rerun"
+    )
+    await soon(runtime.start())
+
+    await soon(all_others.wait())
+
+    assert begun == set(IDS[AT_ONCE:])
+    assert runtime._actors.undelivered == silent
+    await runtime.stop(drain=0)
+    for claim in storage.unanswered:
+        claim.cancel()
