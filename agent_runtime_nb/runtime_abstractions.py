@@ -546,7 +546,8 @@ class IActorClient(ABC):
             method: what is asked, in the actor's own words ("run" for agents).
             params: any JSON value.
             message_id: the request's id, 1 to 200 characters; made if None. An id
-                that the actor already knows attaches to that request.
+                that the actor already knows attaches to that request; while its mailbox
+                is full one that has ended is refused, too, and `get_response` has it.
             when_busy: see `WhenBusy`.
             timeout: seconds from now in which the request must end, else it becomes
                 FAILED (DeadlineExceeded). None: 1 h of waiting, 10 min of running.

@@ -219,14 +219,24 @@ class ClientMachine(RuleBasedStateMachine):
     @rule(actor_id=ANY_ACTOR, index=st.integers(0, 30))
     def send_again(self, actor_id: ActorId, index: int) -> None:
         if request := self._pick(actor_id, index):
+            if self._is_refused(actor_id, request):
+                with pytest.raises(MailboxFull):
+                    self._send(actor_id, request)
+                return
             self._check_handle(self._send(actor_id, request), request)
 
     @rule(actor_id=ANY_ACTOR, index=st.integers(0, 30))
     def send_another_body(self, actor_id: ActorId, index: int) -> None:
         if request := self._pick(actor_id, index):
             other = Request(request.message_id, {"do": "answer", "n": -1}, None)
-            with pytest.raises(MessageIdReused):
+            full = self._is_refused(actor_id, request)
+            with pytest.raises(MailboxFull if full else MessageIdReused):
                 self._send(actor_id, other)
+
+    def _is_refused(self, actor_id: ActorId, request: Request) -> bool:
+        """Whether there is no room to ask the storage for it; `get_response` has it."""
+        is_full = len(self.actors[actor_id].open) > SETTINGS.mailbox_limit
+        return is_full and request.status.is_final
 
     # --- look
 
