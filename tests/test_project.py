@@ -26,6 +26,7 @@ LONG_FILES: dict[str, str] = {
     "agent_runtime_nb/storage/memory.py": "one backend, eleven verbs",
     "tests/http_api/test_tickets.py": "one row of the guard: all that a ticket must not do",
     "tests/notebook/test_runtime.py": "all that start() gives",
+    "tests/properties/test_client_model.py": "one machine: the client and its model",
     "tests/storage/test_sqlite.py": "all that is special to one backend",
     "tests/agents/test_actor.py": "one turn of an agent, three lines over",
     "tests/storage/children.py": "all that these tests run in processes of their own",
