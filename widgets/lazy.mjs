@@ -10,7 +10,7 @@ import { build } from "esbuild";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 
-/** By name; agent_runtime_nb/widgets/modules.py has the same list. */
+/** By name; agent_runtime_nb/widgets/lazy_modules.py has the same list. */
 export const LAZY = ["highlight", "maths", "sanitise"];
 
 /** Bundle them in memory, each one self-contained ES module. */

@@ -1,4 +1,4 @@
-"""Messages between the framework and an actor, for `agent_proxy`: both directions.
+"""Messages between the framework and an actor, for `proxy`: both directions.
 
 Everything here depends on its arguments alone.
 """

@@ -6,6 +6,7 @@ openai/            the same agents behind OpenAI's API
 ag_ui/             the same agents behind AG-UI
 guard.py           authentication, Host, Origin and limits, before any route
 problems.py        every error as an RFC 9457 problem, from one table
+json_depth.py      how deeply a body may be nested
 schemas.py         bodies of requests and responses, as pydantic models
 lookup.py          agents and conversations by the names in a URL
 turn_response.py   a turn as an HTTP response

@@ -43,7 +43,7 @@ def start(
             agents ("echo", "mock-ai"), "module:attribute", or a mapping of names to
             any of these; see `agent_runtime_nb.hosting`.
         storage: a path of a SQLite file, "memory:", a URL such as
-            "postgresql://user@host/db", or a storage; see `storage_urls.open_storage`.
+            "postgresql://user@host/db", or a storage; see `storage.urls.open_storage`.
             None: what AGENT_RUNTIME_STORAGE says, else `.agent_runtime/state.db`
             under the working directory.
         loop: "notebook" (the default where a loop runs) or "thread": a loop of its own,

@@ -61,7 +61,7 @@ class CellServices(ReportServices, Protocol):
         admission: the bounds on what waits, of all actors together.
         quarantined: the actors that take no requests, and why.
         failures: when actors have failed of late, the latest actor last.
-        trouble: what fails about the storage.
+        storage_health: what fails about the storage.
     """
 
     admission: Admission

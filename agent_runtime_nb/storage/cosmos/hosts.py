@@ -16,7 +16,7 @@ _FORGET_AFTER = 7 * 24 * 3600  # seconds; the service then removes the document
 
 
 class CosmosHostLease:
-    """This host's own document; for a `LeaseKeeper`, on whose loop it connects."""
+    """This host's own document; for a `LeaseRenewer`, on whose loop it connects."""
 
     def __init__(self, account: Account, host: HostInfo, seconds: float) -> None:
         self._service = Service(replace(account, create=False))  # it is there

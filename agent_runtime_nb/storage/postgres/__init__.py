@@ -10,6 +10,7 @@ reads.py        the SQL of what is only read
 host.py         the lease of this host
 session.py      what exists while the storage is open
 errors.py       what foreign errors mean
+driver.py       asyncpg, with types; imported here alone
 
 A thread with a loop of its own holds the connections, so the storage may be called
 from any loop, and a loop that is blocked keeps nobody else from being served.

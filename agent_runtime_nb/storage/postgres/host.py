@@ -33,7 +33,7 @@ async def add_host(
 class PostgresHostLease:
     """Renews the row of a host, on a connection of its own.
 
-    All of it runs on the loop of a `LeaseKeeper`.
+    All of it runs on the loop of a `LeaseRenewer`.
     """
 
     def __init__(

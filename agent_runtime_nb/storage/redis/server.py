@@ -77,7 +77,7 @@ def _facts(answer: Any) -> dict[str, str]:
 class RedisHostLease:
     """The key that says that a host is alive; it vanishes by itself.
 
-    Made for a `LeaseKeeper`, whose thread it blocks and nobody else's.
+    Made for a `LeaseRenewer`, whose thread it blocks and nobody else's.
 
     Args:
         endpoint: where it connects, on its own.

@@ -34,7 +34,7 @@ class PanelSideChannel:
     """The tickets of one panel's pages, by origin.
 
     Args:
-        stage: what the panel shows.
+        state: what the panel shows.
         channel: gives access to the server; None: there is none.
         call: runs a function on the panel's loop, from any thread.
         receive: takes a message as if it had come over the widget channel.
@@ -43,14 +43,14 @@ class PanelSideChannel:
 
     def __init__(
         self,
-        stage: PanelState,
+        state: PanelState,
         channel: SideChannel | None,
         *,
         call: Callable[..., None],
         receive: Callable[[dict[str, Any]], None],
         keep_alive: Callable[[], None],
     ) -> None:
-        self._stage = stage
+        self._state = state
         self._channel: SideChannel = channel or NoSideChannel()
         self._call = call
         self._receive = receive
@@ -95,7 +95,7 @@ class PanelSideChannel:
         before = self._forget(origin)
         while len(self._grants) >= _MAX_ORIGINS:
             self._forget(next(iter(self._grants)))
-        grant = self._channel.open(self._stage.actor_id, origin, self.deliver)
+        grant = self._channel.open(self._state.actor_id, origin, self.deliver)
         self._grants[origin] = grant
         if is_new or grant != before:
             self._send_grant(origin, grant)
@@ -117,7 +117,7 @@ class PanelSideChannel:
             }
         else:
             message |= {"open": False, "reason": grant}
-        self._stage.post(message)
+        self._state.post(message)
 
     async def deliver(self, actor_id: ActorId, message: Mapping[str, Any]) -> bool:
         """Take a message that came over HTTP, from any loop.
@@ -141,12 +141,12 @@ class PanelSideChannel:
     ) -> None:
         if not taken.set_running_or_notify_cancel():
             return  # the sender has given it up
-        is_here = not self._closed and actor_id == self._stage.actor_id
+        is_here = not self._closed and actor_id == self._state.actor_id
         if is_here and message["type"] == "ping":
             self._keep_alive()
         elif is_here:
             turn = message.get("turn") or message.get("message_id")
-            is_here = self._stage.transcript.turn(str(turn)) is not None
+            is_here = self._state.transcript.turn(str(turn)) is not None
             if is_here:
                 self._receive(message)
         taken.set_result(is_here)
