@@ -373,9 +373,9 @@ class InProcessActorContext(IActorRuntimeContext):
         if owner.listeners.has_scopes:
             headers |= owner.listeners.outgoing_headers()
         body = encode_body(method, params, headers | dict(metadata or {}))
-        told = Tell(owner.new_id(), actor_id, body)
-        staged.tells = [*(staged.tells or ()), told]
-        return told.message_id
+        tell = Tell(owner.new_id(), actor_id, body)
+        staged.tells = [*(staged.tells or ()), tell]
+        return tell.message_id
 
     def _running(self, message_id: str, call: str) -> Turn:
         turn = self.turn

@@ -69,7 +69,7 @@ class ClientRuntime(Protocol):
         ...
 
     @property
-    def home(self) -> asyncio.AbstractEventLoop | None:
+    def own_loop(self) -> asyncio.AbstractEventLoop | None:
         """The runtime's loop; None before the start."""
         ...
 
@@ -131,7 +131,7 @@ class InProcessActorClient(IActorClient):
         timeout: float | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> ActorResponseHandle:
-        home = self._runtime
+        runtime = self._runtime
         if actor_id.__class__ is not ActorId:
             _refuse_id(actor_id)
         if message_id is not None or metadata or method.__class__ is not str:
@@ -142,8 +142,8 @@ class InProcessActorClient(IActorClient):
             metadata = {**self._listeners.outgoing_headers(), **(metadata or {})}
         asking = ASKING.get()
         if asking is not None and asking.is_asking:
-            home.waits.check(asking.actor_id, actor_id)
-            headers = outgoing(asking, actor_id, home.may_wait)
+            runtime.waits.check(asking.actor_id, actor_id)
+            headers = outgoing(asking, actor_id, runtime.may_wait)
             metadata = {**headers, **(metadata or {})}
             left = asking.time_left()
             timeout = left if timeout is None else min(left, timeout)
@@ -153,33 +153,37 @@ class InProcessActorClient(IActorClient):
         if len(body) > self._limit:
             raise TooLarge("the request", len(body), self._limit)
         turn = Turn(actor_id, 0, message_id or self._new_id(), body, timeout)
-        submit = home.submit if asking is None else home.submit_ask
-        if get_running_loop() is home.home:
+        submit = runtime.submit if asking is None else runtime.submit_ask
+        if get_running_loop() is runtime.own_loop:
             accepted = submit(turn, when_busy)
             if not isinstance(accepted, Turn):
                 accepted = await shielded(accepted)
         else:
-            accepted = await home.bridge.call(lambda: submit(turn, when_busy))
+            accepted = await runtime.bridge.call(lambda: submit(turn, when_busy))
         if asking is not None:
-            return AskHandle(home, accepted, asking, is_own=accepted is turn)
-        return RequestHandle(home, accepted)
+            return AskHandle(runtime, accepted, asking, is_own=accepted is turn)
+        return RequestHandle(runtime, accepted)
 
     async def get_response(
         self, actor_id: ActorId, message_id: str
     ) -> ActorResponseHandle:
-        home = self._runtime
-        turn = await home.bridge.call(lambda: home.find_turn(actor_id, message_id))
-        return RequestHandle(home, turn)
+        runtime = self._runtime
+        turn = await runtime.bridge.call(
+            lambda: runtime.find_turn(actor_id, message_id)
+        )
+        return RequestHandle(runtime, turn)
 
     async def cancel(self, actor_id: ActorId, message_id: str) -> bool:
-        home = self._runtime
-        return await home.bridge.call(lambda: home.cancel_turn(actor_id, message_id))
+        runtime = self._runtime
+        return await runtime.bridge.call(
+            lambda: runtime.cancel_turn(actor_id, message_id)
+        )
 
     def watch_actor(
         self, actor_id: ActorId, after: Cursor | None = None
     ) -> AsyncIterator[TurnUpdate]:
-        home = self._runtime
-        return FeedWatch(home.bridge, lambda: home.open_feed(actor_id, after))
+        runtime = self._runtime
+        return FeedWatch(runtime.bridge, lambda: runtime.open_feed(actor_id, after))
 
 
 def _refuse_id(actor_id: object) -> NoReturn:
@@ -215,8 +219,8 @@ class RequestHandle(ActorResponseHandle):
 
     __slots__ = ("_runtime", "_turn")
 
-    def __init__(self, home: ClientRuntime, turn: Turn) -> None:
-        self._runtime = home
+    def __init__(self, runtime: ClientRuntime, turn: Turn) -> None:
+        self._runtime = runtime
         self._turn = turn
 
     @property
@@ -236,14 +240,14 @@ class RequestHandle(ActorResponseHandle):
     async def get_response(self) -> ActorResponseMessage:
         turn = self._turn
         if turn.status is _PENDING and turn.error is None:
-            home = self._runtime
+            runtime = self._runtime
             loop = get_running_loop()
-            if loop is home.home:
+            if loop is runtime.own_loop:
                 waiter = turn.wait(loop)
                 if waiter is not None:
                     await waiter
             else:
-                await home.bridge.call(turn.wait)
+                await runtime.bridge.call(turn.wait)
         return turn.response()
 
     def watch_updates(
@@ -269,17 +273,17 @@ class RequestHandle(ActorResponseHandle):
         yield await RequestHandle.get_response(self)
 
     async def _next_slice(self, seen: int) -> Slice:
-        home, turn = self._runtime, self._turn
-        if get_running_loop() is not home.home:
-            return await home.bridge.call(partial(home.updates_after, turn, seen))
-        found = home.updates_after(turn, seen)
+        runtime, turn = self._runtime, self._turn
+        if get_running_loop() is not runtime.own_loop:
+            return await runtime.bridge.call(partial(runtime.updates_after, turn, seen))
+        found = runtime.updates_after(turn, seen)
         # Not shielded: a wait that ends takes its future out of the log with it.
         return found if isinstance(found, Slice) else await found
 
     async def cancel(self) -> bool:
-        home, turn = self._runtime, self._turn
-        return await home.bridge.call(
-            lambda: home.cancel_turn(turn.actor_id, turn.message_id)
+        runtime, turn = self._runtime, self._turn
+        return await runtime.bridge.call(
+            lambda: runtime.cancel_turn(turn.actor_id, turn.message_id)
         )
 
 
@@ -289,9 +293,9 @@ class AskHandle(RequestHandle):
     __slots__ = ("_is_own", "_wait")
 
     def __init__(
-        self, home: ClientRuntime, turn: Turn, asking: Asking, *, is_own: bool
+        self, runtime: ClientRuntime, turn: Turn, asking: Asking, *, is_own: bool
     ) -> None:
-        super().__init__(home, turn)
+        super().__init__(runtime, turn)
         self._wait = Wait(asking, asking.turn, turn.actor_id)
         self._is_own = is_own  # else it was sent by somebody else, under this id
 

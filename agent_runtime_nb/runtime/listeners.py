@@ -27,9 +27,9 @@ class Listeners:
         """Tell a listener from now on; returns what removes it. Twice is once."""
         kinds = listener.kinds
         for kind in kinds:
-            told = self._by_kind.get(kind, ())
-            if not any(one is listener for one in told):
-                self._by_kind[kind] = (*told, listener)
+            known = self._by_kind.get(kind, ())
+            if not any(one is listener for one in known):
+                self._by_kind[kind] = (*known, listener)
         self.any = bool(self._by_kind)
 
         def remove() -> None:

@@ -98,15 +98,17 @@ def ended_data(status: RequestStatus, result: Encoded | None, at: float) -> Json
 
 def replay(turn: Turn, after: int) -> list[TurnUpdate]:
     """What a new watcher is told of an open turn whose progress it knows to `after`."""
-    told = [update(turn, "accepted", data=accepted_data(turn.body, turn.accepted_at))]
+    updates = [
+        update(turn, "accepted", data=accepted_data(turn.body, turn.accepted_at))
+    ]
     if turn.started_at is not None:
-        told.append(update(turn, "started"))
+        updates.append(update(turn, "started"))
     if turn.log is not None:
         found = turn.log.kept(after)
         if after < turn.log.forgotten:
-            told.append(update(turn, "lost", after))
-        told += [update(turn, "progress", n, decode(text)) for n, text in found]
-    return told
+            updates.append(update(turn, "lost", after))
+        updates += [update(turn, "progress", n, decode(text)) for n, text in found]
+    return updates
 
 
 def is_progress(item: TurnUpdate) -> bool:

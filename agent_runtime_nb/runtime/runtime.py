@@ -102,7 +102,7 @@ class InProcessActorRuntime(LocalDirectory):
         self._expiry = Expiry(self._actors)
         self._host_name = host_name or _default_host_name()
         self._state: RuntimeState = "not started"
-        self.home: asyncio.AbstractEventLoop | None = None
+        self.own_loop: asyncio.AbstractEventLoop | None = None
         self._bridge: LoopBridge | None = None
         self._sweeping: asyncio.TimerHandle | None = None
         self._stopping: asyncio.Task[None] | None = None
@@ -243,8 +243,8 @@ class InProcessActorRuntime(LocalDirectory):
         if self._state != "not started":
             raise NotRunning(self._state)
         self._state = "starting"
-        self.home = asyncio.get_running_loop()
-        self._bridge = LoopBridge(self.home)
+        self.own_loop = asyncio.get_running_loop()
+        self._bridge = LoopBridge(self.own_loop)
         host = HostInfo(host_id=uuid.uuid4().hex, name=self._host_name)
         try:
             await self.storage.open(host)
@@ -253,7 +253,7 @@ class InProcessActorRuntime(LocalDirectory):
             with contextlib.suppress(StorageError):
                 await self.storage.close()
             if self.state == "starting":
-                self._state, self._bridge, self.home = "not started", None, None
+                self._state, self._bridge, self.own_loop = "not started", None, None
             elif isinstance(error, StorageClosed):  # by the stop
                 raise NotRunning(self._state) from None
             raise

@@ -47,9 +47,11 @@ def stored_tells(values: Mapping[str, Encoded]) -> list[Tell]:
     for key in sorted(key for key in values if key.startswith(OUTBOX)):
         message_id, target, body = orjson.loads(values[key])
         try:
-            told = Tell(message_id, ActorId.parse(target), orjson.dumps(body), key)
-        except InvalidActorId as error:  # it must not keep its teller from working
-            _log.warning("what is stored under %r is told to nobody: %s", key, error)
+            tell = Tell(message_id, ActorId.parse(target), orjson.dumps(body), key)
+        except InvalidActorId as error:  # it must not keep its sender from working
+            _log.warning(
+                "what is stored under %r is no message and is not sent: %s", key, error
+            )
         else:
-            tells.append(told)
+            tells.append(tell)
     return tells

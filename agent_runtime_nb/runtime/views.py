@@ -162,24 +162,24 @@ async def delete_actor(actors: Catalog, actor_id: ActorId) -> bool:
 async def open_feed(
     actors: Catalog, actor_id: ActorId, after: Cursor | None
 ) -> tuple[Feed[TurnUpdate], list[TurnUpdate]]:
-    """A feed of an actor, and what is told before its first item."""
+    """A feed of an actor, and the updates that come before its first item."""
     feed = Feed(_FEED_LIMIT, is_progress, as_lost)
     actors.add_feed(actor_id, feed)
-    told: list[TurnUpdate] = []
+    updates: list[TurnUpdate] = []
     open_positions: set[int] = set()
     cell = actors.find(actor_id)
     for turn in [] if cell is None else cell.open_turns():
         same = after is not None and after.turn == turn.position
-        told += replay(turn, after.sequence if after and same else -1)
+        updates += replay(turn, after.sequence if after and same else -1)
         open_positions.add(turn.position)
     if after is None:
-        return feed, told
+        return feed, updates
     earlier: list[TurnUpdate] = []
     for record in await _turns_from(actors, actor_id, after.turn):
         known = record.position == after.turn and after.sequence == _END_OF_TURN
         if record.status.is_final and not known | (record.position in open_positions):
             earlier += _ended(actors, actor_id, record, after)
-    return feed, earlier + told
+    return feed, earlier + updates
 
 
 async def _turns_from(
@@ -208,12 +208,12 @@ def _ended(
             update(kept, "ended", last_sequence(kept), data),
         ]
     cursor, message_id = Cursor(record.position, _END_OF_TURN), record.message_id
-    told: list[TurnUpdate] = []
+    updates: list[TurnUpdate] = []
     if record.body is not None:
         body = accepted_data(record.body, record.accepted_at)
-        told.append(TurnUpdate(cursor, "accepted", message_id, body))
-    told.append(TurnUpdate(cursor, "ended", message_id, data))
-    return told
+        updates.append(TurnUpdate(cursor, "accepted", message_id, body))
+    updates.append(TurnUpdate(cursor, "ended", message_id, data))
+    return updates
 
 
 class EventFeed:

@@ -1,4 +1,4 @@
-"""AgentActor over a fake context; over real runtimes it is in test_agent_hosting."""
+"""AgentActor over a fake context; over real runtimes it is in test_conversations."""
 
 import asyncio
 import json

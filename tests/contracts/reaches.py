@@ -80,7 +80,7 @@ class _FastLoop(asyncio.SelectorEventLoop):
         return super().time() * self._speed
 
 
-class HomeThread:
+class RuntimeThread:
     """A loop in a thread, where a runtime lives apart from its callers.
 
     Args:
@@ -124,7 +124,7 @@ async def place_of(kind: str, talker: Talker) -> AsyncGenerator[Place]:
         yield Place((client, runtime), lambda: runtime.stop(drain=0))
         await runtime.stop(drain=0)
         return
-    home = HomeThread()
+    home = RuntimeThread()
 
     async def stop() -> None:
         await asyncio.wrap_future(home.run(runtime.stop(drain=0)))

@@ -14,7 +14,7 @@ from agent_runtime_nb.runtime.client import InProcessActorClient
 from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
 from agent_runtime_nb.runtime_abstractions import ActorId, IActorClient
 from agent_runtime_nb.runtime_directory import Health, RuntimeDirectory
-from tests.contracts.reaches import ONE, HomeThread, Talker
+from tests.contracts.reaches import ONE, RuntimeThread, Talker
 from tests.fakes import HandlingActor
 from tests.http_api.no_directory import NoDirectory
 from tests.same_values import raised, typed
@@ -29,7 +29,7 @@ async def ends(talker: Talker) -> AsyncIterator[Ends]:
     """One runtime, reached in process and over HTTP, with something of everything."""
     runtime = InProcessActorRuntime()
     runtime.register_actor_type("talker", lambda _: HandlingActor(talker))
-    client, home = InProcessActorClient(runtime), HomeThread()
+    client, home = InProcessActorClient(runtime), RuntimeThread()
     await asyncio.wrap_future(home.run(runtime.start()))
     server = EmbeddedServer(client, runtime).start()
     params = {"n": [1, 1.0, -0.0, 1e22, 2**63, None, True, "ü"]}

@@ -24,7 +24,7 @@ from agent_runtime_nb.settings import RuntimeSettings
 from agent_runtime_nb.storage_abstractions import IActorStateStorage
 from agent_runtime_nb.testing.faults.plans import Fault, FaultStep
 from agent_runtime_nb.testing.faults.storage import FaultyStorage
-from tests.contracts.reaches import HomeThread
+from tests.contracts.reaches import RuntimeThread
 from tests.fakes import background, soon
 from tests.runtime import verbs
 from tests.runtime.verbs import ENDLESS, VERBS, Ended, judge
@@ -127,7 +127,7 @@ async def running(
     current: Current, number: int, reached: asyncio.Event, late: int | None = None
 ) -> AsyncGenerator[Callable[[], Awaitable[None]]]:
     """A runtime in another thread whose storage never answers that call; its stop."""
-    home, here = HomeThread(SPEED), asyncio.get_running_loop()
+    home, here = RuntimeThread(SPEED), asyncio.get_running_loop()
 
     def say() -> None:
         here.call_soon_threadsafe(reached.set)

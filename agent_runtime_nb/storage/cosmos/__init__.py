@@ -12,7 +12,7 @@ url.py         cosmos://...
 """
 
 # First, so that a missing package is named together with its extra.
-from agent_runtime_nb.storage.cosmos import needs as needs
+from agent_runtime_nb.storage.cosmos import requirements as requirements
 from agent_runtime_nb.storage.cosmos.storage import CosmosStateStorage
 
 __all__ = ["CosmosStateStorage"]
