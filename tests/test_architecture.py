@@ -86,6 +86,27 @@ def test_packages_that_import_each_other_are_named(package: Write):
         found_in(root)
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["import agent_runtime_nb.b.m", 'm = load("agent_runtime_nb.b.m", "extra")'],
+)
+def test_every_way_to_import_counts_for_a_cycle(package: Write, line: str):
+    root = package({"a/m.py": line, "b/m.py": "from agent_runtime_nb.a import m"})
+
+    with pytest.raises(SystemExit, match="a -> b -> a"):
+        found_in(root)
+
+
+@pytest.mark.parametrize("name", ["gone", "gone.x", "a.gone"])
+@pytest.mark.parametrize("function", ["load", "extras.load", "import_module"])
+def test_a_name_that_is_loaded_and_does_not_exist_is_found(
+    package: Write, function: str, name: str
+):
+    root = package({"a/m.py": f'{function}("agent_runtime_nb.{name}", "http")'})
+
+    assert rules_of(root) == ["loads"]
+
+
 def test_a_class_name_that_stands_twice_is_found(package: Write):
     root = package({"a/one.py": "class Same: pass", "b/two.py": "class Same: pass"})
 
@@ -104,6 +125,31 @@ def test_an_abstract_method_below_the_root_is_found(package: Write):
     assert rules_of(package({"runtime/half.py": ABSTRACT})) == ["abstract"]
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        "@abc.abstractproperty\n    def rest(self): ...",
+        "def rest(self):\n        raise NotImplementedError",
+        "def rest(self):\n        'What is left.'\n        raise NotImplementedError(1)",
+    ],
+)
+def test_a_method_that_subclasses_must_bring_is_abstract(package: Write, method: str):
+    root = package({"runtime/half.py": f"class Half:\n    {method}"})
+
+    assert rules_of(root) == ["abstract"]
+
+
+def test_a_method_that_refuses_some_arguments_is_not_abstract(package: Write):
+    source = """
+class Whole:
+    def rest(self, some):
+        if some:
+            raise NotImplementedError
+"""
+
+    assert found_in(package({"runtime/whole.py": source})) == []
+
+
 def test_an_interface_of_the_root_may_be_abstract(package: Write):
     assert found_in(package({"interfaces.py": ABSTRACT})) == []
 
@@ -119,6 +165,18 @@ class Car:
 
 def test_a_protocol_with_one_implementation_is_found(package: Write):
     assert rules_of(package({"runtime/goes.py": PROTOCOL})) == ["protocols"]
+
+
+def test_a_protocol_of_a_plain_class_attribute_has_an_implementation(package: Write):
+    source = """
+from typing import Protocol
+class Named(Protocol):
+    name: str
+class Car:
+    name = "car"
+"""
+
+    assert rules_of(package({"runtime/named.py": source})) == ["protocols"]
 
 
 @pytest.mark.parametrize(
@@ -139,11 +197,14 @@ def test_a_base_of_the_same_name_from_elsewhere_is_no_implementation(package: Wr
     assert rules_of(root) == ["protocols"]
 
 
-def test_a_field_that_another_module_of_the_runtime_writes_is_found(package: Write):
+@pytest.mark.parametrize("write", ["turn.state = 1", "del turn.state"])
+def test_a_field_that_another_module_of_the_runtime_writes_is_found(
+    package: Write, write: str
+):
     root = package(
         {
             "runtime/turn.py": "class Turn:\n    def __init__(self): self.state = 0",
-            "runtime/cell.py": "def end(turn): turn.state = 1",
+            "runtime/cell.py": f"def end(turn): {write}",
         }
     )
 

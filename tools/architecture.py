@@ -7,9 +7,11 @@ Layers and cycles are import-linter's, in pyproject.toml. Here are:
 
 - the root has at most 20 modules and none of them is private;
 - from the root to the errors at most 9 packages (or root modules) import one another;
+- a module that is loaded by a name in the text (`load("…")`) exists, and no cycle of
+  imports goes through such a name;
 - a class name exists once in the package;
-- an abstract method belongs to an interface that others implement: one of the root's
-  modules or of `testing`;
+- an abstract method, or one that only raises NotImplementedError, belongs to an
+  interface that others implement: one of the root's modules or of `testing`;
 - a Protocol has no implementation here (others bring theirs) or at least two;
 - what an object of `runtime/` keeps is written by the module of its class alone.
 
@@ -35,6 +37,9 @@ LONGEST_CHAIN = 9
 # A command's composition root, put there by the command's name.
 IGNORED_IMPORTS = frozenset({("http_api.__main__", "hosting")})
 
+LOADERS = frozenset({"load", "import_module"})
+"""The functions that import a module by its name."""
+
 VALUES = frozenset({"change", "record", "end"})
 """How variables are called that hold what a storage takes: values, owned by nobody."""
 
@@ -43,10 +48,13 @@ KNOWN: Mapping[str, frozenset[str]] = {
     "abstract": frozenset(
         {
             "Ending",
+            "FreezableWidget",
+            "LiveWidget",
             "LocalDirectory",
             "Ownership",
             "RedisClient",
             "RedisStep",
+            "_SampleAgent",
         }
     ),
     "protocols": frozenset(
@@ -169,7 +177,10 @@ def check_root(modules: list[Module]) -> Iterator[Finding]:
 
 
 def imports_of(module: Module, names: set[str]) -> Iterator[str]:
-    """The modules of the package that a module imports, by name."""
+    """The modules of the package that a module imports, by name.
+
+    In both forms, `from a import b` and `import a.b`; ruff bans relative names.
+    """
     for node in ast.walk(module.tree):
         if isinstance(node, ast.ImportFrom):
             head, _, below = (node.module or "").partition(".")
@@ -177,18 +188,53 @@ def imports_of(module: Module, names: set[str]) -> Iterator[str]:
                 for alias in node.names:
                     inner = f"{below}.{alias.name}".lstrip(".")
                     yield inner if inner in names else below
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                head, _, below = alias.name.partition(".")
+                if head == PACKAGE and below:
+                    yield below
 
 
-def import_graph(modules: list[Module]) -> dict[str, set[str]]:
-    """Which packages and modules of the root import which others."""
+def loaded_by(module: Module) -> Iterator[tuple[str, int]]:
+    """The modules of the package that are loaded by a name in the text, and where."""
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        function, name = base_name(node.func), node.args[0]
+        if function not in LOADERS or not isinstance(name, ast.Constant):
+            continue
+        head, _, below = str(name.value).partition(".")
+        if head == PACKAGE and below:
+            yield below, node.lineno
+
+
+def check_loads(modules: list[Module]) -> Iterator[Finding]:
+    """What is loaded by its name exists, and is below: nothing else reads such a text.
+
+    How long a chain is, loaded names do not say: the shell loads what its user asks for.
+    """
+    longest_chain(import_graph(modules, with_loaded=True))  # raises on a cycle
+    names = {one.name for one in modules}
+    for one in modules:
+        for name, line in loaded_by(one):
+            if name not in names:
+                sentence = f"{PACKAGE}.{name} is loaded and does not exist"
+                yield Finding("loads", name, one.path, line, sentence)
+
+
+def import_graph(
+    modules: list[Module], *, with_loaded: bool = False
+) -> dict[str, set[str]]:
+    """Which packages and modules of the root import which others, or load them too."""
     names = {one.name for one in modules}
     graph = {one.top: set[str]() for one in modules if one.name}
     for one in modules:
-        for target in imports_of(one, names):
+        loaded = [name for name, _ in loaded_by(one)] if with_loaded else []
+        for target in [*imports_of(one, names), *loaded]:
             top = target.partition(".")[0]
             if (one.name, target) in IGNORED_IMPORTS or not (one.name and top):
                 continue
-            if top != one.top:
+            if top != one.top and top in graph:
                 graph[one.top].add(top)
     return graph
 
@@ -237,13 +283,31 @@ def class_facts(node: ast.ClassDef, module: Module) -> ClassFacts:
     for item in node.body:
         if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef):
             facts.members.add(item.name)
-            if any("abstractmethod" in ast.unparse(d) for d in item.decorator_list):
+            if is_abstract(item):
                 facts.abstract.append(item.name)
             facts.fields |= assigned_to_self(item)
         elif isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
             facts.fields.add(item.target.id)
+        elif isinstance(item, ast.Assign):
+            facts.members |= {
+                one.id for one in item.targets if isinstance(one, ast.Name)
+            }
     facts.members |= facts.fields
     return facts
+
+
+def is_abstract(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether subclasses must bring it: so it is marked, or all it does is refuse."""
+    if any("abstract" in ast.unparse(one) for one in function.decorator_list):
+        return True
+    last = function.body[-1]
+    before = function.body[:-1]
+    only = all(isinstance(one, ast.Expr) for one in before)  # its docstring
+    return (
+        only
+        and isinstance(last, ast.Raise)
+        and "NotImplementedError" in ast.unparse(last)
+    )
 
 
 def base_name(node: ast.expr) -> str:
@@ -262,9 +326,11 @@ def assigned_to_self(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[st
 
 
 def assigned_attributes(tree: ast.AST) -> Iterator[ast.Attribute]:
-    """Every attribute that is bound, in whatever way."""
+    """Every attribute that is bound or deleted, by a statement."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+        if isinstance(node, ast.Attribute) and isinstance(
+            node.ctx, ast.Store | ast.Del
+        ):
             yield node
 
 
@@ -392,6 +458,7 @@ def findings(root: Path, known: Mapping[str, frozenset[str]]) -> list[str]:
     found = [
         *check_root(modules),
         *check_chain(modules),
+        *check_loads(modules),
         *check_names(classes),
         *check_abstract(classes),
         *check_protocols(classes),
