@@ -114,6 +114,8 @@ class Health:
     "degraded" while the storage fails, the event loop is late by more than 2 s, or an
     actor is in quarantine, and once a list has met a stored id that is none (it is
     passed over); `detail` says in plain words which.
+    `resident` counts the actors in memory, `running` the turns that run, `waiting` the
+    requests that wait for theirs; `loop_lag` is in seconds.
     `since` is when it was made: what is older was stored by an earlier one.
     """
 

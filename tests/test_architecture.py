@@ -107,6 +107,17 @@ def test_a_name_that_is_loaded_and_does_not_exist_is_found(
     assert rules_of(root) == ["loads"]
 
 
+def test_a_map_that_does_not_match_its_folder_is_found(package: Write):
+    text = '"""A package.\n\none.py  the first\ntwo.py  the second; three.py\n"""'
+    root = package({"a/__init__.py": text, "a/one.py": "", "a/other.py": ""})
+
+    said = "".join(found_in(root))
+    assert rules_of(root) == ["maps"] * 3
+    assert "other.py is not listed" in said
+    assert "two.py does not exist" in said
+    assert "three.py does not exist" in said
+
+
 def test_a_class_name_that_stands_twice_is_found(package: Write):
     root = package({"a/one.py": "class Same: pass", "b/two.py": "class Same: pass"})
 

@@ -9,6 +9,7 @@ Layers and cycles are import-linter's, in pyproject.toml. Here are:
 - from the root to the errors at most 9 packages (or root modules) import one another;
 - a module that is loaded by a name in the text (`load("…")`) exists, and no cycle of
   imports goes through such a name;
+- the docstring of a package, if it lists modules, lists all of them and no other;
 - a class name exists once in the package;
 - an abstract method, or one that only raises NotImplementedError, belongs to an
   interface that others implement: one of the root's modules or of `testing`;
@@ -263,6 +264,24 @@ def check_chain(modules: list[Module]) -> Iterator[Finding]:
         yield Finding("chain", "chain", modules[0].path, 1, sentence)
 
 
+# --- maps -----------------------------------------------------------------------------
+
+
+def check_maps(modules: list[Module]) -> Iterator[Finding]:
+    """A package's docstring that lists its modules lists each of them, and no other."""
+    for one in modules:
+        text = ast.get_docstring(one.tree) or ""
+        is_map = re.search(r"^\w+\.py  ", text, re.MULTILINE)
+        if one.path.name != "__init__.py" or not is_map:
+            continue
+        listed = set(re.findall(r"\b\w+\.py\b", text))
+        there = {path.name for path in one.path.parent.glob("*.py")} - {"__init__.py"}
+        for name in sorted(listed ^ there):
+            what = "does not exist" if name in listed else "is not listed"
+            sentence = f"{name} {what}, by the map of {one.name}"
+            yield Finding("maps", f"{one.name}: {name}", one.path, 1, sentence)
+
+
 # --- classes --------------------------------------------------------------------------
 
 
@@ -459,6 +478,7 @@ def findings(root: Path, known: Mapping[str, frozenset[str]]) -> list[str]:
         *check_root(modules),
         *check_chain(modules),
         *check_loads(modules),
+        *check_maps(modules),
         *check_names(classes),
         *check_abstract(classes),
         *check_protocols(classes),

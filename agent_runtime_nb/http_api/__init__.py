@@ -17,6 +17,7 @@ sse.py             server-sent events
 server.py          uvicorn, embedded in a process that does other things too
 connection.py      uvicorn's HTTP protocol, with a deadline for request heads
 jupyter.py         the addresses of a server in a Jupyter environment
+requirements.py    asks for the packages of the extra
 __main__.py        `python -m agent_runtime_nb.http_api`
 """
 

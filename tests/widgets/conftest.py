@@ -8,7 +8,7 @@ from agent_runtime_nb.agents.actor import AgentActor
 from agent_runtime_nb.agents.samples import EchoAgent, scripted_agent
 from agent_runtime_nb.runtime.client import InProcessActorClient
 from agent_runtime_nb.runtime.runtime import InProcessActorRuntime
-from tests.widgets.gate import GatedActor
+from tests.widgets.gated_actor import GatedActor
 from tests.widgets.panels import Panels
 
 

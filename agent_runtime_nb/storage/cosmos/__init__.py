@@ -9,6 +9,8 @@ hosts.py       which hosts live
 service.py     requests with a deadline, sent again where that is safe
 errors.py      what can go wrong with a request, and whether it may have happened
 url.py         cosmos://...
+storage.py     `CosmosStateStorage`
+requirements.py  asks for the packages of the extra
 """
 
 # First, so that a missing package is named together with its extra.

@@ -1,5 +1,6 @@
 """`PostgresStateStorage`: a PostgreSQL database, for any number of hosts.
 
+storage.py      `PostgresStateStorage`
 target.py       which server, database and schema a URL means
 schema.py       the tables, made and migrated under an advisory lock
 server.py       connections: one writes, a few read, none keeps anything

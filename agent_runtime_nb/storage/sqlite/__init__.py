@@ -1,7 +1,17 @@
 """`SqliteStateStorage`: one file, any number of hosts of one machine beside it.
 
-One thread writes, in groups (see `group`), one reads; the event loop never touches
-the file. A host's life is an operating system lock (see `host_lock`).
+storage.py     `SqliteStateStorage`
+writer.py      the writer's thread: groups of steps, whole or not at all
+group.py       one group of steps in one transaction
+changes.py     what a group changes in the tables
+statements.py  the SQL of a group
+reads.py       what is only read, on the reader's thread
+schema.py      the tables, made and migrated
+database.py    the file: making, opening and checking it; its errors
+files.py       the locks of an open file, and noticing that it was replaced
+host_lock.py   a host's life: an operating system lock
+
+One thread writes, one reads; the event loop never touches the file.
 """
 
 from agent_runtime_nb.storage.sqlite.storage import SqliteStateStorage
