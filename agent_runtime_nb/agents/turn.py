@@ -1,4 +1,4 @@
-"""One turn of an agent's actor: what was sent, and what it tells while it runs."""
+"""One turn of an agent's actor: what was sent, and its updates while it runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The limit of a value, looked at before a change is queued."""
+"""The limit of a value, checked before a change is queued."""
 
 from collections.abc import Mapping
 

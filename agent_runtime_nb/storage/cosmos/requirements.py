@@ -1,4 +1,4 @@
-"""What the extra `cosmos` brings, asked for before any module of this folder needs it."""
+"""Loads what the extra `cosmos` installs: a missing package is reported with the extra."""
 
 from agent_runtime_nb._base.extras import load
 

@@ -1,4 +1,4 @@
-"""What is looked at when a storage is opened, and the lease of its host."""
+"""The checks when a storage is opened, and the lease of its host."""
 
 import logging
 from dataclasses import dataclass
