@@ -107,6 +107,26 @@ def test_a_name_that_is_loaded_and_does_not_exist_is_found(
     assert rules_of(root) == ["loads"]
 
 
+@pytest.mark.parametrize("line", ["import typer", "from pydantic.types import Json"])
+def test_a_waist_that_needs_more_than_the_standard_library_is_found(
+    package: Write, line: str
+):
+    source = "import asyncio\nfrom collections.abc import Iterator\n"
+
+    assert found_in(package({"exceptions.py": source, "cli.py": line})) == []
+    assert rules_of(package({"exceptions.py": source + line})) == ["waists"]
+
+
+def test_a_curated_name_that_a_module_takes_is_found(package: Write):
+    fine = "from agent_runtime_nb import __version__, exceptions"
+    root = package({"a/m.py": fine, "exceptions.py": ""})
+
+    assert found_in(root) == []
+    assert rules_of(package({"b/m.py": "from agent_runtime_nb import start"})) == [
+        "curated"
+    ]
+
+
 def test_a_map_that_does_not_match_its_folder_is_found(package: Write):
     text = '"""A package.\n\none.py  the first\ntwo.py  the second; three.py\n"""'
     root = package({"a/__init__.py": text, "a/one.py": "", "a/other.py": ""})

@@ -9,6 +9,8 @@ Layers and cycles are import-linter's, in pyproject.toml. Here are:
 - from the root to the errors at most 9 packages (or root modules) import one another;
 - a module that is loaded by a name in the text (`load("…")`) exists, and no cycle of
   imports goes through such a name;
+- the waists and the errors import the standard library alone;
+- no module imports a curated name of the root, but what it means from its own module;
 - the docstring of a package, if it lists modules, lists all of them and no other;
 - a class name exists once in the package;
 - an abstract method, or one that only raises NotImplementedError, belongs to an
@@ -37,6 +39,16 @@ LONGEST_CHAIN = 9
 
 # A command's composition root, put there by the command's name.
 IGNORED_IMPORTS = frozenset({("http_api.__main__", "hosting")})
+
+WAISTS = frozenset(
+    {
+        "exceptions",
+        "runtime_abstractions",
+        "runtime_directory",
+        "runtime_events",
+        "storage_abstractions",
+    }
+)
 
 LOADERS = frozenset({"load", "import_module"})
 """The functions that import a module by its name."""
@@ -264,6 +276,40 @@ def check_chain(modules: list[Module]) -> Iterator[Finding]:
         yield Finding("chain", "chain", modules[0].path, 1, sentence)
 
 
+# --- the waists -----------------------------------------------------------------------
+
+
+def check_waists(modules: list[Module]) -> Iterator[Finding]:
+    """The waists and the errors need the standard library alone."""
+    for one in modules:
+        if one.name not in WAISTS:
+            continue
+        for node in ast.walk(one.tree):
+            imported: list[str] = []
+            if isinstance(node, ast.ImportFrom):
+                imported = [node.module or ""]
+            elif isinstance(node, ast.Import):
+                imported = [alias.name for alias in node.names]
+            for name in imported:
+                top = name.partition(".")[0]
+                if top not in sys.stdlib_module_names | {PACKAGE}:
+                    sentence = f"{one.name} imports {top}, which is not in the standard library"
+                    yield Finding("waists", one.name, one.path, node.lineno, sentence)
+
+
+def check_curated(modules: list[Module]) -> Iterator[Finding]:
+    """No module takes a curated name of the root, whose layer import-linter cannot see."""
+    tops = {one.top for one in modules}
+    for one in modules:
+        for node in ast.walk(one.tree):
+            if not isinstance(node, ast.ImportFrom) or node.module != PACKAGE:
+                continue
+            for alias in node.names:
+                if alias.name not in tops | {"__version__"}:
+                    sentence = f"{alias.name} comes through the root: import it from its module"
+                    yield Finding("curated", one.name, one.path, node.lineno, sentence)
+
+
 # --- maps -----------------------------------------------------------------------------
 
 
@@ -478,6 +524,8 @@ def findings(root: Path, known: Mapping[str, frozenset[str]]) -> list[str]:
         *check_root(modules),
         *check_chain(modules),
         *check_loads(modules),
+        *check_waists(modules),
+        *check_curated(modules),
         *check_maps(modules),
         *check_names(classes),
         *check_abstract(classes),
