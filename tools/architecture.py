@@ -285,10 +285,11 @@ def check_waists(modules: list[Module]) -> Iterator[Finding]:
         if one.name not in WAISTS:
             continue
         for node in ast.walk(one.tree):
-            imported: list[str] = []
+            if not isinstance(node, ast.Import | ast.ImportFrom):
+                continue
             if isinstance(node, ast.ImportFrom):
                 imported = [node.module or ""]
-            elif isinstance(node, ast.Import):
+            else:
                 imported = [alias.name for alias in node.names]
             for name in imported:
                 top = name.partition(".")[0]
