@@ -85,7 +85,7 @@ function Progress({ item, state, clock }: ProgressProps) {
 
 function Field({ name, text }: { name: string; text: string }) {
   return (
-    <div class="arn-field">
+    <div>
       <span class="arn-field-name">{name}</span>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a long text is scrolled by keys */}
       <pre tabIndex={0}>
