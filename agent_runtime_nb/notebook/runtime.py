@@ -25,7 +25,7 @@ from agent_runtime_nb.notebook.conversations import (
     read_exported,
     requeue_letter,
 )
-from agent_runtime_nb.notebook.loop import LoopKind, RuntimeLoop
+from agent_runtime_nb.notebook.loop import RuntimeLoop
 from agent_runtime_nb.notebook.opening import (
     OpeningClient,
     OpeningDirectory,
@@ -128,8 +128,8 @@ class NotebookRuntime:
         return self._host.storage
 
     @property
-    def loop(self) -> LoopKind:
-        """Whose event loop it lives on: the notebook's, or a thread's of its own."""
+    def loop(self) -> str:  # no Literal: jedi fails at it, and Tab shows nothing at all
+        """The loop that it lives on: "notebook", or "thread", one of its own."""
         return self._runtime_loop.kind
 
     # --- talking ----------------------------------------------------------------------

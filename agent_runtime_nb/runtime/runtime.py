@@ -153,8 +153,8 @@ class InProcessActorRuntime(LocalDirectory):
         self._actors.take_over = value
 
     @property
-    def state(self) -> RuntimeState:
-        """Where the runtime is in its life."""
+    def state(self) -> str:  # no Literal, as NotebookRuntime.loop
+        """Where the runtime is in its life: a `RuntimeState`."""
         return self._state
 
     @property

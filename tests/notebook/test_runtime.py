@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from IPython.core.completer import IPCompleter, provisionalcompleter
 
 from agent_runtime_nb.agents.samples import EchoAgent, scripted_agent
 from agent_runtime_nb.exceptions import (
@@ -311,6 +312,19 @@ def test_a_script_asks_without_a_loop(
 
     assert answers == ["Echo: one", "Echo: two"]
     assert rt.loop == "thread"
+
+
+async def test_tab_completes_what_a_runtime_can_do(begin: Start) -> None:
+    rt = begin("echo")
+
+    completer = IPCompleter(namespace={"rt": rt, "runtime": rt.runtime})
+
+    with provisionalcompleter():
+        of_rt = {match.text for match in completer.completions("rt.", 3)}
+        of_runtime = {match.text for match in completer.completions("runtime.", 8)}
+
+    assert {"ask", "chat", "loop"} <= of_rt
+    assert {"start", "state"} <= of_runtime
 
 
 async def test_a_thread_asks_without_await(begin: Start) -> None:
