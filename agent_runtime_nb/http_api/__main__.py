@@ -187,7 +187,7 @@ def _greeting(hosted: Host, url: str, guard: GuardOptions, *, is_random: bool) -
         lines.append(
             f"export {TOKEN_VARIABLE}={guard.token}"
             if is_random
-            else f"# with the token that you have chosen in {TOKEN_VARIABLE}"
+            else f"# with the token that you have chosen set as {TOKEN_VARIABLE}"
         )
     agent = next(iter(hosted.agents))
     return "\n".join(
