@@ -12,7 +12,7 @@ def test_loopback_addresses_are_this_machine(host: str):
 
 @pytest.mark.parametrize(
     "host",
-    ["0.0.0.0", "::", "192.0.2.1", "example.org", "localhost.example.org", ""],  # noqa: S104
+    ["0.0.0.0", "::", "192.0.2.1", "example.org", "localhost.example.org", ""],  # noqa: S104 - refused
 )
 def test_other_hosts_are_not(host: str):
     assert not is_loopback(host)

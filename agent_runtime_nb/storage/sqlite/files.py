@@ -65,7 +65,7 @@ _process = _Process()  # locks and forks are the process's, so this is, too
 
 
 def _forked() -> None:
-    global _process  # noqa: PLW0603 - see there
+    global _process  # noqa: PLW0603 - the child is another process
     _process = _Process(frozenset(_process.opened) | _process.inherited)
 
 
@@ -336,7 +336,7 @@ else:  # no such locks: what is lost is still seen
 
 def _descriptors_of(file: _Identity) -> list[int]:
     try:
-        names = os.listdir(_DESCRIPTORS)  # noqa: PTH208
+        names = os.listdir(_DESCRIPTORS)  # noqa: PTH208 - numbers, no paths
     except FileNotFoundError:  # a system without
         return []
     return [descriptor for descriptor in map(int, names) if _is_of(descriptor, file)]

@@ -225,7 +225,7 @@ def _wait_for(folder: int) -> None:
     while not _try_lock(folder, shared=False):
         if time.monotonic() > deadline:
             raise TimeoutError("another host writes, and does not end")
-        time.sleep(_BETWEEN_TRIES)
+        time.sleep(_BETWEEN_TRIES)  # flock can wait, but not for a time; own thread
 
 
 def _is_file(descriptor: int, path: Path) -> bool:
